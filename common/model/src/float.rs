@@ -1,0 +1,168 @@
+//! Go's float texts, which Prometheus shows everywhere.
+
+/// Shortest plain notation, Go's `FormatFloat(v, 'f', -1, 64)`: never an exponent, `+Inf`, `-Inf`, `NaN`.
+pub fn push_plain(out: &mut String, v: f64) {
+    if v.is_nan() {
+        out.push_str("NaN");
+    } else if v.is_infinite() {
+        out.push_str(if v > 0.0 { "+Inf" } else { "-Inf" });
+    } else {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(v);
+        if text.bytes().any(|b| b == b'e') {
+            // std prints the shortest digits without an exponent.
+            out.push_str(&v.to_string());
+        } else {
+            out.push_str(text.strip_suffix(".0").unwrap_or(text));
+        }
+    }
+}
+
+/// [`push_plain`] into a new string.
+#[must_use]
+pub fn plain(v: f64) -> String {
+    let mut out = String::new();
+    push_plain(&mut out, v);
+    out
+}
+
+/// The HTTP API's sample value: plain for `1e-6 <= |v| < 1e21` and zero, otherwise with an exponent of at
+/// least two digits (`1e+21`, `1.5e-07`).
+pub fn push_json(out: &mut String, v: f64) {
+    let abs = v.abs();
+    if v.is_finite() && abs != 0.0 && !(1e-6..1e21).contains(&abs) {
+        push_exponent(out, v);
+    } else {
+        push_plain(out, v);
+    }
+}
+
+/// [`push_json`] into a new string.
+#[must_use]
+pub fn json(v: f64) -> String {
+    let mut out = String::new();
+    push_json(&mut out, v);
+    out
+}
+
+/// Go's `%e` with shortest digits: mantissa, sign, at least two exponent digits.
+fn push_exponent(out: &mut String, v: f64) {
+    let text = format!("{v:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    out.push_str(mantissa);
+    out.push('e');
+    out.push(sign);
+    if digits.len() < 2 {
+        out.push('0');
+    }
+    out.push_str(digits);
+}
+
+/// Go's `FormatFloat(v, 'g', -1, 64)`, used in label values such as `le`: an exponent below 1e-4 and from 1e21.
+#[must_use]
+pub fn general(v: f64) -> String {
+    let abs = v.abs();
+    let mut out = String::new();
+    if v.is_finite() && abs != 0.0 && !(1e-4..1e21).contains(&abs) {
+        push_exponent(&mut out, v);
+    } else {
+        push_plain(&mut out, v);
+    }
+    out
+}
+
+/// Parses a float as Go's `ParseFloat` does for expositions: `Inf`, `+Inf`, `-inf`, `NaN`, decimal, hex
+/// floats and underscores are refused except where Go takes them without base prefix (never).
+///
+/// # Errors
+/// The text is returned when it is not a float or its value overflows.
+pub fn parse(text: &str) -> Result<f64, FloatError> {
+    let err = || FloatError(text.to_owned());
+    let bytes = text.as_bytes();
+    let (negative, body) = match bytes.first() {
+        Some(b'-') => (true, &bytes[1..]),
+        Some(b'+') => (false, &bytes[1..]),
+        Some(_) => (false, bytes),
+        None => return Err(err()),
+    };
+    let first = *body.first().ok_or_else(err)?;
+    if first.is_ascii_digit() || first == b'.' {
+        let value: f64 = fast_float2::parse(body).map_err(|_| err())?;
+        if value.is_infinite() {
+            return Err(err());
+        }
+        return Ok(if negative { -value } else { value });
+    }
+    let word = &text[text.len() - body.len()..];
+    if word.eq_ignore_ascii_case("inf") || word.eq_ignore_ascii_case("infinity") {
+        return Ok(if negative {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        });
+    }
+    // Go refuses a sign before NaN.
+    if word.eq_ignore_ascii_case("nan") && word.len() == text.len() {
+        return Ok(f64::from_bits(crate::sample::NORMAL_NAN_BITS));
+    }
+    Err(err())
+}
+
+/// A text that is not a float.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid float {0:?}")]
+pub struct FloatError(pub String);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_has_no_exponent() {
+        for (v, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (1e21, "1000000000000000000000"),
+            (1e-7, "0.0000001"),
+            (f64::INFINITY, "+Inf"),
+            (0.1, "0.1"),
+            (123456789.125, "123456789.125"),
+        ] {
+            assert_eq!(plain(v), text);
+        }
+    }
+
+    #[test]
+    fn json_uses_exponents_at_the_ends() {
+        for (v, text) in [
+            (1e21, "1e+21"),
+            (1.5e-7, "1.5e-07"),
+            (1e20, "100000000000000000000"),
+            (1e-6, "0.000001"),
+            (-0.0, "-0"),
+            (f64::NAN, "NaN"),
+            (1e300, "1e+300"),
+        ] {
+            assert_eq!(json(v), text);
+        }
+    }
+
+    #[test]
+    fn parse_follows_go() {
+        assert_eq!(parse("+Inf").unwrap(), f64::INFINITY);
+        assert_eq!(parse("-inf").unwrap(), f64::NEG_INFINITY);
+        assert_eq!(parse("1e3").unwrap(), 1000.0);
+        assert_eq!(parse("-.5").unwrap(), -0.5);
+        for bad in [
+            "", "+", "-NaN", "1e400", "0x", "1_0", " 1", "1 ", "1e", "--1", "e5",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The storage seams.
+//!
+//! | seam | implemented by | called by |
+//! |---|---|---|
+//! | [`Queryable`], [`Querier`], [`Series`] | tsdb, test storage; later archive and remote read | promql, server, rules |
+//! | [`Appendable`], [`Appender`] | tsdb, test sinks; later the remote-write queue | scrape, remote, rules |
+//!
+//! Reading is whole-range: a caller selects series once and decodes each into a reused columnar
+//! [`SampleBuffer`], so that every chunk is decoded once per query whatever the number of steps.
+
+use std::sync::Arc;
+
+use crate::exemplar::Exemplar;
+use crate::histogram::{FloatHistogram, Histogram};
+use crate::labels::Labels;
+use crate::matcher::Matcher;
+use crate::metadata::Metadata;
+
+/// Identifies a series inside one storage until the process ends; 0 is never a valid reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesRef(pub u64);
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A chunk, index or segment does not decode.
+    #[error("corrupt data in {place}: {reason}")]
+    Corrupt {
+        /// File and offset, or chunk reference.
+        place: String,
+        /// What was found.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("{context}: {source}")]
+    Io {
+        /// What was being done, with the path.
+        context: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The query was cancelled.
+    #[error("query was cancelled")]
+    Cancelled,
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why a sample was not taken. Texts are Prometheus'.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The reference is not (or no longer) known: resolve the labels again.
+    #[error("unknown series reference")]
+    UnknownSeries,
+    /// Older than the series' newest sample.
+    #[error("out of order sample")]
+    OutOfOrder,
+    /// Same time as the newest sample, other value.
+    #[error("duplicate sample for timestamp")]
+    DuplicateTimestamp,
+    /// Older than the storage takes.
+    #[error("out of bounds")]
+    OutOfBounds,
+    /// Older than the out-of-order window.
+    #[error("too old sample")]
+    TooOld,
+    /// Exemplar older than the newest one.
+    #[error("out of order exemplar")]
+    OutOfOrderExemplar,
+    /// The same exemplar again.
+    #[error("duplicate exemplar")]
+    DuplicateExemplar,
+    /// A label set that storage refuses (empty, duplicate names, empty name, no metric).
+    #[error("invalid label set: {0}")]
+    InvalidLabels(String),
+    /// A native histogram that contradicts itself.
+    #[error("invalid histogram: {0}")]
+    InvalidHistogram(String),
+    /// A configured limit was reached.
+    #[error("{0}")]
+    Limit(String),
+    /// The write-ahead log could not take the transaction; nothing of it is stored.
+    #[error("write-ahead log: {0}")]
+    Wal(String),
+}
+
+/// Columnar samples of one series in time order; reuse one buffer for many series.
+#[derive(Clone, Debug, Default)]
+pub struct SampleBuffer {
+    /// Milliseconds since the epoch, strictly ascending.
+    pub timestamps: Vec<i64>,
+    /// Float values, one per timestamp (0 where the sample is a histogram). Stale markers are included.
+    pub values: Vec<f64>,
+    /// Empty for a series of floats only; else one entry per timestamp, `Some` where the sample is a histogram.
+    pub histograms: Vec<Option<Arc<FloatHistogram>>>,
+}
+
+impl SampleBuffer {
+    /// Forgets the samples and keeps the memory.
+    pub fn clear(&mut self) {
+        self.timestamps.clear();
+        self.values.clear();
+        self.histograms.clear();
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.timestamps.len()
+    }
+
+    /// Whether there are no samples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.timestamps.is_empty()
+    }
+
+    /// Adds a float sample; the caller keeps time order.
+    #[inline]
+    pub fn push_float(&mut self, t: i64, v: f64) {
+        self.timestamps.push(t);
+        self.values.push(v);
+        if !self.histograms.is_empty() {
+            self.histograms.push(None);
+        }
+    }
+
+    /// Adds a histogram sample; the caller keeps time order.
+    pub fn push_histogram(&mut self, t: i64, h: Arc<FloatHistogram>) {
+        // The first histogram of the series: fill up for the floats before it.
+        self.histograms.resize(self.timestamps.len(), None);
+        self.timestamps.push(t);
+        self.values.push(0.0);
+        self.histograms.push(Some(h));
+    }
+
+    /// The histogram at an index, `None` for a float sample.
+    #[must_use]
+    pub fn histogram(&self, index: usize) -> Option<&Arc<FloatHistogram>> {
+        self.histograms.get(index).and_then(Option::as_ref)
+    }
+}
+
+/// A point in time view of a storage's readable part.
+pub trait Queryable: Send + Sync {
+    /// A querier over `mint..=maxt` (milliseconds, inclusive). It sees only whole transactions.
+    ///
+    /// # Errors
+    /// When blocks in the range cannot be opened.
+    fn querier(&self, mint: i64, maxt: i64) -> Result<Box<dyn Querier>, StorageError>;
+}
+
+/// Selects series and labels within the querier's time range.
+pub trait Querier: Send + Sync {
+    /// The series that match all matchers and may have samples in the range, sorted by labels when
+    /// `sorted` is set, in any order otherwise. At least one matcher must not match the empty string;
+    /// callers check that.
+    ///
+    /// # Errors
+    /// On unreadable data.
+    fn select(
+        &self,
+        sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<Vec<Arc<dyn Series>>, StorageError>;
+
+    /// Sorted label names of the matching series (of all series without matchers).
+    ///
+    /// # Errors
+    /// On unreadable data.
+    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError>;
+
+    /// Sorted values of a label among the matching series (of all series without matchers).
+    ///
+    /// # Errors
+    /// On unreadable data.
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, StorageError>;
+}
+
+/// One selected series.
+pub trait Series: Send + Sync {
+    /// Its labels.
+    fn labels(&self) -> &Labels;
+
+    /// Appends all samples with `mint <= t <= maxt` to `out` in time order, stale markers included.
+    /// The caller clears `out` beforehand.
+    ///
+    /// # Errors
+    /// On unreadable chunks.
+    fn read(&self, mint: i64, maxt: i64, out: &mut SampleBuffer) -> Result<(), StorageError>;
+}
+
+/// Opens write transactions.
+pub trait Appendable: Send + Sync {
+    /// Starts a transaction. Dropping it without [`Appender::commit`] rolls it back.
+    fn appender(&self) -> Box<dyn Appender + '_>;
+}
+
+/// A write transaction. Samples become visible and durable together at commit.
+pub trait Appender: Send {
+    /// Finds or creates the series of a label set. Known series need no allocation.
+    ///
+    /// # Errors
+    /// [`AppendError::InvalidLabels`] or [`AppendError::Limit`].
+    fn series(&mut self, labels: &Labels) -> Result<SeriesRef, AppendError>;
+
+    /// Adds a float sample to the transaction. An error concerns this sample only; the transaction goes on.
+    ///
+    /// # Errors
+    /// Order, bounds, duplicates, [`AppendError::UnknownSeries`].
+    fn append(&mut self, series: SeriesRef, t: i64, v: f64) -> Result<(), AppendError>;
+
+    /// Adds an integer native histogram.
+    ///
+    /// # Errors
+    /// As [`Appender::append`], and [`AppendError::InvalidHistogram`].
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        t: i64,
+        h: Histogram,
+    ) -> Result<(), AppendError>;
+
+    /// Adds a float native histogram.
+    ///
+    /// # Errors
+    /// As [`Appender::append_histogram`].
+    fn append_float_histogram(
+        &mut self,
+        series: SeriesRef,
+        t: i64,
+        h: FloatHistogram,
+    ) -> Result<(), AppendError>;
+
+    /// Adds an exemplar to a series.
+    ///
+    /// # Errors
+    /// [`AppendError::OutOfOrderExemplar`], [`AppendError::DuplicateExemplar`], [`AppendError::UnknownSeries`].
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar)
+    -> Result<(), AppendError>;
+
+    /// Records a series' metadata.
+    ///
+    /// # Errors
+    /// [`AppendError::UnknownSeries`].
+    fn update_metadata(
+        &mut self,
+        series: SeriesRef,
+        metadata: &Metadata,
+    ) -> Result<(), AppendError>;
+
+    /// Logs and publishes the transaction: when it returns `Ok`, the samples survive a killed process.
+    ///
+    /// # Errors
+    /// [`AppendError::Wal`]: nothing was stored.
+    fn commit(self: Box<Self>) -> Result<(), AppendError>;
+
+    /// Forgets the transaction.
+    fn rollback(self: Box<Self>);
+}

@@ -1,0 +1,216 @@
+//! The accept loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// Limits of one listener.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Time for a client to send the request's head.
+    pub header_timeout: Duration,
+    /// HTTP/2 keep-alive ping interval; a connection that does not answer within the same time is closed.
+    pub keep_alive: Duration,
+    /// Time for requests under way after the shutdown signal.
+    pub drain_timeout: Duration,
+    /// Open connections at most.
+    pub max_connections: usize,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(10),
+            // Prometheus' --web.max-connections.
+            max_connections: 512,
+        }
+    }
+}
+
+/// Serves a router until `shutdown` is cancelled, then drains. Handlers find the peer's address as
+/// `ConnectInfo<SocketAddr>`.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    options: ServeOptions,
+    shutdown: CancellationToken,
+) {
+    let options = Arc::new(options);
+    let permits = Arc::new(Semaphore::new(options.max_connections));
+    let connections = TaskTracker::new();
+    // Cut connections that are still busy when the drain time is over.
+    let cut = CancellationToken::new();
+    loop {
+        let permit = tokio::select! {
+            () = shutdown.cancelled() => break,
+            permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+        };
+        let stream = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => (stream, peer),
+                Err(error) => {
+                    // Out of file descriptors, usually: wait for connections to end instead of spinning.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let (stream, peer) = stream;
+        let app = app.clone();
+        let (options, shutdown, cut) = (Arc::clone(&options), shutdown.clone(), cut.clone());
+        connections.spawn(async move {
+            connection(stream, peer, app, &options, &shutdown, &cut).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(options.drain_timeout, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = connections.len(),
+            "drain time is over, closing connections with requests under way"
+        );
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: std::net::SocketAddr,
+    app: Router,
+    options: &ServeOptions,
+    shutdown: &CancellationToken,
+    cut: &CancellationToken,
+) {
+    // Answers are written whole; waiting for more data would only add latency.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let service = app.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(options.keep_alive)
+        .keep_alive_timeout(options.keep_alive)
+        .adaptive_window(true);
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = cut.cancelled() => return,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                result = connection.as_mut() => result,
+                () = cut.cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "connection ended with an error");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn start(
+        options: ServeOptions,
+    ) -> (
+        std::net::SocketAddr,
+        CancellationToken,
+        tokio::task::JoinHandle<()>,
+    ) {
+        let listener = crate::bind("127.0.0.1:0".parse().unwrap(), "test", "test")
+            .await
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        let started = Arc::new(tokio::sync::Notify::new());
+        let app = Router::new().route("/", get(|| async { "ok" })).route(
+            "/hang",
+            get(move || {
+                started.notify_one();
+                std::future::pending::<()>()
+            }),
+        );
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, app, options, shutdown.clone()));
+        (address, shutdown, task)
+    }
+
+    async fn request(address: std::net::SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_does_not_hold_up_the_shutdown() {
+        let (address, shutdown, task) = start(ServeOptions::default()).await;
+        let mut stream = request(address, "/").await;
+        let mut buffer = [0; 12];
+        stream.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"HTTP/1.1 200");
+        shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(5), task)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_ends_is_cut_after_the_drain_time() {
+        let options = ServeOptions {
+            drain_timeout: Duration::from_millis(50),
+            ..ServeOptions::default()
+        };
+        let (address, shutdown, task) = start(options).await;
+        let mut stream = request(address, "/hang").await;
+        shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(5), task)
+            .await
+            .unwrap()
+            .unwrap();
+        let mut rest = Vec::new();
+        // Either a reset or an orderly end: no answer.
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(rest.is_empty());
+    }
+}
