@@ -1,0 +1,159 @@
+//! Reading configuration files: YAML into a type, with errors that name file, line, column and key path.
+//!
+//! Used by every part that a user configures, so that all of them report mistakes in one form:
+//! `stack.yml:12:5: planes[1].ports.api: invalid type: string "x", expected u16`.
+//! An unknown key gets the nearest known one as a suggestion.
+
+mod suggest;
+
+pub use suggest::nearest;
+
+use serde::de::DeserializeOwned;
+
+/// A mistake in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}{position}: {path}{message}", position = position_text(*.line, *.column), path = path_text(.path))]
+pub struct YamlError {
+    /// File as the user named it.
+    pub file: String,
+    /// 1-based line, 0 where unknown.
+    pub line: u64,
+    /// 1-based column, 0 where unknown.
+    pub column: u64,
+    /// Key path such as `planes[1].ports`; empty or `.` for the document.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+fn position_text(line: u64, column: u64) -> String {
+    if line == 0 {
+        String::new()
+    } else {
+        format!(":{line}:{column}")
+    }
+}
+
+fn path_text(path: &str) -> String {
+    if path.is_empty() || path == "." {
+        String::new()
+    } else {
+        format!("{path}: ")
+    }
+}
+
+/// Scalars, sequences and mappings in one document at most. The library's default of 250,000 is too small
+/// for generated configurations; a million still bounds what an alias bomb can cost.
+const NODES_MAX: usize = 1_000_000;
+
+/// Reads a document into a type. An empty document is an empty mapping. `file` is only used in errors.
+///
+/// # Errors
+/// [`YamlError`] for bad syntax, unknown keys (where the type denies them) and wrong types.
+pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+    let is_blank = text.lines().all(|l| {
+        let l = l.trim();
+        l.is_empty() || l.starts_with('#') || l == "---"
+    });
+    let text = if is_blank { "{}" } else { text };
+    let mut path = String::new();
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_nodes: NODES_MAX },
+    };
+    let result =
+        serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+            serde_path_to_error::deserialize::<_, T>(deserializer).map_err(|error| {
+                path = error.path().to_string();
+                error.into_inner()
+            })
+        });
+    result.map_err(|error| {
+        let error = error.without_snippet();
+        let (line, column) = error
+            .location()
+            .map_or((0, 0), |l| (u64::from(l.line()), u64::from(l.column())));
+        YamlError {
+            file: file.to_owned(),
+            line,
+            column,
+            path,
+            message: message(&error.to_string()),
+        }
+    })
+}
+
+/// The library's text without its own position, and with a suggestion for an unknown key.
+fn message(text: &str) -> String {
+    let mut text = text.trim();
+    if let Some(at) = text.find(" at line ") {
+        text = &text[..at];
+    }
+    let text = text.trim_end_matches(':').to_owned();
+    match suggest::for_unknown_field(&text) {
+        Some(suggestion) => format!("{text}; did you mean `{suggestion}`?"),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Outer {
+        #[serde(default)]
+        planes: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Inner {
+        name: String,
+        #[serde(default)]
+        port: u16,
+    }
+
+    #[test]
+    fn a_wrong_type_names_line_and_path() {
+        let error = from_str::<Outer>("s.yml", "planes:\n  - name: a\n    port: x\n").unwrap_err();
+        assert_eq!(
+            (error.line, error.path.as_str()),
+            (3, "planes[0].port"),
+            "{error}"
+        );
+        assert!(error.to_string().starts_with("s.yml:3:"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_a_suggestion() {
+        let error = from_str::<Outer>("s.yml", "planes:\n  - name: a\n    prot: 1\n").unwrap_err();
+        assert_eq!(error.line, 3, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("prot") && text.contains("did you mean `port`?"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn bad_syntax_has_a_position() {
+        let error = from_str::<Outer>("s.yml", "planes: [\n").unwrap_err();
+        assert!(error.line > 0, "{error}");
+    }
+
+    #[test]
+    fn an_empty_document_is_an_empty_mapping() {
+        assert!(
+            from_str::<Outer>("s.yml", "# nothing\n\n")
+                .unwrap()
+                .planes
+                .is_empty()
+        );
+    }
+}
