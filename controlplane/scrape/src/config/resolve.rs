@@ -1,0 +1,477 @@
+//! From a configuration as written to the settings of a pool.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::scrape::{HttpHeader, StaticConfig};
+use super::{
+    EscapingScheme, FileSdConfig, ScrapeConfig, ScrapeConfigError, Secret, ValidationScheme,
+};
+use crate::protocol::ScrapeProtocol;
+use crate::relabel::Rules;
+
+/// The part of the global section that scrape configurations inherit. Limits of 0 mean no limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScrapeDefaults {
+    /// Default 1m.
+    pub scrape_interval: Duration,
+    /// Default 10s; shortened to the interval where a configuration leaves the time-out open.
+    pub scrape_timeout: Duration,
+    /// Names of the protocols in order of preference.
+    pub scrape_protocols: Vec<String>,
+    /// Bytes.
+    pub body_size_limit: u64,
+    /// Samples.
+    pub sample_limit: u64,
+    /// Targets of a pool.
+    pub target_limit: u64,
+    /// Labels of a sample.
+    pub label_limit: u64,
+    /// Bytes.
+    pub label_name_length_limit: u64,
+    /// Bytes.
+    pub label_value_length_limit: u64,
+    /// Dropped targets to remember.
+    pub keep_dropped_targets: u64,
+    /// `utf8`, `legacy` or empty for `utf8`.
+    pub metric_name_validation_scheme: String,
+    /// One of the escaping schemes, or empty for the default.
+    pub metric_name_escaping_scheme: String,
+    /// Also store the extra report series.
+    pub extra_scrape_metrics: bool,
+    /// Default of `scrape_failure_log_file`.
+    pub scrape_failure_log_file: Option<String>,
+    /// Directory of the configuration file: relative paths start there.
+    pub base_dir: PathBuf,
+}
+
+impl Default for ScrapeDefaults {
+    fn default() -> Self {
+        Self {
+            scrape_interval: Duration::from_secs(60),
+            scrape_timeout: Duration::from_secs(10),
+            scrape_protocols: ScrapeProtocol::DEFAULT
+                .iter()
+                .map(|p| p.as_str().to_owned())
+                .collect(),
+            body_size_limit: 0,
+            sample_limit: 0,
+            target_limit: 0,
+            label_limit: 0,
+            label_name_length_limit: 0,
+            label_value_length_limit: 0,
+            keep_dropped_targets: 0,
+            metric_name_validation_scheme: String::new(),
+            metric_name_escaping_scheme: String::new(),
+            extra_scrape_metrics: false,
+            scrape_failure_log_file: None,
+            base_dir: PathBuf::from("."),
+        }
+    }
+}
+
+/// A secret in place or in a file that is read at each use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In place.
+    Inline(Secret),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// How a scrape identifies itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// Not at all.
+    None,
+    /// User name and password.
+    Basic {
+        /// User name.
+        username: SecretSource,
+        /// Password.
+        password: SecretSource,
+    },
+    /// `Authorization: <scheme> <credentials>`.
+    Header {
+        /// Usually `Bearer`.
+        scheme: String,
+        /// Credentials.
+        credentials: SecretSource,
+    },
+}
+
+/// What a pool runs with: everything checked, every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolSettings {
+    /// The job's name.
+    pub job_name: String,
+    /// See [`ScrapeConfig::honor_labels`].
+    pub honor_labels: bool,
+    /// See [`ScrapeConfig::honor_timestamps`].
+    pub honor_timestamps: bool,
+    /// See [`ScrapeConfig::track_timestamps_staleness`].
+    pub track_timestamps_staleness: bool,
+    /// URL parameters.
+    pub params: BTreeMap<String, Vec<String>>,
+    /// Time between scrapes.
+    pub scrape_interval: Duration,
+    /// Time a scrape may take.
+    pub scrape_timeout: Duration,
+    /// `Accept` header.
+    pub accept: String,
+    /// Format of answers without a usable content type.
+    pub fallback_protocol: Option<ScrapeProtocol>,
+    /// Store the extra report series.
+    pub extra_scrape_metrics: bool,
+    /// Path on the target.
+    pub metrics_path: String,
+    /// Scheme.
+    pub scheme: String,
+    /// Bytes; 0 no limit.
+    pub body_size_limit: u64,
+    /// Samples; 0 no limit.
+    pub sample_limit: u64,
+    /// Targets; 0 no limit.
+    pub target_limit: u64,
+    /// Labels of a sample; 0 no limit.
+    pub label_limit: u64,
+    /// Bytes; 0 no limit.
+    pub label_name_length_limit: u64,
+    /// Bytes; 0 no limit.
+    pub label_value_length_limit: u64,
+    /// Dropped targets to remember; 0 no limit.
+    pub keep_dropped_targets: u64,
+    /// Name checks.
+    pub validation: ValidationScheme,
+    /// Ask for gzip.
+    pub enable_compression: bool,
+    /// Follow redirects.
+    pub follow_redirects: bool,
+    /// Authentication.
+    pub credentials: Credentials,
+    /// Headers to add.
+    pub http_headers: BTreeMap<String, HttpHeader>,
+    /// File for a line per failed scrape.
+    pub failure_log: Option<PathBuf>,
+    /// Fixed targets.
+    pub static_configs: Vec<StaticConfig>,
+    /// Targets from files.
+    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Where relative paths start.
+    pub base_dir: PathBuf,
+    /// Rules for targets.
+    pub relabel: Arc<Rules>,
+    /// Rules for samples.
+    pub metric_relabel: Arc<Rules>,
+}
+
+impl ScrapeConfig {
+    /// Checks the configuration against the global section and fills in the defaults.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in Prometheus' words.
+    pub fn resolve(&self, defaults: &ScrapeDefaults) -> Result<PoolSettings, ScrapeConfigError> {
+        if self.job_name.is_empty() {
+            return Err(ScrapeConfigError::NoJobName);
+        }
+        let (interval, timeout) = self.timing(defaults)?;
+        let escaping = self.escaping(defaults)?;
+        let protocols = self.protocols(defaults)?;
+        self.check_targets()?;
+        self.check_headers()?;
+        if self.scheme != "http" {
+            return Err(ScrapeConfigError::Scheme {
+                scheme: self.scheme.clone(),
+                job: self.job_name.clone(),
+            });
+        }
+        let limit = |own: Option<u64>, global: u64| own.filter(|n| *n > 0).unwrap_or(global);
+        let rules = |configs: &[_], key| {
+            Rules::new(configs).map_err(|error| ScrapeConfigError::Relabel {
+                error,
+                key,
+                job: self.job_name.clone(),
+            })
+        };
+        Ok(PoolSettings {
+            job_name: self.job_name.clone(),
+            honor_labels: self.honor_labels,
+            honor_timestamps: self.honor_timestamps,
+            track_timestamps_staleness: self.track_timestamps_staleness,
+            params: self.params.clone(),
+            scrape_interval: interval,
+            scrape_timeout: timeout,
+            accept: crate::protocol::accept_header(&protocols, escaping.1),
+            fallback_protocol: self.fallback()?,
+            extra_scrape_metrics: self
+                .extra_scrape_metrics
+                .unwrap_or(defaults.extra_scrape_metrics),
+            metrics_path: self.metrics_path.clone(),
+            scheme: self.scheme.clone(),
+            body_size_limit: limit(
+                self.body_size_limit.map(|size| size.0),
+                defaults.body_size_limit,
+            ),
+            sample_limit: limit(self.sample_limit, defaults.sample_limit),
+            target_limit: limit(self.target_limit, defaults.target_limit),
+            label_limit: limit(self.label_limit, defaults.label_limit),
+            label_name_length_limit: limit(
+                self.label_name_length_limit,
+                defaults.label_name_length_limit,
+            ),
+            label_value_length_limit: limit(
+                self.label_value_length_limit,
+                defaults.label_value_length_limit,
+            ),
+            keep_dropped_targets: limit(self.keep_dropped_targets, defaults.keep_dropped_targets),
+            validation: escaping.0,
+            enable_compression: self.enable_compression,
+            follow_redirects: self.follow_redirects,
+            credentials: self.credentials(defaults)?,
+            http_headers: self.http_headers.clone(),
+            failure_log: self
+                .scrape_failure_log_file
+                .as_ref()
+                .or(defaults.scrape_failure_log_file.as_ref())
+                .map(|file| defaults.base_dir.join(file)),
+            static_configs: self.static_configs.clone(),
+            file_sd_configs: self.file_sd_configs.clone(),
+            base_dir: defaults.base_dir.clone(),
+            relabel: Arc::new(rules(&self.relabel_configs, "relabel_configs")?),
+            metric_relabel: Arc::new(rules(
+                &self.metric_relabel_configs,
+                "metric_relabel_configs",
+            )?),
+        })
+    }
+
+    fn timing(&self, defaults: &ScrapeDefaults) -> Result<(Duration, Duration), ScrapeConfigError> {
+        let set = |d: Option<super::PromDuration>| d.map(|d| d.0).filter(|d| !d.is_zero());
+        let interval = set(self.scrape_interval).unwrap_or(defaults.scrape_interval);
+        match set(self.scrape_timeout) {
+            Some(timeout) if timeout > interval => {
+                Err(ScrapeConfigError::TimeoutTooLong(self.job_name.clone()))
+            }
+            Some(timeout) => Ok((interval, timeout)),
+            None => Ok((interval, defaults.scrape_timeout.min(interval))),
+        }
+    }
+
+    fn escaping(
+        &self,
+        defaults: &ScrapeDefaults,
+    ) -> Result<(ValidationScheme, EscapingScheme), ScrapeConfigError> {
+        let pick = |own: &Option<String>, global: &str| match own.as_deref() {
+            Some(text) if !text.is_empty() => text.to_owned(),
+            _ => global.to_owned(),
+        };
+        let name = pick(
+            &self.metric_name_validation_scheme,
+            &defaults.metric_name_validation_scheme,
+        );
+        let validation = match name.as_str() {
+            "" | "utf8" => ValidationScheme::Utf8,
+            "legacy" => ValidationScheme::Legacy,
+            _ => return Err(ScrapeConfigError::UnknownValidationScheme(name)),
+        };
+        let name = pick(
+            &self.metric_name_escaping_scheme,
+            &defaults.metric_name_escaping_scheme,
+        );
+        let escaping = match name.as_str() {
+            "" if validation == ValidationScheme::Legacy => EscapingScheme::Underscores,
+            "" | "allow-utf-8" => EscapingScheme::AllowUtf8,
+            "underscores" => EscapingScheme::Underscores,
+            "dots" => EscapingScheme::Dots,
+            "values" => EscapingScheme::Values,
+            _ => return Err(ScrapeConfigError::UnknownEscapingScheme(name)),
+        };
+        if validation == ValidationScheme::Legacy && escaping == EscapingScheme::AllowUtf8 {
+            return Err(ScrapeConfigError::ConflictingUtf8);
+        }
+        Ok((validation, escaping))
+    }
+
+    fn protocols(
+        &self,
+        defaults: &ScrapeDefaults,
+    ) -> Result<Vec<ScrapeProtocol>, ScrapeConfigError> {
+        let names = match &self.scrape_protocols {
+            Some(names) if !names.is_empty() => names,
+            _ => &defaults.scrape_protocols,
+        };
+        if names.is_empty() {
+            return Err(ScrapeConfigError::NoProtocols(self.job_name.clone()));
+        }
+        let mut protocols = Vec::with_capacity(names.len());
+        let mut seen = BTreeSet::new();
+        for name in names {
+            protocols.push(self.protocol("scrape_protocols", name)?);
+            if !seen.insert(name) {
+                return Err(ScrapeConfigError::DuplicateProtocol {
+                    protocols: names.join(" "),
+                    job: self.job_name.clone(),
+                });
+            }
+        }
+        Ok(protocols)
+    }
+
+    fn fallback(&self) -> Result<Option<ScrapeProtocol>, ScrapeConfigError> {
+        match self.fallback_scrape_protocol.as_deref() {
+            None | Some("") => Ok(None),
+            Some(name) => self.protocol("fallback_scrape_protocol", name).map(Some),
+        }
+    }
+
+    fn protocol(&self, key: &'static str, name: &str) -> Result<ScrapeProtocol, ScrapeConfigError> {
+        ScrapeProtocol::from_name(name).ok_or_else(|| ScrapeConfigError::UnknownProtocol {
+            key,
+            protocol: name.to_owned(),
+            job: self.job_name.clone(),
+        })
+    }
+
+    fn check_targets(&self) -> Result<(), ScrapeConfigError> {
+        for group in &self.static_configs {
+            for target in &group.targets {
+                check_address(target)?;
+            }
+            if let Some(name) = group.labels.keys().find(|name| name.is_empty()) {
+                return Err(ScrapeConfigError::LabelName(name.clone()));
+            }
+        }
+        for sd in &self.file_sd_configs {
+            if sd.files.is_empty() {
+                return Err(ScrapeConfigError::NoFiles);
+            }
+            for pattern in &sd.files {
+                crate::discovery::check_pattern(pattern)
+                    .map_err(|()| ScrapeConfigError::FilePattern(pattern.clone()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_headers(&self) -> Result<(), ScrapeConfigError> {
+        for name in self.http_headers.keys() {
+            let lower = name.to_ascii_lowercase();
+            let reserved = matches!(
+                lower.as_str(),
+                "authorization"
+                    | "host"
+                    | "content-encoding"
+                    | "content-length"
+                    | "content-type"
+                    | "user-agent"
+                    | "connection"
+                    | "keep-alive"
+                    | "proxy-authenticate"
+                    | "proxy-authorization"
+                    | "www-authenticate"
+                    | "accept-encoding"
+                    | "x-prometheus-remote-write-version"
+                    | "x-prometheus-remote-read-version"
+                    | "x-prometheus-scrape-timeout-seconds"
+                    | "x-amz-date"
+                    | "x-amz-security-token"
+                    | "x-amz-content-sha256"
+            );
+            if reserved || http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
+                return Err(ScrapeConfigError::ReservedHeader(name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn credentials(&self, defaults: &ScrapeDefaults) -> Result<Credentials, ScrapeConfigError> {
+        let error = |text| Err(ScrapeConfigError::Authentication(text));
+        let path = |file: &dyn AsRef<std::path::Path>| {
+            SecretSource::File(defaults.base_dir.join(file.as_ref()))
+        };
+        let bearer = match (&self.bearer_token, &self.bearer_token_file) {
+            (Some(_), Some(_)) => {
+                return error("at most one of bearer_token & bearer_token_file must be configured");
+            }
+            (Some(token), None) => Some(SecretSource::Inline(token.clone())),
+            (None, Some(file)) => Some(path(file)),
+            (None, None) => None,
+        };
+        if bearer.is_some() && self.basic_auth.is_some() {
+            return error(
+                "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured",
+            );
+        }
+        if self.authorization.is_some() && bearer.is_some() {
+            return error("authorization is not compatible with bearer_token & bearer_token_file");
+        }
+        if self.authorization.is_some() && self.basic_auth.is_some() {
+            return error("at most one of basic_auth, oauth2 & authorization must be configured");
+        }
+        if let Some(auth) = &self.authorization {
+            let credentials = match (&auth.credentials, &auth.credentials_file) {
+                (Some(_), Some(_)) => {
+                    return error(
+                        "at most one of authorization credentials & credentials_file must be configured",
+                    );
+                }
+                (Some(secret), None) => SecretSource::Inline(secret.clone()),
+                (None, Some(file)) => path(file),
+                (None, None) => SecretSource::Inline(Secret::default()),
+            };
+            let scheme = match auth.scheme.trim() {
+                "" => "Bearer",
+                scheme if scheme.eq_ignore_ascii_case("basic") => {
+                    return error(
+                        r#"authorization type cannot be set to "basic", use "basic_auth" instead"#,
+                    );
+                }
+                scheme => scheme,
+            };
+            return Ok(Credentials::Header {
+                scheme: scheme.to_owned(),
+                credentials,
+            });
+        }
+        if let Some(auth) = &self.basic_auth {
+            let password = match (&auth.password, &auth.password_file) {
+                (Some(_), Some(_)) => {
+                    return error(
+                        "at most one of basic_auth password & password_file must be configured",
+                    );
+                }
+                (Some(secret), None) => SecretSource::Inline(secret.clone()),
+                (None, Some(file)) => path(file),
+                (None, None) => SecretSource::Inline(Secret::default()),
+            };
+            let username = match &auth.username_file {
+                Some(_) if !auth.username.is_empty() => {
+                    return error(
+                        "at most one of basic_auth username & username_file must be configured",
+                    );
+                }
+                Some(file) => path(file),
+                None => SecretSource::Inline(Secret(auth.username.clone())),
+            };
+            return Ok(Credentials::Basic { username, password });
+        }
+        Ok(match bearer {
+            Some(credentials) => Credentials::Header {
+                scheme: "Bearer".to_owned(),
+                credentials,
+            },
+            None => Credentials::None,
+        })
+    }
+}
+
+/// An address may not hold a slash: that would be a URL.
+pub(crate) fn check_address(address: &str) -> Result<(), ScrapeConfigError> {
+    if address.contains('/') {
+        Err(ScrapeConfigError::TargetAddress(address.to_owned()))
+    } else {
+        Ok(())
+    }
+}

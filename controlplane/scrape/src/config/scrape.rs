@@ -1,0 +1,377 @@
+//! The YAML of one `scrape_config`.
+
+use std::collections::BTreeMap;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Authorization, BasicAuth, ByteSize, PromDuration, Secret, Strict};
+use crate::relabel::RelabelConfig;
+
+/// Keys of Prometheus' `scrape_config` that this build refuses.
+const UNSUPPORTED: &[&str] = &[
+    "azure_sd_configs",
+    "consul_sd_configs",
+    "digitalocean_sd_configs",
+    "dns_sd_configs",
+    "docker_sd_configs",
+    "dockerswarm_sd_configs",
+    "ec2_sd_configs",
+    "ecs_sd_configs",
+    "elasticache_sd_configs",
+    "eureka_sd_configs",
+    "gce_sd_configs",
+    "hetzner_sd_configs",
+    "http_sd_configs",
+    "ionos_sd_configs",
+    "kubernetes_sd_configs",
+    "kuma_sd_configs",
+    "lightsail_sd_configs",
+    "linode_sd_configs",
+    "marathon_sd_configs",
+    "msk_sd_configs",
+    "nerve_sd_configs",
+    "no_proxy",
+    "nomad_sd_configs",
+    "oauth2",
+    "oci_sd_configs",
+    "openstack_sd_configs",
+    "outscale_sd_configs",
+    "ovhcloud_sd_configs",
+    "proxy_connect_header",
+    "proxy_from_environment",
+    "proxy_url",
+    "puppetdb_sd_configs",
+    "rds_sd_configs",
+    "scaleway_sd_configs",
+    "serverset_sd_configs",
+    "stackit_sd_configs",
+    "tls_config",
+    "triton_sd_configs",
+    "uyuni_sd_configs",
+    "vultr_sd_configs",
+];
+
+/// How metric and label names are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValidationScheme {
+    /// Any UTF-8 text.
+    #[default]
+    Utf8,
+    /// `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+    Legacy,
+}
+
+/// What a target is asked to do with names outside the legacy character set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EscapingScheme {
+    /// Send them as they are, quoted.
+    #[default]
+    AllowUtf8,
+    /// Replace by underscores.
+    Underscores,
+    /// Dots become `_dot_`.
+    Dots,
+    /// `U__` and hexadecimal values.
+    Values,
+}
+
+impl EscapingScheme {
+    /// The name in the configuration and in the `Accept` header.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowUtf8 => "allow-utf-8",
+            Self::Underscores => "underscores",
+            Self::Dots => "dots",
+            Self::Values => "values",
+        }
+    }
+}
+
+/// One entry of `scrape_configs`, as written. `None` means: the global section or the default decides.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self", default)]
+pub struct ScrapeConfig {
+    /// Name of the job and of its pool; the default value of the `job` label. Required.
+    pub job_name: String,
+    /// Keep scraped labels that clash with target labels. Default false: they become `exported_<name>`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub honor_labels: bool,
+    /// Take timestamps from the exposition. Default true.
+    pub honor_timestamps: bool,
+    /// Write stale markers also for series with their own timestamps. Default false.
+    pub track_timestamps_staleness: bool,
+    /// URL parameters.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Vec<String>>,
+    /// Time between scrapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_interval: Option<PromDuration>,
+    /// Time a scrape may take, at most the interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_timeout: Option<PromDuration>,
+    /// Formats to ask for, in order of preference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_protocols: Option<Vec<String>>,
+    /// Format of answers without a usable `Content-Type`; without it such a scrape fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback_scrape_protocol: Option<String>,
+    /// Accepted for compatibility: native histograms only travel in the protobuf format, which is not negotiated yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_native_histograms: Option<bool>,
+    /// As [`Self::scrape_native_histograms`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub always_scrape_classic_histograms: Option<bool>,
+    /// Only false is supported so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub convert_classic_histograms_to_nhcb: Option<bool>,
+    /// Also store `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_scrape_metrics: Option<bool>,
+    /// Path on the target. Default `/metrics`.
+    pub metrics_path: String,
+    /// Scheme. Default `http`.
+    pub scheme: String,
+    /// Largest uncompressed page; larger ones fail the scrape. 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_size_limit: Option<ByteSize>,
+    /// Most samples after metric relabelling. 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_limit: Option<u64>,
+    /// Most targets of the pool. 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_limit: Option<u64>,
+    /// Most labels of a sample. 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_limit: Option<u64>,
+    /// Longest label name in bytes. 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_name_length_limit: Option<u64>,
+    /// Longest label value in bytes. 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_value_length_limit: Option<u64>,
+    /// Accepted for compatibility, see [`Self::scrape_native_histograms`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native_histogram_bucket_limit: Option<u64>,
+    /// Accepted for compatibility, see [`Self::scrape_native_histograms`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native_histogram_min_bucket_factor: Option<f64>,
+    /// Dropped targets to remember for the API. 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_dropped_targets: Option<u64>,
+    /// `utf8` (default) or `legacy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric_name_validation_scheme: Option<String>,
+    /// `allow-utf-8` (default), `underscores`, `dots` or `values`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric_name_escaping_scheme: Option<String>,
+    /// File for a line per failed scrape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_failure_log_file: Option<String>,
+    /// Ask for gzip. Default true.
+    pub enable_compression: bool,
+    /// Follow redirects. Default true.
+    pub follow_redirects: bool,
+    /// Accepted for compatibility: without TLS nothing negotiates HTTP/2. Default true.
+    pub enable_http2: bool,
+    /// User name and password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuth>,
+    /// `Authorization` header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// Older form of `authorization.credentials`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer_token: Option<Secret>,
+    /// Older form of `authorization.credentials_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer_token_file: Option<String>,
+    /// Headers to add.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub http_headers: BTreeMap<String, HttpHeader>,
+    /// Fixed targets.
+    #[serde(
+        deserialize_with = "static_configs",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub static_configs: Vec<StaticConfig>,
+    /// Targets from files.
+    #[serde(
+        deserialize_with = "file_sd_configs",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Rules for targets.
+    #[serde(
+        deserialize_with = "target_rules",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub relabel_configs: Vec<RelabelConfig>,
+    /// Rules for samples.
+    #[serde(
+        deserialize_with = "metric_rules",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub metric_relabel_configs: Vec<RelabelConfig>,
+}
+
+impl Default for ScrapeConfig {
+    fn default() -> Self {
+        Self {
+            job_name: String::new(),
+            honor_labels: false,
+            honor_timestamps: true,
+            track_timestamps_staleness: false,
+            params: BTreeMap::new(),
+            scrape_interval: None,
+            scrape_timeout: None,
+            scrape_protocols: None,
+            fallback_scrape_protocol: None,
+            scrape_native_histograms: None,
+            always_scrape_classic_histograms: None,
+            convert_classic_histograms_to_nhcb: None,
+            extra_scrape_metrics: None,
+            metrics_path: "/metrics".to_owned(),
+            scheme: "http".to_owned(),
+            body_size_limit: None,
+            sample_limit: None,
+            target_limit: None,
+            label_limit: None,
+            label_name_length_limit: None,
+            label_value_length_limit: None,
+            native_histogram_bucket_limit: None,
+            native_histogram_min_bucket_factor: None,
+            keep_dropped_targets: None,
+            metric_name_validation_scheme: None,
+            metric_name_escaping_scheme: None,
+            scrape_failure_log_file: None,
+            enable_compression: true,
+            follow_redirects: true,
+            enable_http2: true,
+            basic_auth: None,
+            authorization: None,
+            bearer_token: None,
+            bearer_token_file: None,
+            http_headers: BTreeMap::new(),
+            static_configs: Vec::new(),
+            file_sd_configs: Vec::new(),
+            relabel_configs: Vec::new(),
+            metric_relabel_configs: Vec::new(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ScrapeConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(Strict::new(deserializer, "scrape config", UNSUPPORTED))
+    }
+}
+
+impl Serialize for ScrapeConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// One group of fixed targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self", default)]
+pub struct StaticConfig {
+    /// `host:port` addresses.
+    pub targets: Vec<String>,
+    /// Labels of all of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl<'de> Deserialize<'de> for StaticConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(Strict::new(deserializer, "static_configs", &[]))
+    }
+}
+
+impl Serialize for StaticConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Targets from JSON or YAML files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self", default)]
+pub struct FileSdConfig {
+    /// Paths; the last part may hold `*`. Must end in `.json`, `.yml` or `.yaml`.
+    pub files: Vec<String>,
+    /// How often the files are read again. Default 5m; changes are looked for more often.
+    pub refresh_interval: PromDuration,
+}
+
+impl Default for FileSdConfig {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            refresh_interval: PromDuration(std::time::Duration::from_secs(300)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FileSdConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(Strict::new(deserializer, "file_sd_configs", &[]))
+    }
+}
+
+impl Serialize for FileSdConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Values of one header of `http_headers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpHeader {
+    /// Values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// Values that are not shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Secret>,
+    /// Files that hold values; read at each scrape.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A list whose entries must not be null; a null list is empty.
+fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    empty_entry: &'static str,
+) -> Result<Vec<T>, D::Error> {
+    Option::<Vec<Option<T>>>::deserialize(deserializer)?
+        .unwrap_or_default()
+        .into_iter()
+        .map(|entry| entry.ok_or_else(|| D::Error::custom(empty_entry)))
+        .collect()
+}
+
+fn static_configs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<StaticConfig>, D::Error> {
+    list(d, "empty or null section in static_configs")
+}
+
+fn file_sd_configs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<FileSdConfig>, D::Error> {
+    list(d, "empty or null section in file_sd_configs")
+}
+
+fn target_rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RelabelConfig>, D::Error> {
+    list(d, "empty or null target relabeling rule in scrape config")
+}
+
+fn metric_rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RelabelConfig>, D::Error> {
+    list(d, "empty or null metric relabeling rule in scrape config")
+}

@@ -1,0 +1,38 @@
+//! Scraping: finds targets, fetches their expositions on schedule and appends the samples to storage.
+//!
+//! Data flow: a [`config::ScrapeConfig`] is resolved to a pool's settings; a [`discovery::Discoverer`] yields
+//! target groups; relabelling ([`relabel`]) turns each group member into a target or drops it; every target
+//! has one task that waits for its slot, fetches the page, parses it in place and appends it in one
+//! transaction through [`bellwether_model::storage::Appender`].
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `config/` | `scrape_config` as written in YAML, its checks, the resolved settings |
+//! | `relabel` | relabelling rules and their engine |
+//! | `protocol` | scrape protocols, `Accept` header, content type negotiation |
+//! | `discovery/` | static and file discovery |
+//! | `target` | from discovered labels to a target; its state as the API shows it |
+//! | `client` | one HTTP fetch: authentication, redirects, gzip, limits |
+//! | `cache` | raw series bytes to series reference, kept from scrape to scrape |
+//! | `append` | one exposition into one transaction |
+//! | `scrape_loop`, `pool`, `manager` | the tasks and who owns them |
+//! | `metrics` | the scraper's own metrics under Prometheus' names |
+//!
+//! Invariants:
+//! - one scrape is one transaction: all samples of a page or none (then only the report series);
+//! - a series that vanishes, a failed scrape, a removed target and a shutdown end in stale markers;
+//! - parsing and appending never run on an async worker thread;
+//! - a known series costs no allocation.
+
+pub mod config;
+mod discovery;
+mod manager;
+pub mod protocol;
+pub mod relabel;
+mod snapshot;
+
+pub use config::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
+pub use manager::{ScrapeManager, ScrapeOptions};
+pub use snapshot::{
+    ActiveTarget, DroppedTarget, Health, MetricMetadata, TargetMetadata, TargetsSnapshot,
+};

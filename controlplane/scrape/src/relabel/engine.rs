@@ -1,0 +1,170 @@
+//! Applying rules.
+
+use bellwether_model::LabelsBuilder;
+use bellwether_model::re2::Re2;
+use md5::{Digest, Md5};
+
+use super::config::{
+    Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RelabelConfig, RelabelError,
+};
+
+/// A compiled list of rules.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    /// As written: two lists are equal when their texts are.
+    configs: Vec<RelabelConfig>,
+}
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        self.configs == other.configs
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    action: Action,
+    source_labels: Vec<String>,
+    separator: String,
+    regex: Re2,
+    matches_everything: bool,
+    modulus: u64,
+    target_label: String,
+    replacement: String,
+}
+
+impl Rules {
+    /// Compiles rules.
+    ///
+    /// # Errors
+    /// The first rule that is wrong.
+    pub fn new(configs: &[RelabelConfig]) -> Result<Self, RelabelError> {
+        let rules = configs
+            .iter()
+            .map(|config| {
+                let or = |text: &Option<String>, default: &str| {
+                    text.clone().unwrap_or_else(|| default.to_owned())
+                };
+                Ok(Rule {
+                    action: config.action,
+                    source_labels: config.source_labels.clone().unwrap_or_default(),
+                    separator: or(&config.separator, DEFAULT_SEPARATOR),
+                    regex: config.check()?,
+                    matches_everything: config.regex.as_deref().unwrap_or(DEFAULT_REGEX)
+                        == DEFAULT_REGEX,
+                    modulus: config.modulus,
+                    target_label: config.target_label.clone(),
+                    replacement: or(&config.replacement, DEFAULT_REPLACEMENT),
+                })
+            })
+            .collect::<Result<_, RelabelError>>()?;
+        Ok(Self {
+            rules,
+            configs: configs.to_vec(),
+        })
+    }
+
+    /// Whether there is no rule.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Applies all rules in order. False: the target or sample is dropped, and `labels` is in an
+    /// unspecified state.
+    #[must_use]
+    pub fn apply(&self, labels: &mut LabelsBuilder) -> bool {
+        self.rules.iter().all(|rule| rule.apply(labels))
+    }
+}
+
+impl Rule {
+    fn apply(&self, labels: &mut LabelsBuilder) -> bool {
+        match self.action {
+            Action::Keep => return self.regex.is_match(&self.source(labels)),
+            Action::Drop => return !self.regex.is_match(&self.source(labels)),
+            Action::KeepEqual => return labels.value(&self.target_label) == self.source(labels),
+            Action::DropEqual => return labels.value(&self.target_label) != self.source(labels),
+            Action::Replace => self.replace(labels),
+            Action::Lowercase => {
+                let value = self.source(labels).to_lowercase();
+                labels.set(&self.target_label, &value);
+            }
+            Action::Uppercase => {
+                let value = self.source(labels).to_uppercase();
+                labels.set(&self.target_label, &value);
+            }
+            Action::HashMod => {
+                let value = hash_mod(&self.source(labels), self.modulus).to_string();
+                labels.set(&self.target_label, &value);
+            }
+            Action::LabelMap => self.label_map(labels),
+            Action::LabelDrop => labels.retain(|name, _| !self.regex.is_match(name)),
+            Action::LabelKeep => labels.retain(|name, _| self.regex.is_match(name)),
+        }
+        true
+    }
+
+    /// The joined values of the source labels.
+    fn source(&self, labels: &LabelsBuilder) -> String {
+        let mut out = String::new();
+        for (i, name) in self.source_labels.iter().enumerate() {
+            if i > 0 {
+                out.push_str(&self.separator);
+            }
+            out.push_str(labels.value(name));
+        }
+        out
+    }
+
+    fn replace(&self, labels: &mut LabelsBuilder) {
+        let source = self.source(labels);
+        let expanded = if self.matches_everything && self.replacement == DEFAULT_REPLACEMENT {
+            source.clone()
+        } else if self.matches_everything && !self.replacement.contains('$') {
+            self.replacement.clone()
+        } else {
+            match self.regex.replace(&source, &self.replacement) {
+                Some(text) => text,
+                None => return,
+            }
+        };
+        if !self.target_label.contains('$') {
+            labels.set(&self.target_label, &expanded);
+            return;
+        }
+        if let Some(target) = self.regex.replace(&source, &self.target_label)
+            && !target.is_empty()
+        {
+            labels.set(&target, &expanded);
+        }
+    }
+
+    fn label_map(&self, labels: &mut LabelsBuilder) {
+        // The mapping sees the labels as they were before it.
+        let mapped: Vec<(String, String)> = labels
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((
+                    self.regex.replace(name, &self.replacement)?,
+                    value.to_owned(),
+                ))
+            })
+            .collect();
+        for (name, value) in mapped {
+            if !name.is_empty() {
+                labels.set(&name, &value);
+            }
+        }
+    }
+}
+
+/// The last eight bytes of the MD5 sum, big-endian, modulo `modulus`, as Prometheus shards targets.
+fn hash_mod(text: &str, modulus: u64) -> u64 {
+    let sum = Md5::digest(text.as_bytes());
+    let mut last = [0; 8];
+    last.copy_from_slice(&sum[8..]);
+    // The check refuses a modulus of 0.
+    u64::from_be_bytes(last) % modulus.max(1)
+}

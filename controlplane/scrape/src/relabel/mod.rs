@@ -1,0 +1,12 @@
+//! Relabelling: rules over label sets, for targets and for samples.
+//!
+//! [`RelabelConfig`] is the YAML of one rule; [`Rules`] is a checked, compiled list. Semantics follow
+//! Prometheus 3: regular expressions are anchored, `.` matches a newline, label names may be any UTF-8 text.
+
+mod config;
+mod engine;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Action, RelabelConfig, RelabelError};
+pub use engine::Rules;
