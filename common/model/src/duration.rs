@@ -11,6 +11,14 @@ pub enum DurationError {
     /// Not by the grammar.
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
+    /// A number with a unit that does not exist.
+    #[error("unknown unit {unit:?} in duration {text:?}")]
+    UnknownUnit {
+        /// What follows the number.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
     /// More than 2^63 nanoseconds.
     #[error("duration out of range")]
     OutOfRange,
@@ -45,11 +53,17 @@ pub fn parse_millis(text: &str) -> Result<i64, DurationError> {
         let (number, tail) = rest.split_at(digits);
         let unit_len = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, tail) = tail.split_at(unit_len);
+        if digits == 0 || unit.is_empty() {
+            return Err(invalid());
+        }
         let index = UNITS
             .iter()
             .position(|(name, _)| *name == unit)
-            .ok_or_else(invalid)?;
-        if digits == 0 || index < next_unit {
+            .ok_or_else(|| DurationError::UnknownUnit {
+                unit: unit.to_owned(),
+                text: text.to_owned(),
+            })?;
+        if index < next_unit {
             return Err(invalid());
         }
         next_unit = index + 1;

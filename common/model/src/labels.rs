@@ -295,7 +295,17 @@ pub fn is_legacy_metric_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b':')
 }
 
-/// Quotes a string as Go's `strconv.Quote` does for the texts that labels hold.
+/// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space.
+fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return c == ' ' || c.is_ascii_graphic();
+    }
+    // The standard library keeps the same table for its escapes, but escapes a leading combining mark too.
+    let text: String = ['a', c].iter().collect();
+    text.escape_debug().nth(1) == Some(c)
+}
+
+/// Quotes a string as Go's `strconv.Quote` does.
 #[must_use]
 pub fn quote(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 2);
@@ -314,7 +324,9 @@ pub fn quote(text: &str) -> Cow<'_, str> {
             c if (c as u32) < 0x20 || c as u32 == 0x7f => {
                 out.push_str(&format!("\\x{:02x}", c as u32))
             }
-            c => out.push(c),
+            c if is_printable(c) => out.push(c),
+            c if (c as u32) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push_str(&format!("\\U{:08x}", c as u32)),
         }
     }
     out.push('"');

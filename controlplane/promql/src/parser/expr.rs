@@ -1,0 +1,436 @@
+//! Operators, operands, calls and aggregations.
+
+use super::selector::names_metric;
+use super::{Context, Parsed, Parser, join, span_of};
+use crate::ast::{
+    AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, CallExpr, Cardinality, Expr, ExprKind, Span,
+    UnaryOp, VectorMatching,
+};
+use crate::lexer::{Kind, Token};
+use crate::signature;
+use bellwether_model::labels::quote;
+
+/// Unary operators bind as tightly as products, so `-a ^ b` is `-(a ^ b)`.
+const PRODUCT: u8 = 5;
+const POWER: u8 = 6;
+
+/// The operator and its precedence.
+fn operator(kind: Kind) -> Option<(BinaryOp, u8)> {
+    Some(match kind {
+        Kind::Or => (BinaryOp::Or, 1),
+        Kind::And => (BinaryOp::And, 2),
+        Kind::Unless => (BinaryOp::Unless, 2),
+        Kind::Eq => (BinaryOp::Eq, 3),
+        Kind::Ne => (BinaryOp::Ne, 3),
+        Kind::Lt => (BinaryOp::Lt, 3),
+        Kind::Le => (BinaryOp::Le, 3),
+        Kind::Gt => (BinaryOp::Gt, 3),
+        Kind::Ge => (BinaryOp::Ge, 3),
+        Kind::TrimUpper => (BinaryOp::TrimUpper, 3),
+        Kind::TrimLower => (BinaryOp::TrimLower, 3),
+        Kind::Add => (BinaryOp::Add, 4),
+        Kind::Sub => (BinaryOp::Sub, 4),
+        Kind::Mul => (BinaryOp::Mul, PRODUCT),
+        Kind::Div => (BinaryOp::Div, PRODUCT),
+        Kind::Mod => (BinaryOp::Mod, PRODUCT),
+        Kind::Atan2 => (BinaryOp::Atan2, PRODUCT),
+        Kind::Pow => (BinaryOp::Pow, POWER),
+        _ => return None,
+    })
+}
+
+fn aggregation(kind: Kind) -> Option<AggregateOp> {
+    Some(match kind {
+        Kind::Sum => AggregateOp::Sum,
+        Kind::Avg => AggregateOp::Avg,
+        Kind::Count => AggregateOp::Count,
+        Kind::Min => AggregateOp::Min,
+        Kind::Max => AggregateOp::Max,
+        Kind::Group => AggregateOp::Group,
+        Kind::Stddev => AggregateOp::Stddev,
+        Kind::Stdvar => AggregateOp::Stdvar,
+        Kind::Topk => AggregateOp::Topk,
+        Kind::Bottomk => AggregateOp::Bottomk,
+        Kind::CountValues => AggregateOp::CountValues,
+        Kind::Quantile => AggregateOp::Quantile,
+        Kind::Limitk => AggregateOp::Limitk,
+        Kind::LimitRatio => AggregateOp::LimitRatio,
+        _ => return None,
+    })
+}
+
+/// Keywords that may be label names in grouping clauses: all but `without` and the numbers.
+fn names_label(kind: Kind) -> bool {
+    kind.is_aggregator()
+        || kind.is_preprocessor()
+        || kind.is_keyword() && kind != Kind::Without
+        || matches!(
+            kind,
+            Kind::Identifier
+                | Kind::MetricIdentifier
+                | Kind::And
+                | Kind::Or
+                | Kind::Unless
+                | Kind::Atan2
+        )
+}
+
+fn starts_expression(kind: Kind) -> bool {
+    names_metric(kind)
+        || matches!(
+            kind,
+            Kind::Number
+                | Kind::Duration
+                | Kind::String
+                | Kind::LeftParen
+                | Kind::LeftBrace
+                | Kind::Add
+                | Kind::Sub
+        )
+}
+
+impl Parser<'_> {
+    pub(super) fn expression(&mut self) -> Parsed<Expr> {
+        self.operators(1)
+    }
+
+    /// Operands joined by operators of at least that precedence.
+    fn operators(&mut self, min: u8) -> Parsed<Expr> {
+        let mut lhs = self.nested(Self::signed_operand)?;
+        loop {
+            let token = self.peek()?;
+            let Some((op, precedence)) = operator(token.kind).filter(|(_, p)| *p >= min) else {
+                return Ok(lhs);
+            };
+            self.next()?;
+            let (return_bool, matching) = self.binary_modifiers()?;
+            // Powers group to the right.
+            let rhs = if op == BinaryOp::Pow {
+                self.nested(|p| p.operators(POWER))?
+            } else {
+                self.operators(precedence + 1)?
+            };
+            let span = join(lhs.span, rhs.span);
+            let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+            if fills && !self.options.fill_modifiers {
+                let message = "binop fill modifiers are experimental and not enabled";
+                return Err(self.error(span, message));
+            }
+            lhs = Expr {
+                kind: ExprKind::Binary(Box::new(BinaryExpr {
+                    op,
+                    lhs,
+                    rhs,
+                    return_bool,
+                    matching: Some(matching),
+                    op_span: span_of(token),
+                })),
+                span,
+            };
+        }
+    }
+
+    fn signed_operand(&mut self) -> Parsed<Expr> {
+        let sign = self.peek()?;
+        let op = match sign.kind {
+            Kind::Add => UnaryOp::Plus,
+            Kind::Sub => UnaryOp::Minus,
+            _ => {
+                let operand = self.operand()?;
+                return self.modifiers(operand);
+            }
+        };
+        self.next()?;
+        let mut operand = self.operators(PRODUCT + 1)?;
+        let span = join(span_of(sign), operand.span);
+        if let ExprKind::Number(literal) = &mut operand.kind {
+            if op == UnaryOp::Minus {
+                literal.value = -literal.value;
+            }
+            operand.span = span;
+            return Ok(operand);
+        }
+        Ok(Expr {
+            kind: ExprKind::Unary(op, Box::new(operand)),
+            span,
+        })
+    }
+
+    fn operand(&mut self) -> Parsed<Expr> {
+        let token = self.peek()?;
+        let span = span_of(token);
+        match token.kind {
+            Kind::Number | Kind::Duration => {
+                self.next()?;
+                let literal = self.number_literal(token)?;
+                Ok(Expr {
+                    kind: ExprKind::Number(literal),
+                    span,
+                })
+            }
+            Kind::String => {
+                self.next()?;
+                let text = self.string_value(token)?;
+                Ok(Expr {
+                    kind: ExprKind::String(text),
+                    span,
+                })
+            }
+            Kind::LeftParen => {
+                self.next()?;
+                let inner = self.expression()?;
+                let close = self.expect(Kind::RightParen)?;
+                Ok(Expr {
+                    kind: ExprKind::Paren(Box::new(inner)),
+                    span: join(span, span_of(close)),
+                })
+            }
+            Kind::LeftBrace => self.bare_selector(),
+            kind if names_metric(kind) => {
+                self.next()?;
+                self.name(token)
+            }
+            _ => self.unexpected(),
+        }
+    }
+
+    /// A word that was just read: an aggregation, a call or a selector.
+    fn name(&mut self, token: Token) -> Parsed<Expr> {
+        let follows = self.peek()?.kind;
+        if let Some(op) = aggregation(token.kind)
+            && matches!(follows, Kind::LeftParen | Kind::By | Kind::Without)
+        {
+            return self.within(Context::Aggregation, |p| p.aggregate(token, op));
+        }
+        let callable = token.kind == Kind::Identifier || token.kind.is_preprocessor();
+        if callable && follows == Kind::LeftParen {
+            return self.call(token);
+        }
+        self.named_selector(token)
+    }
+
+    fn call(&mut self, name: Token) -> Parsed<Expr> {
+        let (args, close) = self.arguments()?;
+        let text = name.text(self.text);
+        let fail = |message: String| self.error(span_of(name), message);
+        let func = signature::lookup(text)
+            .ok_or_else(|| fail(format!("unknown function with name {}", quote(text))))?;
+        if func.experimental && !self.options.experimental_functions {
+            return Err(fail(format!("function {} is not enabled", quote(text))));
+        }
+        Ok(Expr {
+            kind: ExprKind::Call(Box::new(CallExpr { func, args })),
+            span: join(span_of(name), close),
+        })
+    }
+
+    /// Arguments in parentheses, and where the closing one stands.
+    fn arguments(&mut self) -> Parsed<(Vec<Expr>, Span)> {
+        self.expect(Kind::LeftParen)?;
+        let mut args = Vec::new();
+        if let Some(close) = self.accept(Kind::RightParen)? {
+            return Ok((args, span_of(close)));
+        }
+        loop {
+            args.push(self.expression()?);
+            let Some(comma) = self.accept(Kind::Comma)? else {
+                let close = self.expect(Kind::RightParen)?;
+                return Ok((args, span_of(close)));
+            };
+            if !starts_expression(self.peek()?.kind) {
+                return Err(self.error(
+                    span_of(comma),
+                    "trailing commas not allowed in function call args",
+                ));
+            }
+        }
+    }
+
+    fn aggregate(&mut self, name: Token, op: AggregateOp) -> Parsed<Expr> {
+        let mut clause = self.grouping_clause()?;
+        let (args, close) = self.arguments()?;
+        let mut end = close;
+        if clause.is_none() {
+            clause = self.grouping_clause()?;
+            if let Some(clause) = &clause {
+                end = clause.end;
+            }
+        }
+        let span = join(span_of(name), end);
+        let fail = |message: String| Err(self.error(span, message));
+        if args.is_empty() {
+            return fail("no arguments for aggregate expression provided".to_owned());
+        }
+        if op.is_experimental() && !self.options.experimental_functions {
+            return fail(format!(
+                "{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
+                op.as_str()
+            ));
+        }
+        let wanted = if op.has_param() { 2 } else { 1 };
+        let got = args.len();
+        let mut args = args.into_iter();
+        let param = if op.has_param() { args.next() } else { None };
+        let (Some(expr), true) = (args.next(), got == wanted) else {
+            return fail(format!(
+                "wrong number of arguments for aggregate expression provided, expected {wanted}, got {got}"
+            ));
+        };
+        let (grouping, without) = clause.map_or((Vec::new(), false), |c| (c.labels, c.without));
+        Ok(Expr {
+            kind: ExprKind::Aggregate(Box::new(AggregateExpr {
+                op,
+                param,
+                expr,
+                grouping,
+                without,
+            })),
+            span,
+        })
+    }
+
+    /// `by (...)` or `without (...)`, when there is one.
+    fn grouping_clause(&mut self) -> Parsed<Option<GroupingClause>> {
+        let token = self.peek()?;
+        if !matches!(token.kind, Kind::By | Kind::Without) {
+            return Ok(None);
+        }
+        self.next()?;
+        let (labels, end) = self.grouping_labels()?;
+        Ok(Some(GroupingClause {
+            labels,
+            without: token.kind == Kind::Without,
+            end,
+        }))
+    }
+
+    fn grouping_labels(&mut self) -> Parsed<(Vec<String>, Span)> {
+        self.within(Context::GroupingStart, |p| p.expect(Kind::LeftParen))?;
+        let mut labels = Vec::new();
+        loop {
+            let close = self.within(Context::GroupingLabel, |p| {
+                if let Some(close) = p.accept(Kind::RightParen)? {
+                    return Ok(Some(close));
+                }
+                labels.push(p.grouping_label()?);
+                Ok(None)
+            })?;
+            if let Some(close) = close {
+                return Ok((labels, span_of(close)));
+            }
+            let close = self.within(Context::GroupingNext, |p| {
+                if p.accept(Kind::Comma)?.is_some() {
+                    return Ok(None);
+                }
+                p.expect(Kind::RightParen).map(Some)
+            })?;
+            if let Some(close) = close {
+                return Ok((labels, span_of(close)));
+            }
+        }
+    }
+
+    fn grouping_label(&mut self) -> Parsed<String> {
+        let token = self.peek()?;
+        if names_label(token.kind) {
+            self.next()?;
+            return Ok(token.text(self.text).to_owned());
+        }
+        if token.kind != Kind::String {
+            return self.unexpected();
+        }
+        self.next()?;
+        let label = self.string_value(token)?;
+        if label.is_empty() {
+            let message = "invalid label name for grouping: \"\"";
+            return Err(self.error(span_of(token), message));
+        }
+        Ok(label)
+    }
+
+    /// `bool`, `on`/`ignoring`, `group_left`/`group_right` and the fill modifiers, in this order.
+    fn binary_modifiers(&mut self) -> Parsed<(bool, VectorMatching)> {
+        let return_bool = self.accept(Kind::Bool)?.is_some();
+        let mut matching = VectorMatching {
+            card: Cardinality::OneToOne,
+            on: false,
+            labels: Vec::new(),
+            include: Vec::new(),
+            fill_left: None,
+            fill_right: None,
+        };
+        let token = self.peek()?;
+        if matches!(token.kind, Kind::On | Kind::Ignoring) {
+            self.next()?;
+            matching.on = token.kind == Kind::On;
+            matching.labels = self.grouping_labels()?.0;
+            self.group_modifier(&mut matching)?;
+        }
+        self.fill_modifiers(&mut matching)?;
+        Ok((return_bool, matching))
+    }
+
+    fn group_modifier(&mut self, matching: &mut VectorMatching) -> Parsed<()> {
+        matching.card = match self.peek()?.kind {
+            Kind::GroupLeft => Cardinality::ManyToOne,
+            Kind::GroupRight => Cardinality::OneToMany,
+            _ => return Ok(()),
+        };
+        self.next()?;
+        // A parenthesis here always begins the label list, never the operand.
+        let follows = self.peek()?.kind;
+        if follows == Kind::LeftParen || !starts_expression(follows) {
+            matching.include = self.grouping_labels()?.0;
+        }
+        Ok(())
+    }
+
+    fn fill_modifiers(&mut self, matching: &mut VectorMatching) -> Parsed<()> {
+        match self.peek()?.kind {
+            Kind::Fill => {
+                self.next()?;
+                let value = self.fill_value()?;
+                matching.fill_left = Some(value);
+                matching.fill_right = Some(value);
+            }
+            Kind::FillLeft => {
+                self.next()?;
+                matching.fill_left = Some(self.fill_value()?);
+                if self.accept(Kind::FillRight)?.is_some() {
+                    matching.fill_right = Some(self.fill_value()?);
+                }
+            }
+            Kind::FillRight => {
+                self.next()?;
+                matching.fill_right = Some(self.fill_value()?);
+                if self.accept(Kind::FillLeft)?.is_some() {
+                    matching.fill_left = Some(self.fill_value()?);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fill_value(&mut self) -> Parsed<f64> {
+        self.expect(Kind::LeftParen)?;
+        let sign = self.peek()?.kind;
+        if matches!(sign, Kind::Add | Kind::Sub) {
+            self.next()?;
+        }
+        let token = self.peek()?;
+        if !matches!(token.kind, Kind::Number | Kind::Duration) {
+            return self.unexpected();
+        }
+        self.next()?;
+        let value = self.number_literal(token)?.value;
+        self.expect(Kind::RightParen)?;
+        Ok(if sign == Kind::Sub { -value } else { value })
+    }
+}
+
+struct GroupingClause {
+    labels: Vec<String>,
+    without: bool,
+    end: Span,
+}

@@ -1,0 +1,1 @@
+//! Canonical and multi-line texts.
