@@ -108,11 +108,12 @@ fn random_uuid() -> String {
 /// Limits on how long one exchange may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To read a request.
+    /// To read a request's body; a slower one is 408.
     pub read: Duration,
     /// To produce and write the answer; a handler that takes longer is 503.
     pub write: Duration,
-    /// How long an idle connection stays open.
+    /// How long an idle connection stays open, and how long the head of a
+    /// request may take: the HTTP server has one timer for both.
     pub idle: Duration,
     /// How long shutdown waits for requests under way.
     pub drain: Duration,

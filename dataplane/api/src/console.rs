@@ -52,7 +52,7 @@ impl PushMetricExporter for ConsoleMetrics {
 }
 
 /// Spans to standard output.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ConsoleSpans;
 
 impl SpanExporter for ConsoleSpans {
@@ -63,7 +63,7 @@ impl SpanExporter for ConsoleSpans {
 }
 
 /// Log records to standard output.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ConsoleLogs;
 
 impl LogExporter for ConsoleLogs {

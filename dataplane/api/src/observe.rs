@@ -4,15 +4,16 @@
 //! It runs inside the router, so that the matched route template is known; the
 //! path itself never becomes a label.
 
+use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Version, header};
 use http_body::Body as _;
+use http_body_util::LengthLimitError;
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, Severity};
 use opentelemetry::metrics::BoundUpDownCounter;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
@@ -26,12 +27,16 @@ use opentelemetry_semantic_conventions::attribute::{
 };
 use tokio::time::Instant;
 
+use crate::config::Timeouts;
 use crate::http_metrics::{Exchange, HttpMetrics};
 use crate::labels::{Ending, MethodLabel, RouteLabel, protocol_version};
 use crate::lesson::LessonMetrics;
 use crate::otel::Telemetry;
 use crate::propagation::HeaderExtractor;
 use crate::reply;
+
+/// Bodies above this are refused with 413: an order of 100 items is 4 kB.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Everything the middleware records to. One per service.
 #[derive(Debug)]
@@ -42,7 +47,7 @@ pub(crate) struct Observer {
     logger: Option<SdkLogger>,
     propagator: Arc<TextMapCompositePropagator>,
     routes: &'static [&'static str],
-    answer_limit: Duration,
+    timeouts: Timeouts,
 }
 
 /// The trace context of the request being served, for handlers that call
@@ -55,7 +60,7 @@ impl Observer {
         telemetry: &Telemetry,
         old_conventions: bool,
         routes: &'static [&'static str],
-        answer_limit: Duration,
+        timeouts: Timeouts,
     ) -> Self {
         let meter = telemetry.meter();
         Self {
@@ -65,7 +70,7 @@ impl Observer {
             logger: telemetry.logger(),
             propagator: telemetry.propagator(),
             routes,
-            answer_limit,
+            timeouts,
         }
     }
 
@@ -212,24 +217,56 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
+/// Reads the whole body, which all handlers do anyway: here it has a time limit
+/// and its real size is known.
+async fn read_body(
+    observer: &Observer,
+    request: Request<Body>,
+) -> Result<(Request<Body>, u64), (StatusCode, &'static str)> {
+    let (parts, body) = request.into_parts();
+    let reading = tokio::time::timeout(observer.timeouts.read, to_bytes(body, BODY_BYTES_MAX));
+    match reading.await {
+        Ok(Ok(bytes)) => {
+            let size = bytes.len() as u64;
+            Ok((Request::from_parts(parts, Body::from(bytes)), size))
+        }
+        Ok(Err(error))
+            if error
+                .source()
+                .is_some_and(<dyn Error>::is::<LengthLimitError>) =>
+        {
+            Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is above 64 KiB"))
+        }
+        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, "the body ended early")),
+        Err(_) => Err((
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took longer than the read timeout",
+        )),
+    }
+}
+
 /// The middleware: `axum::middleware::from_fn_with_state(observer, observe)`.
 pub(crate) async fn observe(
     State(observer): State<Arc<Observer>>,
-    mut request: Request<Body>,
+    request: Request<Body>,
     next: Next,
 ) -> Response {
-    let limit = observer.answer_limit;
-    let in_flight = observer.begin(&request);
-    request
-        .extensions_mut()
-        .insert(RequestContext(in_flight.context.clone()));
-    let response = match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => reply::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the answer took longer than the write timeout",
-        )
-        .into_response(),
+    let mut in_flight = observer.begin(&request);
+    let response = match read_body(&observer, request).await {
+        Ok((mut request, size)) => {
+            in_flight.request_bytes = size;
+            let context = RequestContext(in_flight.context.clone());
+            request.extensions_mut().insert(context);
+            match tokio::time::timeout(observer.timeouts.write, next.run(request)).await {
+                Ok(response) => response,
+                Err(_) => reply::error(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the answer took longer than the write timeout",
+                )
+                .into_response(),
+            }
+        }
+        Err((status, reason)) => reply::error(status, reason).into_response(),
     };
     in_flight.finish(&response);
     response

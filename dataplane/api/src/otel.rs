@@ -90,12 +90,12 @@ impl Telemetry {
     ) -> Result<Self, TelemetryError> {
         ensure_tls_provider();
         let resource = resource(identity);
-        tokio::task::spawn_blocking(move || Self::build(&config, resource))
+        tokio::task::spawn_blocking(move || Self::build(&config, &resource))
             .await
             .map_err(|_| TelemetryError::SetupThread)?
     }
 
-    fn build(config: &TelemetryConfig, resource: Resource) -> Result<Self, TelemetryError> {
+    fn build(config: &TelemetryConfig, resource: &Resource) -> Result<Self, TelemetryError> {
         let mut clients = HttpClients::default();
         let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
         let mut tracers = SdkTracerProvider::builder().with_resource(resource.clone());
@@ -126,17 +126,16 @@ impl Telemetry {
                     span_exporter(&config.traces, &mut clients)?,
                     config.span_batch,
                 )),
-                ExporterKind::Console => tracers.with_span_processor(span_processor(
-                    ConsoleSpans::default(),
-                    config.span_batch,
-                )),
+                ExporterKind::Console => {
+                    tracers.with_span_processor(span_processor(ConsoleSpans, config.span_batch))
+                }
                 ExporterKind::None => tracers,
             }
             .with_sampler(match config.traces.exporter {
                 ExporterKind::None => Sampler::AlwaysOff,
                 _ => sampler(config.sampler),
             });
-            loggers = logger_provider(config, &resource, &mut clients)?;
+            loggers = logger_provider(config, resource, &mut clients)?;
         }
         Ok(Self {
             meters: meters.build(),
@@ -436,7 +435,7 @@ fn logger_provider(
     let processor = match config.logs.exporter {
         ExporterKind::None => return Ok(None),
         ExporterKind::Otlp => log_processor(log_exporter(&config.logs, clients)?, config.log_batch),
-        ExporterKind::Console => log_processor(ConsoleLogs::default(), config.log_batch),
+        ExporterKind::Console => log_processor(ConsoleLogs, config.log_batch),
     };
     Ok(Some(
         SdkLoggerProvider::builder()

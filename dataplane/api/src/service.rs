@@ -134,7 +134,7 @@ async fn run_provider(
         &telemetry,
         config.telemetry.old_http_semconv,
         provider::ROUTES,
-        config.timeouts.write,
+        config.timeouts,
     ));
     let router = provider::router(observer, config.faults, config.seed).map_err(|source| {
         ApiError::Faults {
@@ -221,7 +221,7 @@ fn shop_router(
         telemetry,
         config.telemetry.old_http_semconv,
         shop::ROUTES,
-        config.timeouts.write,
+        config.timeouts,
     ));
     let shop = Arc::new(Shop {
         behaviour: Behaviour::new(config.seed, faults),
@@ -240,7 +240,7 @@ async fn serve(
     shutdown: CancellationToken,
 ) {
     let options = ServeOptions {
-        // One timer covers both a slow head and an idle connection.
+        // One timer of hyper's covers both a slow head and an idle connection.
         header_timeout: timeouts.idle,
         keep_alive: timeouts.idle,
         drain_timeout: timeouts.drain,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{Method, StatusCode};
@@ -43,9 +43,6 @@ pub(crate) const ROUTES: &[&str] = &[
     "/api/slow",
     admin::FAULTS_ROUTE,
 ];
-
-/// Bodies above this are refused with 413: an order of 100 items is 4 kB.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 const fn uniform(min_ms: f64, max_ms: f64) -> Latency {
     Latency::Uniform { min_ms, max_ms }
@@ -123,7 +120,6 @@ pub(crate) fn router(shop: Arc<Shop>, observer: Arc<Observer>) -> Router {
         .route(admin::FAULTS_ROUTE, get(get_faults).put(put_faults))
         .fallback(reply::not_found)
         .method_not_allowed_fallback(reply::method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn_with_state(observer, observe))
         .with_state(shop)
 }

@@ -33,7 +33,7 @@ async fn shop() -> Router {
         &telemetry,
     )
     .unwrap();
-    let observer = Observer::new(&telemetry, true, ROUTES, Duration::from_secs(15));
+    let observer = Observer::new(&telemetry, true, ROUTES, config.timeouts);
     let shop = Shop {
         behaviour: Behaviour::new(
             Some(7),
@@ -174,7 +174,7 @@ async fn bad_requests_are_400_at_once() {
         assert!(answer.json["error"].is_string());
         assert!(answer.took.is_zero());
     }
-    let huge = " ".repeat(BODY_BYTES_MAX + 1);
+    let huge = " ".repeat(crate::observe::BODY_BYTES_MAX + 1);
     assert_eq!(send(&shop, "POST", "/api/orders", &huge).await.status, 413);
 }
 
@@ -225,4 +225,31 @@ async fn an_answer_that_takes_too_long_is_503_at_the_write_timeout() {
     let answer = get(&shop, "/api/slow").await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.took, Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_408_at_the_read_timeout() {
+    let shop = shop().await;
+    let never = silent_body();
+    let request = Request::post("/api/orders").body(never).unwrap();
+    let start = Instant::now();
+    let response = shop.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 408);
+    assert_eq!(start.elapsed(), Duration::from_secs(15));
+}
+
+/// A body that never ends and never brings anything.
+fn silent_body() -> Body {
+    struct Silent;
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+    Body::new(Silent)
 }

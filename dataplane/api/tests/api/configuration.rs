@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bellwether_api::OtlpProtocol::HttpProtobuf;
-use bellwether_api::{Faults, PaymentProvider};
+use bellwether_api::OtlpProtocol::{Grpc, HttpProtobuf};
+use bellwether_api::{Faults, OtlpProtocol, PaymentProvider};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -54,22 +54,27 @@ async fn nothing_is_sent_when_told_so() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gzip_and_exponential_histograms_arrive() {
+async fn check_gzip(protocol: OtlpProtocol) {
     let receiver = Receiver::start().await;
     let env = [
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         (
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
             "base2_exponential_bucket_histogram",
         ),
     ];
-    let api = Api::start(config(&env, &receiver, HttpProtobuf)).await;
+    let api = Api::start(config(&env, &receiver, protocol)).await;
     api.get("/health").await;
     api.stop().await;
     let points = receiver.points("shop-api", "http.server.request.duration");
     assert!(points[0].exponential);
     assert_eq!(points[0].count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gzip_and_exponential_histograms_arrive() {
+    check_gzip(HttpProtobuf).await;
+    check_gzip(Grpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -205,13 +205,17 @@ async fn a_client_that_goes_away_is_counted_once_and_is_no_longer_active() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_under_way_is_answered_and_counted_at_shutdown() {
     let receiver = Receiver::start().await;
-    let api = Api::start(config(&[], &receiver, HttpProtobuf)).await;
-    let request = api.http.get(format!("{}/api/reports", api.url)).send();
+    let mut config = config(&[], &receiver, HttpProtobuf);
+    config.telemetry.metric_interval = Duration::from_millis(100);
+    let api = Api::start(config).await;
+    let request = api.http.get(format!("{}/api/slow", api.url)).send();
     let pending = tokio::spawn(request);
-    // The request has arrived when the shop has counted the one after it.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    eventually("the request is under way", async || {
+        receiver.total(SHOP, "http.server.active_requests", &[]) == 1.0
+    })
+    .await;
     api.stop().await;
-    assert!(pending.await.unwrap().unwrap().status().as_u16() >= 200);
-    let reports = [("endpoint", "/api/reports")];
-    assert_eq!(receiver.total(SHOP, "http_requests_total", &reports), 1.0);
+    assert_eq!(pending.await.unwrap().unwrap().status(), 200);
+    let slow = [("endpoint", "/api/slow")];
+    assert_eq!(receiver.total(SHOP, "http_requests_total", &slow), 1.0);
 }

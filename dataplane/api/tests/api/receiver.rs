@@ -31,6 +31,8 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
 
+const GZIP: tonic::codec::CompressionEncoding = tonic::codec::CompressionEncoding::Gzip;
+
 pub type Attributes = BTreeMap<String, String>;
 
 #[derive(Default)]
@@ -75,6 +77,7 @@ impl Receiver {
             .route("/v1/metrics", post(http_metrics))
             .route("/v1/traces", post(http_traces))
             .route("/v1/logs", post(http_logs))
+            .layer(tower_http::decompression::RequestDecompressionLayer::new())
             .with_state(store.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = format!("http://{}", listener.local_addr().unwrap());
@@ -84,9 +87,11 @@ impl Receiver {
             bellwether_net::ServeOptions::default(),
             tokio_util::sync::CancellationToken::new(),
         ));
-        let grpc_routes = tonic::service::Routes::new(MetricsServiceServer::new(store.clone()))
-            .add_service(TraceServiceServer::new(store.clone()))
-            .into_axum_router();
+        let grpc_routes = tonic::service::Routes::new(
+            MetricsServiceServer::new(store.clone()).accept_compressed(GZIP),
+        )
+        .add_service(TraceServiceServer::new(store.clone()).accept_compressed(GZIP))
+        .into_axum_router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let grpc = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(bellwether_net::serve(
