@@ -75,6 +75,36 @@ pub fn general(v: f64) -> String {
     out
 }
 
+/// Go's `%e` with the shortest digits: `1.5e-07`; `+Inf`, `-Inf`, `NaN` as they are.
+#[must_use]
+pub fn exponent(v: f64) -> String {
+    let mut out = String::new();
+    if v.is_finite() {
+        push_exponent(&mut out, v);
+    } else {
+        push_plain(&mut out, v);
+    }
+    out
+}
+
+/// Go's `%g` and `%v` with the shortest digits: an exponent below 1e-4 and from 1e6 (`1e+06`). Prometheus uses it in
+/// messages and in `le` and `quantile` labels.
+#[must_use]
+pub fn shortest_g(v: f64) -> String {
+    let mut out = String::new();
+    let text = format!("{v:e}");
+    let power: i32 = text
+        .split_once('e')
+        .and_then(|(_, e)| e.parse().ok())
+        .unwrap_or(0);
+    if v.is_finite() && v != 0.0 && !(-4..6).contains(&power) {
+        push_exponent(&mut out, v);
+    } else {
+        push_plain(&mut out, v);
+    }
+    out
+}
+
 /// Parses a float as Go's `ParseFloat` does for expositions: `Inf`, `+Inf`, `-inf`, `NaN`, decimal, hex
 /// floats and underscores are refused except where Go takes them without base prefix (never).
 ///
@@ -110,6 +140,22 @@ pub fn parse(text: &str) -> Result<f64, FloatError> {
         return Ok(f64::from_bits(crate::sample::NORMAL_NAN_BITS));
     }
     Err(err())
+}
+
+/// Neumaier's compensated addition as Prometheus does it: adds `inc` to `sum`, whose compensation term is `c`;
+/// the total is `sum + c`. The term of an infinite sum is dropped.
+#[inline]
+#[must_use]
+pub fn kahan_add(inc: f64, sum: f64, c: f64) -> (f64, f64) {
+    let t = sum + inc;
+    let c = if t.is_infinite() {
+        0.0
+    } else if sum.abs() >= inc.abs() {
+        c + ((sum - t) + inc)
+    } else {
+        c + ((inc - t) + sum)
+    };
+    (t, c)
 }
 
 /// A text that is not a float.

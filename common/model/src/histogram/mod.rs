@@ -3,6 +3,23 @@
 //! Bucket `i` of schema `n` holds observations in `(2^((i-1)*2^-n), 2^(i*2^-n)]`, negative buckets mirrored,
 //! the zero bucket `[-zero_threshold, zero_threshold]`. Buckets are stored as spans of consecutive indexes.
 
+mod arithmetic;
+mod buckets;
+mod layout;
+mod trim;
+mod zero;
+
+pub use arithmetic::Combined;
+pub use buckets::Bucket;
+pub use trim::Keep;
+
+/// Exponential and custom buckets cannot be combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "cannot apply this operation on histograms with a mix of exponential and custom bucket schemas"
+)]
+pub struct IncompatibleSchema;
+
 /// Schema number of histograms with custom bounds.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 
