@@ -1,0 +1,125 @@
+/** The parts of the Prometheus HTTP API that the pages use. Times are epoch seconds. */
+
+import type { Labels, MatrixSeries } from "../lib/series/table";
+import { call, type Result } from "./client";
+
+export interface VectorSample {
+	readonly metric: Labels;
+	readonly value?: readonly [number, string];
+}
+
+export type QueryData =
+	| { readonly resultType: "vector"; readonly result: readonly VectorSample[] }
+	| { readonly resultType: "matrix"; readonly result: readonly MatrixSeries[] }
+	| { readonly resultType: "scalar" | "string"; readonly result: readonly [number, string] };
+
+/** Statistics that `stats=all` adds. */
+export interface QueryStats {
+	readonly samples?: { readonly totalQueryableSamples?: number; readonly peakSamples?: number };
+	readonly timings?: { readonly evalTotalTime?: number };
+}
+
+export interface Target {
+	readonly labels: Labels;
+	readonly discoveredLabels?: Labels;
+	readonly scrapePool: string;
+	readonly scrapeUrl: string;
+	readonly globalUrl?: string;
+	readonly lastError: string;
+	readonly lastScrape: string;
+	readonly lastScrapeDuration: number;
+	readonly health: "up" | "down" | "unknown";
+	readonly scrapeInterval?: string;
+	readonly scrapeTimeout?: string;
+}
+
+export interface Targets {
+	readonly activeTargets: readonly Target[];
+	readonly droppedTargets?: readonly { readonly discoveredLabels: Labels; readonly scrapePool?: string }[];
+	readonly droppedTargetCounts?: Readonly<Record<string, number>>;
+}
+
+export interface Alert {
+	readonly labels: Labels;
+	readonly annotations: Labels;
+	readonly state: "firing" | "pending" | "inactive";
+	readonly activeAt?: string;
+	readonly value: string;
+}
+
+export interface Rule {
+	readonly name: string;
+	readonly query: string;
+	readonly type: "alerting" | "recording";
+	readonly health: string;
+	readonly lastError?: string;
+	readonly lastEvaluation?: string;
+	readonly evaluationTime?: number;
+	readonly state?: "firing" | "pending" | "inactive";
+	readonly duration?: number;
+	readonly labels?: Labels;
+	readonly annotations?: Labels;
+	readonly alerts?: readonly Alert[];
+}
+
+export interface RuleGroup {
+	readonly name: string;
+	readonly file: string;
+	readonly interval: number;
+	readonly rules: readonly Rule[];
+	readonly evaluationTime?: number;
+	readonly lastEvaluation?: string;
+}
+
+const stamp = (t: number): string => (Number.isInteger(t) ? String(t) : t.toFixed(3));
+
+export function queryRange(expr: string, start: number, end: number, step: number, signal?: AbortSignal) {
+	const params = { query: expr, start: stamp(start), end: stamp(end), step: String(step) };
+	return call<QueryData>("api/v1/query_range", params, signal);
+}
+
+/** Without a time the server takes its own clock. */
+export function query(expr: string, time: number | undefined, signal?: AbortSignal) {
+	return call<QueryData>(
+		"api/v1/query",
+		{ query: expr, time: time === undefined ? undefined : stamp(time) },
+		signal,
+	);
+}
+
+/** As the two above, with the server's statistics. */
+export function queryWithStats(
+	expr: string,
+	range: { start: number; end: number; step: number } | { time: number },
+	signal?: AbortSignal,
+): Promise<Result<QueryData & { stats?: QueryStats }>> {
+	if ("time" in range)
+		return call("api/v1/query", { query: expr, time: stamp(range.time), stats: "all" }, signal);
+	const params = {
+		query: expr,
+		start: stamp(range.start),
+		end: stamp(range.end),
+		step: String(range.step),
+		stats: "all",
+	};
+	return call("api/v1/query_range", params, signal);
+}
+
+export const targets = (signal?: AbortSignal) => call<Targets>("api/v1/targets", {}, signal);
+export const alerts = (signal?: AbortSignal) =>
+	call<{ alerts: readonly Alert[] }>("api/v1/alerts", {}, signal);
+export const rules = (signal?: AbortSignal) =>
+	call<{ groups: readonly RuleGroup[] }>("api/v1/rules", {}, signal);
+export const buildInfo = (signal?: AbortSignal) =>
+	call<{ version: string }>("api/v1/status/buildinfo", {}, signal);
+
+export function labelValues(
+	label: string,
+	match: string | undefined,
+	start: number,
+	end: number,
+	signal?: AbortSignal,
+) {
+	const params = { "match[]": match, start: stamp(start), end: stamp(end), limit: "1000" };
+	return call<readonly string[]>(`api/v1/label/${encodeURIComponent(label)}/values`, params, signal);
+}

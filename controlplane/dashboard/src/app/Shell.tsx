@@ -1,0 +1,208 @@
+/** Sidebar, top bar, and the page between them. */
+
+import { Tooltip } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
+import { Outlet, useLocation } from "@tanstack/react-router";
+import { Check, CircleHelp, Link2, Menu as MenuIcon, Moon, PanelLeft, Sun } from "lucide-react";
+import { useEffect, useState } from "react";
+import { EnvironmentSwitch } from "../components/EnvironmentSwitch";
+import { PageLink } from "../components/PageLink";
+import { RangePicker } from "../components/RangePicker";
+import { LastUpdated, RefreshControl } from "../components/RefreshControl";
+import { useRefreshLoop } from "../state/clock";
+import { usePrefs, useTheme } from "../state/prefs";
+import { useAlerts, useRules } from "../state/queries";
+import { ScopeProvider, useScope } from "../state/scope";
+import { useGlobal } from "../state/url";
+import { ConnectionBanner } from "./ConnectionBanner";
+import { Help } from "./Help";
+import { useKeys } from "./keys";
+import { NAV } from "./pages";
+
+const TITLES: Record<string, string> = { "/compare": "Compare environments", "/planes": "Data planes" };
+
+function titleOf(path: string): string {
+	const page = NAV.find((p) => p.to !== "/" && path.startsWith(p.to)) ?? (path === "/" ? NAV[0] : undefined);
+	return TITLES[page?.to ?? ""] ?? page?.title ?? "Bellwether";
+}
+
+export function Shell() {
+	const path = useLocation({ select: (l) => l.pathname });
+	const [drawer, setDrawer] = useState(false);
+	const [help, setHelp] = useState(false);
+	const [range, setRange] = useState(false);
+	const collapsed = usePrefs((p) => p.collapsed);
+	const { refresh } = useGlobal();
+	useRefreshLoop(useQueryClient(), refresh);
+	const title = titleOf(path);
+	useEffect(() => {
+		document.title = `${title} · Bellwether`;
+	}, [title]);
+	// biome-ignore lint/correctness/useExhaustiveDependencies: a new page closes the drawer
+	useEffect(() => setDrawer(false), [path]);
+	return (
+		<div className="shell" data-drawer={drawer} data-collapsed={collapsed}>
+			<a
+				className="skip"
+				href="#page"
+				onClick={(e) => {
+					e.preventDefault();
+					document.getElementById("page")?.focus();
+				}}
+			>
+				Skip to the page
+			</a>
+			<Sidebar onHelp={() => setHelp(true)} />
+			{drawer && <div className="scrim only-narrow" onClick={() => setDrawer(false)} aria-hidden />}
+			<div className="main">
+				<ScopeProvider waiting={<Waiting title={title} />}>
+					<Keys onHelp={() => setHelp(true)} onRange={() => setRange(true)} />
+					<header className="topbar">
+						<button
+							type="button"
+							className="button icon only-narrow"
+							aria-label="Navigation"
+							onClick={() => setDrawer(true)}
+						>
+							<MenuIcon />
+						</button>
+						<h1>{title}</h1>
+						<EnvironmentSwitch />
+						<RangePicker open={range} onOpen={setRange} />
+						<RefreshControl />
+						<LastUpdated />
+						<ShareButton />
+						<ThemeButton />
+					</header>
+					<main id="page" className="page" tabIndex={-1}>
+						<ConnectionBanner />
+						<Outlet />
+					</main>
+				</ScopeProvider>
+			</div>
+			<Help open={help} onClose={() => setHelp(false)} />
+		</div>
+	);
+}
+
+function Waiting({ title }: { title: string }) {
+	return (
+		<>
+			<header className="topbar">
+				<h1>{title}</h1>
+			</header>
+			<main id="page" className="page" tabIndex={-1} aria-busy="true">
+				{[108, 256, 158].map((height) => (
+					<div key={height} className="card skeleton" style={{ height }} />
+				))}
+			</main>
+		</>
+	);
+}
+
+function Keys({ onHelp, onRange }: { onHelp: () => void; onRange: () => void }) {
+	const { environments } = useScope();
+	useKeys({ environments, onHelp, onRange });
+	return null;
+}
+
+function Sidebar({ onHelp }: { onHelp: () => void }) {
+	const { missing: noAlerts, alerts } = useAlerts();
+	const { missing: noRules } = useRules();
+	const collapsed = usePrefs((p) => p.collapsed);
+	const set = usePrefs((p) => p.set);
+	const firing = alerts.filter((a) => a.state === "firing").length;
+	const shown = NAV.filter((p) => !(p.needs === "alerts" && noAlerts) && !(p.needs === "rules" && noRules));
+	const groups = [...new Set(shown.map((p) => p.group))];
+	return (
+		<nav className="sidebar" aria-label="Pages">
+			<PageLink to="/" className="brand" label="Bellwether, overview">
+				<Logo />
+				<span>Bellwether</span>
+			</PageLink>
+			{groups.map((group) => (
+				<div key={group}>
+					{group !== "" && <p className="nav-group">{group}</p>}
+					{shown
+						.filter((p) => p.group === group)
+						.map((p) => (
+							<PageLink key={p.to} to={p.to} className="nav-link" label={p.title}>
+								<p.icon aria-hidden />
+								<span>{p.title}</span>
+								{p.needs === "alerts" && firing > 0 && <span className="nav-count">{firing}</span>}
+							</PageLink>
+						))}
+				</div>
+			))}
+			<div className="nav-foot">
+				<button type="button" className="button quiet small icon" aria-label="Keyboard help" onClick={onHelp}>
+					<CircleHelp />
+				</button>
+				<span>
+					Help <kbd>?</kbd>
+				</span>
+				<button
+					type="button"
+					className="button quiet small icon spread"
+					aria-label={collapsed ? "Widen the navigation" : "Narrow the navigation"}
+					onClick={() => set({ collapsed: !collapsed })}
+				>
+					<PanelLeft />
+				</button>
+			</div>
+		</nav>
+	);
+}
+
+function Logo() {
+	return (
+		<svg viewBox="0 0 32 32" aria-hidden="true">
+			<rect width="32" height="32" rx="8" />
+			<path
+				d="M6 21.5h3.2c2.600 0 2.600-12 6.800-12s4.200 12 6.800 12H26"
+				fill="none"
+				strokeWidth="2.6"
+				strokeLinecap="round"
+				strokeLinejoin="round"
+			/>
+			<circle cx="16" cy="22.500" r="2" />
+		</svg>
+	);
+}
+
+function ThemeButton() {
+	const theme = useTheme();
+	const set = usePrefs((p) => p.set);
+	const other = theme === "dark" ? "light" : "dark";
+	return (
+		<Tooltip label={`Use the ${other} theme  y`}>
+			<button
+				type="button"
+				className="button icon"
+				aria-label={`Use the ${other} theme`}
+				onClick={() => set({ theme: other })}
+			>
+				{theme === "dark" ? <Sun /> : <Moon />}
+			</button>
+		</Tooltip>
+	);
+}
+
+function ShareButton() {
+	const [copied, setCopied] = useState(false);
+	useEffect(() => {
+		if (!copied) return;
+		const timer = setTimeout(() => setCopied(false), 1500);
+		return () => clearTimeout(timer);
+	}, [copied]);
+	const copy = () => {
+		void navigator.clipboard?.writeText(window.location.href).then(() => setCopied(true));
+	};
+	return (
+		<Tooltip label={copied ? "Copied" : "Copy a link to this view"}>
+			<button type="button" className="button icon" aria-label="Copy a link to this view" onClick={copy}>
+				{copied ? <Check /> : <Link2 />}
+			</button>
+		</Tooltip>
+	);
+}

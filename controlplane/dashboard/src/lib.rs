@@ -1,0 +1,41 @@
+//! The dashboard: the built web files inside the binary, and the small server on port 3000 that serves them.
+//!
+//! The React + TypeScript sources live in this package beside the Rust ones; `build.rs` builds, compresses and
+//! embeds them. A browser talks to one origin only:
+//!
+//! ```text
+//! browser --> /, /metrics, /assets/...  embedded files          (assets, page)
+//!         --> /ui/v1/config             names, planes, limits   (config)
+//!         --> /api/v1/..., /-/ready     the Prometheus server   (proxy)
+//!         --> /health                   this server itself      (serve)
+//! ```
+//!
+//! The metrics server mounts [`assets_router`] on its own port, where `/api/v1` is native and no proxy is needed.
+//!
+//! Invariants: a hashed file never changes and is cached for ever; `index.html` is never cached and carries a
+//! fresh nonce per answer; the proxy passes reading calls only and never buffers a body.
+
+mod assets;
+mod config;
+mod page;
+mod proxy;
+mod serve;
+
+pub use config::{Limits, Thresholds, UiConfig, UiPlane};
+pub use serve::{DashboardConfig, DashboardError, router, run};
+
+/// Whether this build holds the real dashboard. False: it was built without Node and embeds a page that says so.
+pub const BUILT: bool = assets::BUILT;
+
+/// The web files for another server's port: `/`, `/targets`, `/graph`, `/query`, `/explore`, `/planes` and the other
+/// pages, and the files they load.
+///
+/// It brings no fallback and leaves out `/metrics`, `/api`, `/-` and `/health`, which belong to the server that
+/// mounts it; the metrics page answers under `/red` there.
+#[must_use]
+pub fn assets_router() -> axum::Router {
+    page::pages("/", page::MetricsPath::Red)
+}
+
+#[cfg(test)]
+mod tests;
