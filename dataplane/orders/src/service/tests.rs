@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::time::Duration;
 
@@ -219,9 +219,17 @@ async fn write_request(address: std::net::SocketAddr, request: &str) -> tokio::n
     stream
 }
 
+async fn read_to_end(mut stream: tokio::net::TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// One worker and two orders: when one waits in the queue, both have arrived.
 #[tokio::test]
 async fn shutdown_answers_requests_under_way() {
     let config = OrdersConfig {
+        workers: 1,
         processing_ms: 300..=300,
         ..seeded()
     };
@@ -229,21 +237,61 @@ async fn shutdown_answers_requests_under_way() {
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(run(config, listener, shutdown.clone()));
-    let request = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
-    let mut order = write_request(address, request).await;
-    // The second connection is answered after the first was accepted.
-    let health = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let mut answer = String::new();
-    let mut stream = write_request(address, health).await;
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let order = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+    let first = write_request(address, order).await;
+    let second = write_request(address, order).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let scrape = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let page = read_to_end(write_request(address, scrape).await).await;
+        if page.contains("\norder_queue_depth 1\n") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{page}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     shutdown.cancel();
-    let mut answer = String::new();
-    order.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for stream in [first, second] {
+        let answer = read_to_end(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
     tokio::time::timeout(Duration::from_secs(10), task)
         .await
         .unwrap()
         .unwrap()
         .unwrap();
+}
+
+/// The directory of the reference programs, else the search path.
+fn promtool() -> std::path::PathBuf {
+    match std::env::var_os("BELLWETHER_REFERENCE_BIN") {
+        Some(directory) => std::path::Path::new(&directory).join("promtool"),
+        None => "promtool".into(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn promtool_finds_nothing_to_criticise() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    let (app, _workers) = service(&seeded());
+    post(&app, "/simulate?count=10&error_rate=0.5").await;
+    let page = send(&app, "GET", "/metrics", "text/plain").await.body;
+    let started = Command::new(promtool())
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = started else {
+        eprintln!("SKIPPED: promtool is not here; set BELLWETHER_REFERENCE_BIN to its directory");
+        return;
+    };
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(page.as_bytes()).unwrap();
+    drop(stdin);
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}\n{page}");
 }
