@@ -75,6 +75,22 @@ impl<'a> Attributes<'a> {
         self.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
     }
 
+    /// The undecoded bodies of the pairs, for example to hash them. Equal pairs of one encoder have
+    /// equal bodies; nothing more is promised.
+    pub fn raw_pairs(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (mut reader, wanted) = (WireReader::new(self.body), self.field);
+        std::iter::from_fn(move || {
+            loop {
+                let field = reader.next_valid()?;
+                if let WireValue::Bytes(body) = field.value
+                    && field.number == wanted
+                {
+                    return Some(body);
+                }
+            }
+        })
+    }
+
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()

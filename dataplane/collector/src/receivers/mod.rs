@@ -1,0 +1,10 @@
+//! Receivers: where data comes in.
+
+mod otlp;
+
+use crate::pipeline::component::factory;
+use crate::pipeline::{Factory, ReceiverConfig};
+
+/// Every receiver type.
+pub(crate) const FACTORIES: &[Factory<dyn ReceiverConfig>] =
+    &[factory!("otlp", &[], otlp::OtlpReceiverConfig)];

@@ -1,0 +1,177 @@
+//! OTLP/HTTP: `POST /v1/{metrics,traces,logs}`, protobuf and JSON.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use bellwether_otlp::{Signal, json, schema};
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::body;
+use super::status::{RpcStatus, http_status, parts};
+use super::{Intake, Refusal};
+use crate::config::blocks::HttpServer;
+
+/// The two forms of a request and its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Protobuf,
+    Json,
+}
+
+impl Encoding {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
+
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        [Self::Protobuf, Self::Json]
+            .into_iter()
+            .find(|e| essence.eq_ignore_ascii_case(e.content_type()))
+    }
+}
+
+struct Server {
+    intake: Arc<Intake>,
+    body_bytes_max: usize,
+    response_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Routes for the signals that a pipeline takes.
+pub(super) fn router(intake: Arc<Intake>, config: &HttpServer) -> Router {
+    let response_headers = config
+        .response_headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
+        .collect();
+    let server = Arc::new(Server {
+        intake,
+        body_bytes_max: usize::try_from(config.max_request_body_size).unwrap_or(usize::MAX),
+        response_headers,
+    });
+    let mut router = Router::new();
+    for signal in Signal::ALL {
+        if !server.intake.takes(signal) {
+            continue;
+        }
+        let path = match signal {
+            Signal::Metrics => &config.metrics_url_path,
+            Signal::Traces => &config.traces_url_path,
+            Signal::Logs => &config.logs_url_path,
+        };
+        let path = path.as_deref().unwrap_or(signal.http_path());
+        let path = format!("/{}", path.trim_start_matches('/'));
+        let handler = move |State(server): State<Arc<Server>>, request: Request| async move {
+            let mut response = answer(&server, signal, request).await;
+            for (name, value) in &server.response_headers {
+                response.headers_mut().insert(name.clone(), value.clone());
+            }
+            response
+        };
+        router = router.route(&path, any(handler));
+    }
+    router.with_state(server)
+}
+
+async fn answer(server: &Server, signal: Signal, request: Request) -> Response {
+    if request.method() != Method::POST {
+        return (
+            StatusCode::METHOD_NOT_ALLOWED,
+            [(header::ALLOW, "POST")],
+            "405 method not allowed, supported: [POST]",
+        )
+            .into_response();
+    }
+    let Some(encoding) = Encoding::of(request.headers()) else {
+        return (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "415 unsupported media type, supported: [application/json, application/x-protobuf]",
+        )
+            .into_response();
+    };
+    match take(server, signal, encoding, request).await {
+        Ok(()) => success(encoding),
+        Err(refusal) => failure(encoding, &refusal),
+    }
+}
+
+async fn take(
+    server: &Server,
+    signal: Signal,
+    encoding: Encoding,
+    request: Request,
+) -> Result<(), Refusal> {
+    let (head, body) = request.into_parts();
+    let content_encoding = head
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .and_then(|v| v.to_str().ok());
+    let body = body::read(body, content_encoding, server.body_bytes_max)
+        .await
+        .map_err(|e| Refusal::Malformed(e.to_string()))?;
+    let body = match encoding {
+        Encoding::Protobuf => body,
+        Encoding::Json => json::to_protobuf(signal.request(), &body)
+            .map(Bytes::from)
+            .map_err(|e| Refusal::Malformed(e.to_string()))?,
+    };
+    server.intake.take(signal, body).await
+}
+
+/// An export response without partial success is empty in both encodings.
+fn success(encoding: Encoding) -> Response {
+    let body = match encoding {
+        Encoding::Protobuf => "",
+        Encoding::Json => r#"{"partialSuccess":{}}"#,
+    };
+    ([(header::CONTENT_TYPE, encoding.content_type())], body).into_response()
+}
+
+fn failure(encoding: Encoding, refusal: &Refusal) -> Response {
+    let (code, message, retry_after) = parts(refusal);
+    let status = RpcStatus {
+        code: code as i32,
+        message,
+        details: Vec::new(),
+    }
+    .encode_to_vec();
+    let body = match encoding {
+        Encoding::Protobuf => Bytes::from(status),
+        Encoding::Json => json::to_json(&schema::RPC_STATUS, &status)
+            .map(Bytes::from)
+            .unwrap_or_default(),
+    };
+    let http_status = http_status(refusal);
+    let mut response = (
+        http_status,
+        [(header::CONTENT_TYPE, encoding.content_type())],
+        body,
+    )
+        .into_response();
+    let may_wait = matches!(
+        http_status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    if let Some(delay) = retry_after.filter(|_| may_wait) {
+        let seconds = whole_seconds(delay);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// Rounded up: to wait too little would bring the same answer again.
+fn whole_seconds(delay: Duration) -> u64 {
+    delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
+}
