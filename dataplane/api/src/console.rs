@@ -5,7 +5,9 @@
 //! project's own console exporter prints; a library of ours does not, it
 //! writes, and an output that is closed is an export error, not a panic.
 
+use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::KeyValue;
@@ -15,18 +17,48 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
-/// Metrics to standard output.
-#[derive(Debug)]
-pub(crate) struct ConsoleMetrics {
-    temporality: Temporality,
+/// Where the lines go. Clones share one destination.
+#[derive(Clone)]
+pub(crate) struct Sink(Arc<Mutex<dyn Write + Send>>);
+
+impl Sink {
+    /// Standard output.
+    pub(crate) fn stdout() -> Self {
+        Self::new(std::io::stdout())
+    }
+
+    pub(crate) fn new(writer: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(writer)))
+    }
+
+    /// Writes one batch at once, so that lines of parallel services do not mix.
+    fn write(&self, lines: &[Value]) -> OTelSdkResult {
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+        let mut out = self.0.lock();
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(|error| OTelSdkError::InternalFailure(format!("console output: {error}")))
+    }
 }
 
-impl ConsoleMetrics {
-    pub(crate) fn new(temporality: Temporality) -> Self {
-        Self { temporality }
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink(..)")
     }
+}
+
+/// Metrics as lines.
+#[derive(Debug)]
+pub(crate) struct ConsoleMetrics {
+    pub(crate) sink: Sink,
+    pub(crate) temporality: Temporality,
 }
 
 impl PushMetricExporter for ConsoleMetrics {
@@ -35,7 +67,7 @@ impl PushMetricExporter for ConsoleMetrics {
             .scope_metrics()
             .flat_map(|scope| scope.metrics().map(metric_line))
             .collect();
-        write_lines(&lines)
+        self.sink.write(&lines)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -51,20 +83,20 @@ impl PushMetricExporter for ConsoleMetrics {
     }
 }
 
-/// Spans to standard output.
+/// Spans as lines.
 #[derive(Debug)]
-pub(crate) struct ConsoleSpans;
+pub(crate) struct ConsoleSpans(pub(crate) Sink);
 
 impl SpanExporter for ConsoleSpans {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let lines: Vec<Value> = batch.iter().map(span_line).collect();
-        write_lines(&lines)
+        self.0.write(&lines)
     }
 }
 
-/// Log records to standard output.
+/// Log records as lines.
 #[derive(Debug)]
-pub(crate) struct ConsoleLogs;
+pub(crate) struct ConsoleLogs(pub(crate) Sink);
 
 impl LogExporter for ConsoleLogs {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
@@ -84,21 +116,8 @@ impl LogExporter for ConsoleLogs {
                 })
             })
             .collect();
-        write_lines(&lines)
+        self.0.write(&lines)
     }
-}
-
-fn write_lines(lines: &[Value]) -> OTelSdkResult {
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(&line.to_string());
-        text.push('\n');
-    }
-    // One write per batch, so that lines of parallel services do not mix.
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| OTelSdkError::InternalFailure(format!("standard output: {error}")))
 }
 
 fn unix_seconds(time: SystemTime) -> f64 {
@@ -170,4 +189,80 @@ fn span_line(span: &SpanData) -> Value {
         "status": format!("{:?}", span.status),
         "attributes": attributes(span.attributes.iter()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider};
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry::trace::{Span, Tracer, TracerProvider};
+    use opentelemetry_sdk::logs::SdkLoggerProvider;
+    use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Buffer {
+        fn lines(&self) -> Vec<Value> {
+            String::from_utf8(self.0.lock().clone())
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect()
+        }
+    }
+
+    #[test]
+    fn each_signal_becomes_json_lines() {
+        let buffer = Buffer::default();
+        let sink = Sink::new(buffer.clone());
+        let metrics = ConsoleMetrics {
+            sink: sink.clone(),
+            temporality: Temporality::Cumulative,
+        };
+        let meters = SdkMeterProvider::builder()
+            .with_reader(PeriodicReader::builder(metrics).build())
+            .build();
+        let meter = meters.meter("test");
+        let pair = [KeyValue::new("k", "v")];
+        meter.u64_counter("counted").build().add(3, &pair);
+        meter.f64_histogram("timed").build().record(1.5, &pair);
+        meters.shutdown().unwrap();
+        let tracers = SdkTracerProvider::builder()
+            .with_simple_exporter(ConsoleSpans(sink.clone()))
+            .build();
+        tracers.tracer("test").start("work").end();
+        let loggers = SdkLoggerProvider::builder()
+            .with_simple_exporter(ConsoleLogs(sink))
+            .build();
+        let logger = loggers.logger("test");
+        let mut record = logger.create_log_record();
+        record.set_body(AnyValue::from("said"));
+        logger.emit(record);
+
+        let lines = buffer.lines();
+        let named = |key: &str, name: &str| {
+            let found = lines.iter().find(|line| line[key] == name);
+            found.unwrap_or_else(|| panic!("no {name} in {lines:?}"))
+        };
+        let counted = named("metric", "counted");
+        assert_eq!(counted["points"][0]["value"], 3);
+        assert_eq!(counted["points"][0]["attributes"]["k"], "v");
+        assert_eq!(named("metric", "timed")["points"][0]["sum"], 1.5);
+        assert_eq!(named("span", "work")["kind"], "Internal");
+        assert!(lines[3]["log"].as_str().unwrap().contains("said"));
+    }
 }

@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 
 use crate::config::Identity;
-use crate::console::{ConsoleLogs, ConsoleMetrics, ConsoleSpans};
+use crate::console::{ConsoleLogs, ConsoleMetrics, ConsoleSpans, Sink};
 use crate::telemetry_config::{
     BatchSettings, ExporterKind, OtlpProtocol, Propagator, SamplerConfig, SignalConfig,
     TelemetryConfig,
@@ -115,9 +115,12 @@ impl Telemetry {
                         .build(),
                 ),
                 ExporterKind::Console => meters.with_reader(
-                    PeriodicReader::builder(ConsoleMetrics::new(config.temporality))
-                        .with_interval(interval)
-                        .build(),
+                    PeriodicReader::builder(ConsoleMetrics {
+                        sink: Sink::stdout(),
+                        temporality: config.temporality,
+                    })
+                    .with_interval(interval)
+                    .build(),
                 ),
                 ExporterKind::None => meters,
             };
@@ -126,9 +129,10 @@ impl Telemetry {
                     span_exporter(&config.traces, &mut clients)?,
                     config.span_batch,
                 )),
-                ExporterKind::Console => {
-                    tracers.with_span_processor(span_processor(ConsoleSpans, config.span_batch))
-                }
+                ExporterKind::Console => tracers.with_span_processor(span_processor(
+                    ConsoleSpans(Sink::stdout()),
+                    config.span_batch,
+                )),
                 ExporterKind::None => tracers,
             }
             .with_sampler(match config.traces.exporter {
@@ -435,7 +439,7 @@ fn logger_provider(
     let processor = match config.logs.exporter {
         ExporterKind::None => return Ok(None),
         ExporterKind::Otlp => log_processor(log_exporter(&config.logs, clients)?, config.log_batch),
-        ExporterKind::Console => log_processor(ConsoleLogs, config.log_batch),
+        ExporterKind::Console => log_processor(ConsoleLogs(Sink::stdout()), config.log_batch),
     };
     Ok(Some(
         SdkLoggerProvider::builder()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod configuration;
+mod counting;
 mod metrics;
 mod payments;
 mod receiver;
