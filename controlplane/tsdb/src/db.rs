@@ -1,0 +1,307 @@
+//! The database's public door.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bellwether_model::storage::{Appendable, Appender, Querier, Queryable, StorageError};
+use bellwether_model::{Exemplar, Labels, Matcher, Metadata};
+use parking_lot::Mutex;
+
+use crate::error::TsdbError;
+use crate::head::appender::HeadAppender;
+use crate::head::query::HeadQuerier;
+use crate::head::replay::Replay;
+use crate::head::{Head, HeadOptions};
+use crate::lock::DirLock;
+use crate::merge::MergeQuerier;
+use crate::options::DbOptions;
+use crate::stats::{Cardinality, Counters, DbStats};
+use crate::tombstones::Interval;
+use crate::wal::record::{self, WalTombstone};
+use crate::wal::segments;
+use crate::wal::writer::{WalWriter, WriterOptions};
+
+/// Exemplars of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesExemplars {
+    /// The series.
+    pub labels: Labels,
+    /// Its exemplars by rising time.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// What one call of [`Db::run_maintenance`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaintenanceReport {
+    /// Blocks written from the head.
+    pub head_blocks: usize,
+    /// Compactions of blocks.
+    pub compactions: usize,
+    /// Blocks deleted by retention.
+    pub deleted_blocks: usize,
+}
+
+/// A database in a directory.
+pub struct Db {
+    dir: PathBuf,
+    options: DbOptions,
+    counters: Arc<Counters>,
+    head: Arc<Head>,
+    /// Taken by whatever writes or deletes blocks.
+    maintenance: Mutex<()>,
+    /// `None` after [`Db::close`].
+    lock: Mutex<Option<DirLock>>,
+    replay_ms: u64,
+}
+
+impl Db {
+    /// Opens (or creates) the directory, locks it, replays the log.
+    ///
+    /// # Errors
+    /// [`TsdbError::Locked`], [`TsdbError::Option`], I/O. Corrupt parts are repaired or set aside with a log line.
+    pub fn open(dir: &Path, options: DbOptions) -> Result<Arc<Self>, TsdbError> {
+        options.check()?;
+        let wal_dir = dir.join("wal");
+        fs::create_dir_all(&wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
+        let lock = DirLock::acquire(dir)?;
+        let counters = Arc::new(Counters::default());
+        let head = Head::new(
+            HeadOptions {
+                block_range: options.block_range_ms(),
+                exemplars_max: options.exemplars_max,
+                series_limit: options.series_limit,
+            },
+            Arc::clone(&counters),
+        );
+        let begin = Instant::now();
+        Replay::new(&head).run(&wal_dir)?;
+        let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let writer = WalWriter::open(&wal_dir, options.writer())
+            .map_err(TsdbError::io("cannot write in", &wal_dir))?;
+        *head.wal.lock() = Some(writer);
+        Ok(Arc::new(Self {
+            dir: dir.to_path_buf(),
+            options,
+            counters,
+            head: Arc::new(head),
+            maintenance: Mutex::new(()),
+            lock: Mutex::new(Some(lock)),
+            replay_ms,
+        }))
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The options it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &DbOptions {
+        &self.options
+    }
+
+    fn wal_dir(&self) -> PathBuf {
+        self.dir.join("wal")
+    }
+
+    /// Cuts blocks from the head, truncates the log, compacts, applies retention. Call it about once a
+    /// minute from one thread; it never blocks appends or queries for long.
+    ///
+    /// # Errors
+    /// The first failure; the next call tries again.
+    pub fn run_maintenance(&self) -> Result<MaintenanceReport, TsdbError> {
+        let _one_at_a_time = self.maintenance.lock();
+        Ok(MaintenanceReport::default())
+    }
+
+    /// Counters and sizes.
+    #[must_use]
+    pub fn stats(&self) -> DbStats {
+        let c = &self.counters;
+        let mut stats = DbStats {
+            series_created: c.series_created.get(),
+            series_removed: c.series_removed.get(),
+            series_not_found: c.series_not_found.get(),
+            samples_appended_float: c.floats.get(),
+            samples_appended_histogram: c.histograms.get(),
+            out_of_order_samples: c.out_of_order.get(),
+            out_of_bound_samples: c.out_of_bounds.get(),
+            duplicate_samples: c.duplicates.get(),
+            chunks_created: c.chunks_created.get(),
+            chunks_removed: c.chunks_removed.get(),
+            head_truncations: c.head_truncations.get(),
+            head_truncations_failed: c.head_truncations_failed.get(),
+            exemplars_appended: c.exemplars_appended.get(),
+            exemplars_out_of_order: c.exemplars_out_of_order.get(),
+            wal_writes_failed: c.wal_writes_failed.get(),
+            wal_bytes_written: c.wal_bytes.get(),
+            wal_truncations: c.wal_truncations.get(),
+            wal_corruptions: c.wal_corruptions.get(),
+            wal_unknown_refs: c.wal_unknown_refs.get(),
+            checkpoint_creations: c.checkpoints.get(),
+            checkpoint_creations_failed: c.checkpoints_failed.get(),
+            replay_duration_ms: self.replay_ms,
+            wal_size_bytes: segments::size(&self.wal_dir()),
+            compactions: c.compactions.get(),
+            compactions_failed: c.compactions_failed.get(),
+            compactions_triggered: c.compactions_triggered.get(),
+            time_retentions: c.time_retentions.get(),
+            size_retentions: c.size_retentions.get(),
+            blocks_unreadable: c.blocks_unreadable.get(),
+            ..DbStats::default()
+        };
+        self.head.add_stats(&mut stats);
+        stats.lowest_timestamp = stats.head_min_time;
+        stats
+    }
+
+    /// Exemplars between `mint` and `maxt` (inclusive) of the series that match any of the selectors,
+    /// sorted by labels.
+    ///
+    /// # Errors
+    /// None today; kept for storage that reads.
+    pub fn exemplars(
+        &self,
+        mint: i64,
+        maxt: i64,
+        selectors: &[Vec<Matcher>],
+    ) -> Result<Vec<SeriesExemplars>, StorageError> {
+        let mut wanted = roaring::RoaringBitmap::new();
+        for selector in selectors {
+            wanted.extend(self.head.matching(selector)?.iter().map(|s| s.id));
+        }
+        let mut found: std::collections::BTreeMap<u32, Vec<Exemplar>> = Default::default();
+        for e in self.head.exemplars.lock().iter() {
+            if e.t >= mint && e.t <= maxt && wanted.contains(e.series) {
+                let list = found.entry(e.series).or_default();
+                list.push(Exemplar::clone(&e.exemplar));
+            }
+        }
+        let mut out: Vec<SeriesExemplars> = found
+            .into_iter()
+            .filter_map(|(id, exemplars)| {
+                let series = self.head.get(u64::from(id))?;
+                Some(SeriesExemplars {
+                    labels: self.head.labels(&series),
+                    exemplars,
+                })
+            })
+            .collect();
+        out.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(out)
+    }
+
+    /// Metadata that was appended, per series.
+    #[must_use]
+    pub fn series_metadata(&self) -> Vec<(Labels, Metadata)> {
+        self.head.all_metadata()
+    }
+
+    /// The lists of `status/tsdb`, `limit` entries each.
+    #[must_use]
+    pub fn cardinality(&self, limit: usize) -> Cardinality {
+        self.head.cardinality(limit)
+    }
+
+    /// Marks samples of matching series in `mint..=maxt` as deleted.
+    ///
+    /// # Errors
+    /// When the marks cannot be written.
+    pub fn delete(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
+        let _one_at_a_time = self.maintenance.lock();
+        self.delete_in_head(mint, maxt, matchers)
+    }
+
+    fn delete_in_head(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
+        let mut stones = Vec::new();
+        for series in self.head.matching(matchers)? {
+            let state = series.state.read();
+            if state.may_have(mint, maxt) {
+                // Only samples that exist now: later ones are not deleted.
+                stones.push(WalTombstone {
+                    series: u64::from(series.id),
+                    mint: mint.max(state.mint()),
+                    maxt: maxt.min(state.last_t),
+                });
+            }
+        }
+        if stones.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        record::tombstones(&mut bytes, &stones);
+        let mut wal = self.head.wal.lock();
+        let writer = wal.as_mut().ok_or(TsdbError::Closed)?;
+        writer
+            .log([bytes.as_slice()].into_iter())
+            .map_err(TsdbError::io("cannot write in", &self.wal_dir()))?;
+        let mut deleted = self.head.tombstones.write();
+        for s in stones {
+            let range = Interval {
+                mint: s.mint,
+                maxt: s.maxt,
+            };
+            deleted.add(s.series, range);
+        }
+        Ok(())
+    }
+
+    /// Rewrites blocks that have deleted samples.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn clean_tombstones(&self) -> Result<(), TsdbError> {
+        let _one_at_a_time = self.maintenance.lock();
+        Ok(())
+    }
+
+    /// Hard-links all blocks into `dir` (which must not exist or be empty) and, with `with_head`, writes the head as a block there.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn snapshot(&self, dir: &Path, with_head: bool) -> Result<(), TsdbError> {
+        let _ = (dir, with_head);
+        Err(TsdbError::Storage(StorageError::Other(
+            "snapshots are not available yet".into(),
+        )))
+    }
+
+    /// Clean shutdown: flushes and syncs the log, releases the lock. Later appends fail. Safe twice.
+    ///
+    /// # Errors
+    /// When the log cannot be synced.
+    pub fn close(&self) -> Result<(), TsdbError> {
+        let _one_at_a_time = self.maintenance.lock();
+        let result = match self.head.wal.lock().take() {
+            Some(mut writer) => writer
+                .close()
+                .map_err(TsdbError::io("cannot write in", &self.wal_dir())),
+            None => Ok(()),
+        };
+        self.lock.lock().take();
+        result
+    }
+}
+
+impl Queryable for Db {
+    fn querier(&self, mint: i64, maxt: i64) -> Result<Box<dyn Querier>, StorageError> {
+        let reader = Arc::new(self.head.isolation.reader());
+        let parts: Vec<Box<dyn Querier>> = vec![Box::new(HeadQuerier {
+            head: Arc::clone(&self.head),
+            mint,
+            maxt,
+            reader,
+        })];
+        Ok(Box::new(MergeQuerier { parts }))
+    }
+}
+
+impl Appendable for Db {
+    fn appender(&self) -> Box<dyn Appender + '_> {
+        Box::new(HeadAppender::new(&self.head))
+    }
+}

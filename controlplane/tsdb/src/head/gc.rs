@@ -1,0 +1,109 @@
+//! Forgetting: chunks that are in blocks, series without chunks, texts without series.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use roaring::RoaringBitmap;
+
+use super::{Head, SHARDS, table_hash};
+use crate::wal::writer::WalWriter;
+
+impl Head {
+    /// Drops everything before a time. The caller made sure that blocks have it and that no reader needs it.
+    pub(crate) fn truncate(&self, mint: i64) {
+        self.set_min_valid(mint);
+        let mut oldest = i64::MAX;
+        let mut chunks = 0;
+        let mut empty = Vec::new();
+        for series in self.all_series() {
+            let mut state = series.state.write();
+            chunks += state.truncate(mint);
+            if state.chunks() == 0 {
+                empty.push(series.id);
+            } else {
+                oldest = oldest.min(state.mint());
+            }
+        }
+        self.counters.chunks_removed.add(chunks as u64);
+        self.num_chunks.fetch_sub(chunks as i64, Ordering::Relaxed);
+        self.remove_series(&empty);
+        // Samples that were committed meanwhile are newer than `mint`.
+        let now = self.min_time();
+        if now < mint && oldest != i64::MAX {
+            let _ = self.min_time.compare_exchange(
+                now,
+                oldest.max(mint),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+        }
+        if self.num_series.load(Ordering::Relaxed) == 0 {
+            self.min_time.store(i64::MAX, Ordering::Release);
+        }
+        self.tombstones
+            .write()
+            .retain(|_, range| range.maxt >= mint);
+        self.counters.head_truncations.inc();
+    }
+
+    /// Removes series that nobody holds and that still have no samples.
+    fn remove_series(&self, candidates: &[u32]) {
+        if candidates.is_empty() {
+            return;
+        }
+        let segment = self.wal.lock().as_ref().map_or(0, WalWriter::segment);
+        let mut gone = RoaringBitmap::new();
+        for &id in candidates {
+            let Some(series) = self.get(u64::from(id)) else {
+                continue;
+            };
+            let hash = self.labels(&series).fast_hash();
+            let half = (hash >> 32) as u32;
+            let mut shard = self.shards[hash as usize % SHARDS].lock();
+            let mut slab = self.slab.write();
+            // Ours and the slab's: no appender or query has it, and with both locks none can get it.
+            if Arc::strong_count(&series) > 2 || series.state.read().chunks() > 0 {
+                continue;
+            }
+            slab.remove(id);
+            drop(slab);
+            if let Ok(entry) = shard.find_entry(table_hash(half), |e| e.id == id) {
+                entry.remove();
+            }
+            gone.insert(id);
+        }
+        if gone.is_empty() {
+            return;
+        }
+        self.num_series.fetch_sub(gone.len(), Ordering::Relaxed);
+        self.counters.series_removed.add(gone.len());
+        self.postings.write().remove_all(&gone);
+        self.metadata.write().retain(|id, _| !gone.contains(*id));
+        self.removed
+            .lock()
+            .extend(gone.iter().map(|id| (id, segment)));
+        self.drop_symbols();
+    }
+
+    fn drop_symbols(&self) {
+        let _no_creation = self.creation.write();
+        let mut used = RoaringBitmap::new();
+        for series in self.slab.read().iter() {
+            used.extend(series.labels.iter().copied());
+        }
+        self.symbols.write().retain(|s| used.contains(s));
+    }
+
+    /// Whether a checkpoint of the segments up to `last` must keep a series' name.
+    pub(crate) fn keeps_series(&self, id: u64, last: u64) -> bool {
+        let Ok(id) = u32::try_from(id) else {
+            return true;
+        };
+        self.slab.read().get(id).is_some() || self.removed.lock().get(&id).is_some_and(|s| *s > last)
+    }
+
+    /// Forgets removed series whose samples are gone from the log.
+    pub(crate) fn forget_removed(&self, last: u64) {
+        self.removed.lock().retain(|_, segment| *segment > last);
+    }
+}

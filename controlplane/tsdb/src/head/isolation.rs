@@ -1,0 +1,190 @@
+//! Isolation: a query never sees half a transaction.
+//!
+//! Transactions are numbered and published one after the other. A reader takes the number of the last whole
+//! one when it begins and never sees samples of later ones. Each series remembers how many samples it had
+//! before its recent transactions; it forgets those that every open reader may see.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+#[derive(Debug, Default)]
+struct State {
+    /// Number of the last whole transaction.
+    committed: u64,
+    /// What each open reader may see, and which view of the blocks it has.
+    readers: Vec<Option<(u64, u64)>>,
+    free: Vec<usize>,
+    /// Number of the current view (blocks and where the head begins).
+    view: u64,
+}
+
+/// The book of transactions and readers.
+#[derive(Debug, Default)]
+pub(crate) struct Isolation {
+    state: Mutex<State>,
+}
+
+impl Isolation {
+    /// Begins a read of all transactions so far.
+    pub(crate) fn reader(self: &Arc<Self>) -> Reader {
+        let mut state = self.state.lock();
+        let entry = Some((state.committed, state.view));
+        let slot = match state.free.pop() {
+            Some(slot) => {
+                state.readers[slot] = entry;
+                slot
+            }
+            None => {
+                state.readers.push(entry);
+                state.readers.len() - 1
+            }
+        };
+        Reader {
+            seen: state.committed,
+            slot,
+            isolation: Arc::clone(self),
+        }
+    }
+
+    /// The next transaction's number and the newest one that every present and future reader sees.
+    /// The caller holds the commit lock until [`Self::publish`].
+    pub(crate) fn begin(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        let oldest = state.readers.iter().flatten().map(|r| r.0).min();
+        (
+            state.committed + 1,
+            oldest.unwrap_or(state.committed).min(state.committed),
+        )
+    }
+
+    /// Makes a transaction visible to new readers.
+    pub(crate) fn publish(&self, txn: u64) {
+        self.state.lock().committed = txn;
+    }
+
+    /// Says that the view of blocks and head changed; returns the new view's number.
+    pub(crate) fn next_view(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.view += 1;
+        state.view
+    }
+
+    /// Whether a reader that began before a view is still open.
+    pub(crate) fn has_reader_before(&self, view: u64) -> bool {
+        let state = self.state.lock();
+        state.readers.iter().flatten().any(|r| r.1 < view)
+    }
+
+    /// Low and high watermark.
+    pub(crate) fn watermarks(&self) -> (u64, u64) {
+        let (next, low) = self.begin();
+        (low, next - 1)
+    }
+}
+
+/// An open read; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    /// Last transaction that the reader sees.
+    pub(crate) seen: u64,
+    slot: usize,
+    isolation: Arc<Isolation>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.isolation.state.lock();
+        state.readers[self.slot] = None;
+        state.free.push(self.slot);
+    }
+}
+
+/// A series' memory of its recent transactions.
+#[derive(Debug, Default)]
+pub(crate) struct TxnLog {
+    /// Newest transaction that appended.
+    txn: u64,
+    /// Samples ever appended before it (wrapping).
+    before: u32,
+    /// The same of earlier transactions that some reader may not see yet, rising. Empty almost always.
+    older: Option<Box<Vec<(u64, u32)>>>,
+}
+
+impl TxnLog {
+    /// Notes that a transaction appends; `total` samples were appended before. `watermark` is the newest
+    /// transaction that everybody sees.
+    #[inline]
+    pub(crate) fn append(&mut self, txn: u64, total: u32, watermark: u64) {
+        if self.txn == txn {
+            return;
+        }
+        if self.txn > watermark {
+            let older = self.older.get_or_insert_default();
+            older.retain(|o| o.0 > watermark);
+            older.push((self.txn, self.before));
+        } else if self.older.is_some() {
+            self.older = None;
+        }
+        self.txn = txn;
+        self.before = total;
+    }
+
+    /// How many of the newest samples a reader of transactions up to `seen` must not see, of `total` ever appended.
+    #[inline]
+    pub(crate) fn hidden(&self, seen: u64, total: u32) -> u32 {
+        if self.txn <= seen {
+            return 0;
+        }
+        let first_unseen = self
+            .older
+            .iter()
+            .flat_map(|o| o.iter())
+            .find(|o| o.0 > seen)
+            .map_or(self.before, |o| o.1);
+        total.wrapping_sub(first_unseen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_reader_keeps_its_view_and_its_end_frees_the_log() {
+        let isolation = Arc::new(Isolation::default());
+        let mut log = TxnLog::default();
+        let mut total = 0u32;
+        let mut commit = |log: &mut TxnLog, n: u32| {
+            let (txn, watermark) = isolation.begin();
+            log.append(txn, total, watermark);
+            total += n;
+            isolation.publish(txn);
+            total
+        };
+        commit(&mut log, 2);
+        let old = isolation.reader();
+        commit(&mut log, 3);
+        let middle = isolation.reader();
+        let total = commit(&mut log, 5);
+        assert_eq!(log.hidden(old.seen, total), 8);
+        assert_eq!(log.hidden(middle.seen, total), 5);
+        assert_eq!(log.hidden(isolation.reader().seen, total), 0);
+        drop(old);
+        drop(middle);
+        commit(&mut log, 1);
+        assert!(log.older.is_none());
+    }
+
+    #[test]
+    fn views_wait_for_their_readers() {
+        let isolation = Arc::new(Isolation::default());
+        let reader = isolation.reader();
+        let view = isolation.next_view();
+        assert!(isolation.has_reader_before(view));
+        let later = isolation.reader();
+        drop(reader);
+        assert!(!isolation.has_reader_before(view));
+        drop(later);
+    }
+}

@@ -1,0 +1,370 @@
+//! The head: the newest samples, in memory and in the log.
+//!
+//! ```text
+//! labels -> shards (hash table) -> id -> slab -> MemSeries { symbols, open chunk, closed chunks }
+//! matchers -> postings (symbols -> ids) ---^
+//! ```
+//! Invariants:
+//! - an id is given once in the life of a directory and is the series' reference in the log;
+//! - publication order is log order: both happen under the commit lock (`wal`);
+//! - locks are taken in this order: `wal`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
+//!   then a series' state. `symbols` before `postings` where both are held.
+
+pub(crate) mod appender;
+pub(crate) mod exemplars;
+pub(crate) mod gc;
+pub(crate) mod isolation;
+mod postings;
+pub(crate) mod query;
+pub(crate) mod replay;
+pub(crate) mod series;
+mod symbols;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use bellwether_model::storage::AppendError;
+use bellwether_model::{Labels, Metadata};
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+use parking_lot::{Mutex, RwLock};
+
+use crate::stats::{Cardinality, Counters, DbStats};
+use crate::tombstones::Tombstones;
+use crate::wal::writer::WalWriter;
+use exemplars::ExemplarRing;
+use isolation::Isolation;
+use postings::HeadPostings;
+use series::MemSeries;
+use symbols::Symbols;
+
+/// Shards of the hash table from labels to ids; a power of two. Enough that appenders of new series on
+/// every core rarely meet.
+const SHARDS: usize = 32;
+/// Series per page of the slab: pages of dead series are freed.
+const PAGE: usize = 256;
+
+/// Ids to series. Ids only grow, so dead ranges become empty pages.
+#[derive(Default)]
+pub(crate) struct Slab {
+    pages: Vec<Option<Box<[Option<Arc<MemSeries>>; PAGE]>>>,
+}
+
+impl Slab {
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<&Arc<MemSeries>> {
+        let id = id as usize;
+        self.pages.get(id / PAGE)?.as_ref()?[id % PAGE].as_ref()
+    }
+
+    fn insert(&mut self, series: Arc<MemSeries>) {
+        let id = series.id as usize;
+        if self.pages.len() <= id / PAGE {
+            self.pages.resize_with(id / PAGE + 1, || None);
+        }
+        let page = self.pages[id / PAGE].get_or_insert_with(|| Box::new([const { None }; PAGE]));
+        page[id % PAGE] = Some(series);
+    }
+
+    fn remove(&mut self, id: u32) {
+        if let Some(page) = self.pages.get_mut(id as usize / PAGE)
+            && let Some(slots) = page
+        {
+            slots[id as usize % PAGE] = None;
+            if slots.iter().all(Option::is_none) {
+                *page = None;
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
+        self.pages.iter().flatten().flat_map(|p| p.iter().flatten())
+    }
+}
+
+/// An entry of a shard: half of the labels' hash and the id, 8 bytes.
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u32,
+    id: u32,
+}
+
+/// A 64-bit hash for the table from the stored half.
+fn table_hash(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What a head is told at the start.
+pub(crate) struct HeadOptions {
+    /// Range of a block in milliseconds; chunks do not cross its multiples.
+    pub(crate) block_range: i64,
+    pub(crate) exemplars_max: usize,
+    pub(crate) series_limit: usize,
+}
+
+/// The head.
+pub(crate) struct Head {
+    pub(crate) options: HeadOptions,
+    pub(crate) counters: Arc<Counters>,
+    slab: RwLock<Slab>,
+    shards: Box<[Mutex<HashTable<Entry>>]>,
+    /// Held shared while a series is made, exclusively while symbols are dropped.
+    creation: RwLock<()>,
+    symbols: RwLock<Symbols>,
+    postings: RwLock<HeadPostings>,
+    pub(crate) isolation: Arc<Isolation>,
+    /// The log, `None` before it is opened and after it is closed. Its lock is the commit lock.
+    pub(crate) wal: Mutex<Option<WalWriter>>,
+    /// Oldest and newest sample; `i64::MAX` and `i64::MIN` while empty.
+    min_time: AtomicI64,
+    max_time: AtomicI64,
+    /// Samples before this are in blocks and are refused.
+    min_valid: AtomicI64,
+    next_id: AtomicU64,
+    num_series: AtomicU64,
+    num_chunks: AtomicI64,
+    pub(crate) exemplars: Mutex<ExemplarRing>,
+    metadata: RwLock<HashMap<u32, Arc<Metadata>, RandomState>>,
+    pub(crate) tombstones: RwLock<Tombstones>,
+    /// Removed series and the segment that was written then: until that segment is gone, the checkpoint
+    /// keeps their names, because the log may still have samples of them.
+    removed: Mutex<HashMap<u32, u64, RandomState>>,
+    pub(crate) open_appenders: AtomicU64,
+    buffers: Mutex<Vec<appender::Buffers>>,
+}
+
+impl Head {
+    pub(crate) fn new(options: HeadOptions, counters: Arc<Counters>) -> Self {
+        let exemplars = Mutex::new(ExemplarRing::new(options.exemplars_max));
+        Self {
+            options,
+            counters,
+            slab: RwLock::default(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            creation: RwLock::default(),
+            symbols: RwLock::default(),
+            postings: RwLock::default(),
+            isolation: Arc::default(),
+            wal: Mutex::new(None),
+            min_time: AtomicI64::new(i64::MAX),
+            max_time: AtomicI64::new(i64::MIN),
+            min_valid: AtomicI64::new(i64::MIN),
+            next_id: AtomicU64::new(1),
+            num_series: AtomicU64::new(0),
+            num_chunks: AtomicI64::new(0),
+            exemplars,
+            metadata: RwLock::default(),
+            tombstones: RwLock::default(),
+            removed: Mutex::default(),
+            open_appenders: AtomicU64::new(0),
+            buffers: Mutex::default(),
+        }
+    }
+
+    /// Oldest sample, `i64::MAX` while empty.
+    pub(crate) fn min_time(&self) -> i64 {
+        self.min_time.load(Ordering::Acquire)
+    }
+
+    /// Newest sample, `i64::MIN` while empty.
+    pub(crate) fn max_time(&self) -> i64 {
+        self.max_time.load(Ordering::Acquire)
+    }
+
+    /// Samples before this time are refused and not replayed.
+    pub(crate) fn set_min_valid(&self, t: i64) {
+        self.min_valid.fetch_max(t, Ordering::AcqRel);
+    }
+
+    /// The oldest time that an append may have now.
+    #[inline]
+    fn append_floor(&self) -> i64 {
+        let floor = self.min_valid.load(Ordering::Relaxed);
+        match self.max_time() {
+            i64::MIN => floor,
+            // Half a block back: what is older may be in a block soon.
+            max => floor.max(max.saturating_sub(self.options.block_range / 2)),
+        }
+    }
+
+    fn widen_times(&self, mint: i64, maxt: i64) {
+        if mint <= maxt {
+            self.min_time.fetch_min(mint, Ordering::AcqRel);
+            self.max_time.fetch_max(maxt, Ordering::AcqRel);
+        }
+    }
+
+    /// A series by id.
+    #[inline]
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<MemSeries>> {
+        let id = u32::try_from(id).ok()?;
+        self.slab.read().get(id).cloned()
+    }
+
+    /// All series, at one moment.
+    pub(crate) fn all_series(&self) -> Vec<Arc<MemSeries>> {
+        self.slab.read().iter().cloned().collect()
+    }
+
+    /// The labels of a series.
+    pub(crate) fn labels(&self, series: &MemSeries) -> Labels {
+        let symbols = self.symbols.read();
+        Labels::from_sorted(
+            series
+                .labels
+                .chunks_exact(2)
+                .map(|p| (symbols.text(p[0]), symbols.text(p[1]))),
+        )
+    }
+
+    fn has_labels(&self, series: &MemSeries, labels: &Labels) -> bool {
+        let symbols = self.symbols.read();
+        let mut pairs = series.labels.chunks_exact(2);
+        for label in labels {
+            match pairs.next() {
+                Some(p)
+                    if symbols.text(p[0]) == label.name && symbols.text(p[1]) == label.value => {}
+                _ => return false,
+            }
+        }
+        pairs.next().is_none()
+    }
+
+    /// Finds or makes the series of a label set. `wanted` is the id that the log gives a new one. The flag
+    /// says whether it was made.
+    pub(crate) fn get_or_create(
+        &self,
+        labels: &Labels,
+        wanted: Option<u32>,
+    ) -> Result<(Arc<MemSeries>, bool), AppendError> {
+        let hash = labels.fast_hash();
+        let half = (hash >> 32) as u32;
+        let mut shard = self.shards[hash as usize % SHARDS].lock();
+        let mut found = None;
+        shard.find(table_hash(half), |e| {
+            e.hash == half
+                && match self.get(u64::from(e.id)) {
+                    Some(s) if self.has_labels(&s, labels) => {
+                        found = Some(s);
+                        true
+                    }
+                    _ => false,
+                }
+        });
+        if let Some(series) = found {
+            return Ok((series, false));
+        }
+        let limit = self.options.series_limit as u64;
+        if limit > 0 && wanted.is_none() && self.num_series.load(Ordering::Relaxed) >= limit {
+            return Err(AppendError::Limit(format!(
+                "series limit of {limit} reached: the head takes no new series"
+            )));
+        }
+        let id = match wanted {
+            Some(id) => id,
+            None => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                u32::try_from(id).map_err(|_| {
+                    AppendError::Limit("all 2^32 series references of this directory are used up".into())
+                })?
+            }
+        };
+        let _creating = self.creation.read();
+        let symbols = {
+            let mut table = self.symbols.write();
+            labels
+                .iter()
+                .flat_map(|l| [l.name, l.value])
+                .map(|text| table.intern(text))
+                .collect()
+        };
+        let series = Arc::new(MemSeries::new(id, symbols));
+        self.slab.write().insert(Arc::clone(&series));
+        self.postings.write().insert(id, &series.labels);
+        shard.insert_unique(table_hash(half), Entry { hash: half, id }, |e| table_hash(e.hash));
+        self.num_series.fetch_add(1, Ordering::Relaxed);
+        self.counters.series_created.inc();
+        Ok((series, true))
+    }
+
+    /// Metadata per series.
+    pub(crate) fn all_metadata(&self) -> Vec<(Labels, Metadata)> {
+        let all: Vec<_> = self
+            .metadata
+            .read()
+            .iter()
+            .map(|(id, m)| (*id, Arc::clone(m)))
+            .collect();
+        all.into_iter()
+            .filter_map(|(id, m)| {
+                let series = self.get(u64::from(id))?;
+                Some((self.labels(&series), Metadata::clone(&m)))
+            })
+            .collect()
+    }
+
+    /// Fills in the head's part of the statistics.
+    pub(crate) fn add_stats(&self, stats: &mut DbStats) {
+        stats.head_series = self.num_series.load(Ordering::Relaxed);
+        stats.head_chunks = u64::try_from(self.num_chunks.load(Ordering::Relaxed)).unwrap_or(0);
+        stats.head_min_time = self.min_time();
+        stats.head_max_time = self.max_time();
+        {
+            let symbols = self.symbols.read();
+            stats.head_symbols = symbols.len() as u64;
+            stats.head_symbol_bytes = symbols.bytes() as u64;
+        }
+        {
+            let ring = self.exemplars.lock();
+            stats.exemplars_in_storage = ring.len() as u64;
+            stats.exemplars_max = ring.max() as u64;
+        }
+        let (low, high) = self.isolation.watermarks();
+        stats.isolation_low_watermark = low;
+        stats.isolation_high_watermark = high;
+        stats.active_appenders = self.open_appenders.load(Ordering::Relaxed);
+        stats.wal_segment_current = self.wal.lock().as_ref().map_or(0, WalWriter::segment);
+    }
+
+    /// The lists of `status/tsdb`.
+    pub(crate) fn cardinality(&self, limit: usize) -> Cardinality {
+        let mut stats = DbStats::default();
+        self.add_stats(&mut stats);
+        let symbols = self.symbols.read();
+        let postings = self.postings.read();
+        let (mut names, mut values, mut bytes, mut pairs) = (vec![], vec![], vec![], vec![]);
+        let mut label_pairs = 0;
+        for name in postings.names() {
+            let text = symbols.text(name);
+            let (mut distinct, mut size) = (0u64, 0u64);
+            for (value, series) in postings.values_of(name) {
+                let value = symbols.text(value);
+                distinct += 1;
+                size += value.len() as u64 * series;
+                if text == bellwether_model::labels::METRIC_NAME {
+                    names.push((series, value.to_owned()));
+                }
+                pairs.push((series, format!("{text}={value}")));
+            }
+            label_pairs += distinct;
+            values.push((distinct, text.to_owned()));
+            bytes.push((size, text.to_owned()));
+        }
+        let top = |mut list: Vec<(u64, String)>| {
+            list.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            list.truncate(limit);
+            list.into_iter().map(|(n, s)| (s, n)).collect()
+        };
+        Cardinality {
+            num_series: stats.head_series,
+            num_label_pairs: label_pairs,
+            chunk_count: stats.head_chunks,
+            min_time: stats.head_min_time,
+            max_time: stats.head_max_time,
+            series_count_by_metric_name: top(names),
+            label_value_count_by_label_name: top(values),
+            memory_in_bytes_by_label_name: top(bytes),
+            series_count_by_label_value_pair: top(pairs),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Reads of the head.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bellwether_model::storage::{Querier, SampleBuffer, Series, StorageError};
+use bellwether_model::{Labels, Matcher};
+
+use super::Head;
+use super::isolation::Reader;
+use super::postings::HeadIndex;
+use super::series::MemSeries;
+use crate::error::TsdbError;
+use crate::select;
+use crate::tombstones::{self, Interval};
+
+/// A read of the head between two times.
+pub(crate) struct HeadQuerier {
+    pub(crate) head: Arc<Head>,
+    pub(crate) mint: i64,
+    pub(crate) maxt: i64,
+    /// Shared with every series found: the view lives as long as any of them.
+    pub(crate) reader: Arc<Reader>,
+}
+
+impl Head {
+    /// The series that match.
+    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, TsdbError> {
+        let ids = {
+            let symbols = self.symbols.read();
+            let postings = self.postings.read();
+            let index = HeadIndex {
+                postings: &postings,
+                symbols: &symbols,
+            };
+            select::select(&index, matchers)?
+        };
+        let slab = self.slab.read();
+        Ok(ids.iter().filter_map(|id| slab.get(id).cloned()).collect())
+    }
+}
+
+impl HeadQuerier {
+    /// The matching series with samples in range.
+    fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
+        let mut series = self.head.matching(matchers)?;
+        series.retain(|s| s.state.read().may_have(self.mint, self.maxt));
+        Ok(series)
+    }
+}
+
+impl Querier for HeadQuerier {
+    fn select(
+        &self,
+        sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<Vec<Arc<dyn Series>>, StorageError> {
+        let mut found: Vec<HeadSeries> = {
+            let deleted = self.head.tombstones.read();
+            self.found(matchers)?
+                .into_iter()
+                .map(|series| HeadSeries {
+                    labels: self.head.labels(&series),
+                    deleted: deleted.of(u64::from(series.id)).into(),
+                    mint: self.mint,
+                    maxt: self.maxt,
+                    reader: Arc::clone(&self.reader),
+                    series,
+                })
+                .collect()
+        };
+        if sorted {
+            found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        Ok(found
+            .into_iter()
+            .map(|s| Arc::new(s) as Arc<dyn Series>)
+            .collect())
+    }
+
+    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        if matchers.is_empty() {
+            let symbols = self.head.symbols.read();
+            let postings = self.head.postings.read();
+            let mut names: Vec<String> = postings
+                .names()
+                .map(|n| symbols.text(n).to_owned())
+                .collect();
+            names.sort_unstable();
+            return Ok(names);
+        }
+        let found = self.found(matchers)?;
+        let used: BTreeSet<u32> = found
+            .iter()
+            .flat_map(|s| s.labels.iter().step_by(2).copied())
+            .collect();
+        let symbols = self.head.symbols.read();
+        let mut names: Vec<String> = used.iter().map(|n| symbols.text(*n).to_owned()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        let used: BTreeSet<u32> = if matchers.is_empty() {
+            let symbols = self.head.symbols.read();
+            let postings = self.head.postings.read();
+            match symbols.find(name) {
+                Some(n) => postings.values_of(n).map(|v| v.0).collect(),
+                None => BTreeSet::new(),
+            }
+        } else {
+            let found = self.found(matchers)?;
+            let Some(n) = self.head.symbols.read().find(name) else {
+                return Ok(Vec::new());
+            };
+            found
+                .iter()
+                .filter_map(|s| s.labels.chunks_exact(2).find(|p| p[0] == n).map(|p| p[1]))
+                .collect()
+        };
+        let symbols = self.head.symbols.read();
+        let mut values: Vec<String> = used.iter().map(|v| symbols.text(*v).to_owned()).collect();
+        values.sort_unstable();
+        Ok(values)
+    }
+}
+
+/// A series of the head within a query.
+struct HeadSeries {
+    labels: Labels,
+    series: Arc<MemSeries>,
+    deleted: Box<[Interval]>,
+    mint: i64,
+    maxt: i64,
+    reader: Arc<Reader>,
+}
+
+impl Series for HeadSeries {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn read(&self, mint: i64, maxt: i64, out: &mut SampleBuffer) -> Result<(), StorageError> {
+        let from = out.len();
+        let (mint, maxt) = (mint.max(self.mint), maxt.min(self.maxt));
+        self.series
+            .state
+            .read()
+            .read(mint, maxt, self.reader.seen, out)
+            .map_err(|e| StorageError::Corrupt {
+                place: format!("head chunk of {}", self.labels),
+                reason: e.to_string(),
+            })?;
+        tombstones::mask(out, from, &self.deleted);
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! Rebuilds the head from the log.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bellwether_model::storage::AppendError;
+use bellwether_model::{Exemplar, Labels, Metadata};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::Head;
+use super::series::{Appended, MemSeries, OpenHistogram, Txn};
+use crate::chunk::histogram::Flat;
+use crate::error::TsdbError;
+use crate::tombstones::Interval;
+use crate::wal::reader::{Item, SegmentReader};
+use crate::wal::record::{self, Record};
+use crate::wal::{repair, segments};
+
+/// State of a replay.
+pub(crate) struct Replay<'a> {
+    head: &'a Head,
+    /// References that the log gave to label sets that already had one (after restarts of older writers),
+    /// or that do not fit our ids.
+    aliases: HashMap<u64, Arc<MemSeries>, RandomState>,
+    max_ref: u32,
+    /// The next id for a series whose reference cannot be its id, from the top down.
+    spare: u32,
+    mint: i64,
+    maxt: i64,
+    chunks: i64,
+    unknown: u64,
+    skipped_types: u64,
+}
+
+/// All samples of a replay count as one transaction.
+const TXN: u64 = 1;
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(head: &'a Head) -> Self {
+        Self {
+            head,
+            aliases: HashMap::default(),
+            max_ref: 0,
+            spare: u32::MAX,
+            mint: i64::MAX,
+            maxt: i64::MIN,
+            chunks: 0,
+            unknown: 0,
+            skipped_types: 0,
+        }
+    }
+
+    /// Replays the newest checkpoint and the segments after it; heals damage on the way.
+    ///
+    /// # Errors
+    /// The system's error. Damage is none: it is repaired, logged and counted.
+    pub(crate) fn run(mut self, wal: &Path) -> Result<(), TsdbError> {
+        let list = |r: std::io::Result<Vec<u64>>| r.map_err(TsdbError::io("cannot list", wal));
+        let checkpoint = list(segments::checkpoints(wal))?.last().copied();
+        if let Some(n) = checkpoint {
+            let dir = segments::checkpoint_path(wal, n);
+            for s in segments::list(&dir).map_err(TsdbError::io("cannot list", &dir))? {
+                self.segment(&segments::path(&dir, s))?;
+            }
+        }
+        for s in list(segments::list(wal))? {
+            // Segments that the checkpoint replaces may be left when their deletion was interrupted.
+            if checkpoint.is_none_or(|c| s > c) {
+                self.segment(&segments::path(wal, s))?;
+            }
+        }
+        self.finish();
+        Ok(())
+    }
+
+    fn finish(self) {
+        let head = self.head;
+        head.next_id.fetch_max(u64::from(self.max_ref) + 1, Ordering::Relaxed);
+        head.num_chunks.fetch_add(self.chunks, Ordering::Relaxed);
+        head.widen_times(self.mint, self.maxt);
+        head.isolation.publish(TXN);
+        if self.unknown > 0 {
+            head.counters.wal_unknown_refs.add(self.unknown);
+            tracing::warn!(
+                count = self.unknown,
+                "the log has entries for series whose names it does not have"
+            );
+        }
+        if self.skipped_types > 0 {
+            tracing::warn!(
+                count = self.skipped_types,
+                "skipped log records of unknown types"
+            );
+        }
+    }
+
+    fn segment(&mut self, path: &Path) -> Result<(), TsdbError> {
+        let io = || TsdbError::io("cannot read", path);
+        let mut reader = SegmentReader::open(path).map_err(io())?;
+        let mut first = None;
+        let mut salvaged = false;
+        while let Some(item) = reader.next().map_err(io())? {
+            match item {
+                Item::Record(bytes) => {
+                    salvaged |= first.is_some();
+                    self.record(&bytes, path);
+                }
+                Item::Damaged(damage) => {
+                    self.head.counters.wal_corruptions.inc();
+                    first.get_or_insert(damage);
+                }
+            }
+        }
+        if let Some(damage) = first {
+            tracing::warn!(
+                segment = %path.display(),
+                offset = damage.offset,
+                reason = damage.reason,
+                later_records_kept = salvaged,
+                "repaired a damaged log segment"
+            );
+            repair::repair(path, &damage, salvaged)
+                .map_err(TsdbError::io("cannot repair", path))?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, bytes: &Cow<'_, [u8]>, path: &Path) {
+        match record::decode(bytes) {
+            Ok(Record::Series(all)) => {
+                for (series, labels) in all {
+                    self.series(series, &labels);
+                }
+            }
+            Ok(Record::Samples(all)) => {
+                let mut last: Option<(u64, Arc<MemSeries>)> = None;
+                for s in all {
+                    if s.t < self.floor() {
+                        continue;
+                    }
+                    if last.as_ref().is_none_or(|l| l.0 != s.series) {
+                        last = self.find(s.series).map(|m| (s.series, m));
+                    }
+                    if let Some((_, series)) = &last {
+                        let result = series.state.write().append_float(s.t, s.v, self.txn());
+                        self.note(result, s.t);
+                    }
+                }
+            }
+            Ok(Record::Histograms(all)) => {
+                for (series, t, h) in all {
+                    self.histogram(series, t, Flat::from(h));
+                }
+            }
+            Ok(Record::FloatHistograms(all)) => {
+                for (series, t, h) in all {
+                    self.histogram(series, t, Flat::from(h));
+                }
+            }
+            Ok(Record::Tombstones(all)) => {
+                for s in all {
+                    if let Some(series) = self.find(s.series) {
+                        let range = Interval {
+                            mint: s.mint,
+                            maxt: s.maxt,
+                        };
+                        let mut stones = self.head.tombstones.write();
+                        stones.add(u64::from(series.id), range);
+                    }
+                }
+            }
+            Ok(Record::Exemplars(all)) => {
+                for e in all {
+                    if let Some(series) = self.find(e.series) {
+                        let exemplar = Exemplar {
+                            labels: e.labels,
+                            value: e.v,
+                            timestamp_ms: Some(e.t),
+                        };
+                        let mut ring = self.head.exemplars.lock();
+                        ring.add(series.id, e.t, Arc::new(exemplar));
+                    }
+                }
+            }
+            Ok(Record::Metadata(all)) => {
+                for (series, m) in all {
+                    self.metadata(series, m);
+                }
+            }
+            Ok(Record::Unknown(_)) => self.skipped_types += 1,
+            Err(e) => {
+                // The checksum was right, so a writer meant it: nothing to repair, but say it.
+                self.head.counters.wal_corruptions.inc();
+                tracing::warn!(segment = %path.display(), error = %e, "skipped a log record that does not decode");
+            }
+        }
+    }
+
+    fn txn(&self) -> Txn {
+        Txn {
+            number: TXN,
+            watermark: TXN,
+            chunk_range: self.head.options.block_range,
+        }
+    }
+
+    fn floor(&self) -> i64 {
+        self.head.min_valid.load(Ordering::Relaxed)
+    }
+
+    fn series(&mut self, reference: u64, labels: &Labels) {
+        let own = u32::try_from(reference).ok();
+        self.max_ref = self.max_ref.max(own.unwrap_or(0));
+        // A reference that another label set already has cannot be the id.
+        let own = own.filter(|id| match self.head.slab.read().get(*id) {
+            Some(s) => self.head.has_labels(s, labels),
+            None => true,
+        });
+        let id = own.unwrap_or_else(|| {
+            self.spare -= 1;
+            self.spare
+        });
+        match self.head.get_or_create(labels, Some(id)) {
+            Ok((series, _)) => {
+                if own == Some(series.id) {
+                    series.set_logged();
+                }
+                if u64::from(series.id) != reference {
+                    self.aliases.insert(reference, series);
+                }
+            }
+            Err(AppendError::Limit(reason)) => {
+                tracing::error!(%reason, "a logged series does not fit into the head");
+            }
+            Err(e) => tracing::error!(error = %e, "a logged series is refused"),
+        }
+    }
+
+    fn find(&mut self, reference: u64) -> Option<Arc<MemSeries>> {
+        let found = self
+            .aliases
+            .get(&reference)
+            .cloned()
+            .or_else(|| self.head.get(reference));
+        if found.is_none() {
+            self.unknown += 1;
+        }
+        found
+    }
+
+    fn histogram<T: OpenHistogram>(&mut self, reference: u64, t: i64, sample: Flat<T>) {
+        if t < self.floor() {
+            return;
+        }
+        let Some(series) = self.find(reference) else {
+            return;
+        };
+        let result = series.state.write().append_histogram(t, sample, self.txn());
+        match result {
+            Ok(result) => self.note(result, t),
+            Err(e) => tracing::error!(error = %e, "histogram chunk does not decode, sample dropped"),
+        }
+    }
+
+    fn metadata(&mut self, reference: u64, m: Metadata) {
+        if let Some(series) = self.find(reference) {
+            self.head.metadata.write().insert(series.id, Arc::new(m));
+        }
+    }
+
+    fn note(&mut self, result: Appended, t: i64) {
+        if let Appended::Stored { new_chunk } = result {
+            self.chunks += i64::from(new_chunk);
+            self.mint = self.mint.min(t);
+            self.maxt = self.maxt.max(t);
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! One series in memory: its open chunk, its closed chunks, and what readers may see of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bellwether_model::storage::{AppendError, SampleBuffer};
+use parking_lot::RwLock;
+
+use super::isolation::TxnLog;
+use super::symbols::Symbol;
+use crate::chunk::histogram::{CutFlags, Fit, Flat, HistogramAppender, Number};
+use crate::chunk::xor::XorAppender;
+use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR};
+use crate::encoding::DecodeError;
+
+/// Samples that a float chunk aims at.
+const SAMPLES_PER_CHUNK: u16 = 120;
+/// Bytes that a histogram chunk aims at, with at least [`MIN_HISTOGRAMS`] samples.
+const HISTOGRAM_CHUNK_BYTES: usize = 1024;
+const MIN_HISTOGRAMS: u16 = 10;
+
+/// A finished chunk in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct ClosedChunk {
+    pub(crate) mint: i64,
+    pub(crate) maxt: i64,
+    pub(crate) encoding: u8,
+    pub(crate) data: Arc<[u8]>,
+}
+
+/// The chunk that takes samples.
+#[derive(Debug)]
+pub(crate) enum Open {
+    /// Floats; an empty appender between chunks keeps its memory.
+    Float(XorAppender),
+    Histogram(Box<HistogramAppender<i64>>),
+    FloatHistogram(Box<HistogramAppender<f64>>),
+}
+
+impl Open {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Float(c) => c.bytes(),
+            Self::Histogram(c) => c.bytes(),
+            Self::FloatHistogram(c) => c.bytes(),
+        }
+    }
+
+    pub(crate) fn encoding(&self) -> u8 {
+        match self {
+            Self::Float(_) => ENC_XOR,
+            Self::Histogram(_) => ENC_HISTOGRAM,
+            Self::FloatHistogram(_) => ENC_FLOAT_HISTOGRAM,
+        }
+    }
+
+    pub(crate) fn samples(&self) -> u16 {
+        chunk::count(self.bytes())
+    }
+}
+
+/// The part of a series that its lock guards.
+#[derive(Debug)]
+pub(crate) struct SeriesState {
+    pub(crate) open: Open,
+    /// First time in the open chunk.
+    pub(crate) open_mint: i64,
+    /// A sample at or after this time begins a new chunk.
+    next_at: i64,
+    /// Newest time ever appended, `i64::MIN` before the first.
+    pub(crate) last_t: i64,
+    pub(crate) closed: Vec<ClosedChunk>,
+    /// Samples ever appended (wrapping), for [`TxnLog`].
+    total: u32,
+    txns: TxnLog,
+}
+
+/// A series of the head.
+#[derive(Debug)]
+pub(crate) struct MemSeries {
+    /// Its dense id, which is its reference in the log.
+    pub(crate) id: u32,
+    /// Symbols: name, value, name, value...
+    pub(crate) labels: Box<[Symbol]>,
+    /// Whether the log has the series.
+    logged: AtomicBool,
+    pub(crate) state: RwLock<SeriesState>,
+}
+
+/// What the commit of a sample did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// Stored.
+    Stored {
+        /// A new chunk began.
+        new_chunk: bool,
+    },
+    /// Not newer than the newest sample.
+    Refused,
+}
+
+/// Numbers of the transaction that appends.
+#[derive(Clone, Copy)]
+pub(crate) struct Txn {
+    pub(crate) number: u64,
+    pub(crate) watermark: u64,
+    /// Chunks do not cross multiples of this many milliseconds.
+    pub(crate) chunk_range: i64,
+}
+
+/// The end of the aligned range that a time is in; rounds towards zero as Prometheus does.
+pub(crate) fn range_end(t: i64, width: i64) -> i64 {
+    (t / width).saturating_mul(width).saturating_add(width)
+}
+
+/// Predicts when a chunk that is a `1/ratio` full will be full, so that what is left of its range is split
+/// evenly (Prometheus' `computeChunkEndTime`).
+fn predicted_end(start: i64, current: i64, max: i64, ratio: f64) -> i64 {
+    let n = (max - start) as f64 / ((current - start + 1) as f64 * ratio);
+    if n <= 1.0 {
+        return max;
+    }
+    (start as f64 + (max - start) as f64 / n.floor()) as i64
+}
+
+impl MemSeries {
+    pub(crate) fn new(id: u32, labels: Box<[Symbol]>) -> Self {
+        Self {
+            id,
+            labels,
+            logged: AtomicBool::new(false),
+            state: RwLock::new(SeriesState {
+                open: Open::Float(XorAppender::default()),
+                open_mint: 0,
+                next_at: 0,
+                last_t: i64::MIN,
+                closed: Vec::new(),
+                total: 0,
+                txns: TxnLog::default(),
+            }),
+        }
+    }
+
+    /// Whether the log has the series.
+    #[inline]
+    pub(crate) fn is_logged(&self) -> bool {
+        self.logged.load(Ordering::Acquire)
+    }
+
+    /// Notes that the log has the series.
+    pub(crate) fn set_logged(&self) {
+        self.logged.store(true, Ordering::Release);
+    }
+}
+
+impl SeriesState {
+    /// Whether a float sample may be appended; the same sample again is a silent success.
+    #[inline]
+    pub(crate) fn check_float(&self, t: i64, v: f64) -> Result<(), AppendError> {
+        if t > self.last_t {
+            return Ok(());
+        }
+        if t < self.last_t {
+            return Err(AppendError::OutOfOrder);
+        }
+        match &self.open {
+            Open::Float(c) if c.count() == 0 || c.last_value().to_bits() == v.to_bits() => Ok(()),
+            _ => Err(AppendError::DuplicateTimestamp),
+        }
+    }
+
+    /// The same for histograms.
+    pub(crate) fn check_histogram<T: OpenHistogram>(
+        &self,
+        t: i64,
+        sample: &Flat<T>,
+    ) -> Result<(), AppendError> {
+        if t > self.last_t {
+            return Ok(());
+        }
+        if t < self.last_t {
+            return Err(AppendError::OutOfOrder);
+        }
+        match T::of_ref(&self.open) {
+            Some(c) if c.last_equals(sample) => Ok(()),
+            _ => Err(AppendError::DuplicateTimestamp),
+        }
+    }
+
+    /// Stores a float sample.
+    #[inline]
+    pub(crate) fn append_float(&mut self, t: i64, v: f64, txn: Txn) -> Appended {
+        if t <= self.last_t {
+            return Appended::Refused;
+        }
+        self.txns.append(txn.number, self.total, txn.watermark);
+        self.total = self.total.wrapping_add(1);
+        let samples = match &self.open {
+            Open::Float(c) => c.count(),
+            Open::Histogram(_) | Open::FloatHistogram(_) => {
+                self.close();
+                0
+            }
+        };
+        let mut new_chunk = samples == 0;
+        if samples == SAMPLES_PER_CHUNK / 4 {
+            self.next_at = predicted_end(self.open_mint, self.last_t, self.next_at, 4.0);
+        }
+        if !new_chunk && (t >= self.next_at || samples >= SAMPLES_PER_CHUNK * 2) {
+            self.close();
+            new_chunk = true;
+        }
+        if new_chunk {
+            self.open_mint = t;
+            self.next_at = range_end(t, txn.chunk_range);
+        }
+        // `close` left an empty float appender wherever another kind was open.
+        if let Open::Float(c) = &mut self.open {
+            c.append(t, v);
+        }
+        self.last_t = t;
+        Appended::Stored { new_chunk }
+    }
+
+    /// Stores a histogram.
+    pub(crate) fn append_histogram<T: OpenHistogram>(
+        &mut self,
+        t: i64,
+        sample: Flat<T>,
+        txn: Txn,
+    ) -> Result<Appended, DecodeError> {
+        if t <= self.last_t {
+            return Ok(Appended::Refused);
+        }
+        let full = |c: &HistogramAppender<T>, mint: i64| {
+            t >= range_end(mint, txn.chunk_range)
+                || (c.samples() >= MIN_HISTOGRAMS && c.bytes().len() >= HISTOGRAM_CHUNK_BYTES)
+                || c.samples() == u16::MAX
+        };
+        let mint = self.open_mint;
+        let mut cut = Some(CutFlags::UNKNOWN);
+        if let Some(c) = T::of(&mut self.open) {
+            cut = if full(c, mint) {
+                Some(c.next_flags(&sample))
+            } else {
+                match c.fit(&sample) {
+                    Fit::Fits => None,
+                    Fit::Widen(positive, negative) => {
+                        c.recode(&positive, &negative)?;
+                        None
+                    }
+                    Fit::Cut(flags) => Some(flags),
+                }
+            };
+        }
+        self.txns.append(txn.number, self.total, txn.watermark);
+        self.total = self.total.wrapping_add(1);
+        let new_chunk = match (cut, T::of(&mut self.open)) {
+            (None, Some(c)) => {
+                c.append(t, sample);
+                false
+            }
+            (flags, _) => {
+                self.close();
+                let flags = flags.unwrap_or(CutFlags::UNKNOWN);
+                self.open = T::open(HistogramAppender::begin(t, sample, flags));
+                self.open_mint = t;
+                true
+            }
+        };
+        self.last_t = t;
+        Ok(Appended::Stored { new_chunk })
+    }
+
+    /// Moves the open chunk to the closed ones; `last_t` is still its end.
+    fn close(&mut self) {
+        let data = self.open.bytes();
+        if chunk::count(data) > 0 {
+            self.closed.push(ClosedChunk {
+                mint: self.open_mint,
+                maxt: self.last_t,
+                encoding: self.open.encoding(),
+                data: data.into(),
+            });
+        }
+        match &mut self.open {
+            Open::Float(c) => c.restart(),
+            Open::Histogram(_) | Open::FloatHistogram(_) => {
+                self.open = Open::Float(XorAppender::default());
+            }
+        }
+    }
+
+    /// Oldest time, `i64::MAX` without samples.
+    pub(crate) fn mint(&self) -> i64 {
+        match self.closed.first() {
+            Some(c) => c.mint,
+            None if self.open.samples() > 0 => self.open_mint,
+            None => i64::MAX,
+        }
+    }
+
+    /// Number of chunks.
+    pub(crate) fn chunks(&self) -> usize {
+        self.closed.len() + usize::from(self.open.samples() > 0)
+    }
+
+    /// Whether a reader may find samples in a range.
+    pub(crate) fn may_have(&self, mint: i64, maxt: i64) -> bool {
+        self.chunks() > 0 && self.mint() <= maxt && self.last_t >= mint
+    }
+
+    /// Appends the visible samples in `mint..=maxt`.
+    pub(crate) fn read(
+        &self,
+        mint: i64,
+        maxt: i64,
+        seen: u64,
+        out: &mut SampleBuffer,
+    ) -> Result<(), DecodeError> {
+        let mut hidden = self.txns.hidden(seen, self.total) as usize;
+        let open = usize::from(self.open.samples());
+        let open_limit = open.saturating_sub(hidden);
+        hidden = hidden.saturating_sub(open);
+        // Hidden samples are the newest: they may reach back over closed chunks.
+        let mut limits = Vec::new();
+        if hidden > 0 {
+            limits = vec![usize::MAX; self.closed.len()];
+            for (limit, c) in limits.iter_mut().zip(&self.closed).rev() {
+                let n = usize::from(chunk::count(&c.data));
+                *limit = n.saturating_sub(hidden);
+                hidden = hidden.saturating_sub(n);
+            }
+        }
+        for (i, c) in self.closed.iter().enumerate() {
+            if c.maxt < mint || c.mint > maxt {
+                continue;
+            }
+            let limit = limits.get(i).copied().unwrap_or(usize::MAX);
+            chunk::read_into(c.encoding, &c.data, limit, mint, maxt, out)?;
+        }
+        if open_limit > 0 && self.open_mint <= maxt && self.last_t >= mint {
+            chunk::read_into(
+                self.open.encoding(),
+                self.open.bytes(),
+                open_limit,
+                mint,
+                maxt,
+                out,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Drops chunks that end before a time. Returns how many.
+    pub(crate) fn truncate(&mut self, mint: i64) -> usize {
+        let before = self.chunks();
+        self.closed.retain(|c| c.maxt >= mint);
+        if self.closed.is_empty() {
+            self.closed.shrink_to_fit();
+        }
+        if self.last_t < mint {
+            self.open = Open::Float(XorAppender::default());
+        }
+        before - self.chunks()
+    }
+}
+
+/// Where an open chunk holds a kind of histogram.
+pub(crate) trait OpenHistogram: Number {
+    fn of(open: &mut Open) -> Option<&mut HistogramAppender<Self>>;
+    fn of_ref(open: &Open) -> Option<&HistogramAppender<Self>>;
+    fn open(chunk: HistogramAppender<Self>) -> Open;
+}
+
+impl OpenHistogram for i64 {
+    fn of(open: &mut Open) -> Option<&mut HistogramAppender<Self>> {
+        match open {
+            Open::Histogram(c) => Some(c),
+            Open::Float(_) | Open::FloatHistogram(_) => None,
+        }
+    }
+    fn of_ref(open: &Open) -> Option<&HistogramAppender<Self>> {
+        match open {
+            Open::Histogram(c) => Some(c),
+            Open::Float(_) | Open::FloatHistogram(_) => None,
+        }
+    }
+    fn open(chunk: HistogramAppender<Self>) -> Open {
+        Open::Histogram(Box::new(chunk))
+    }
+}
+
+impl OpenHistogram for f64 {
+    fn of(open: &mut Open) -> Option<&mut HistogramAppender<Self>> {
+        match open {
+            Open::FloatHistogram(c) => Some(c),
+            Open::Float(_) | Open::Histogram(_) => None,
+        }
+    }
+    fn of_ref(open: &Open) -> Option<&HistogramAppender<Self>> {
+        match open {
+            Open::FloatHistogram(c) => Some(c),
+            Open::Float(_) | Open::Histogram(_) => None,
+        }
+    }
+    fn open(chunk: HistogramAppender<Self>) -> Open {
+        Open::FloatHistogram(Box::new(chunk))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn txn(number: u64) -> Txn {
+        Txn {
+            number,
+            watermark: number - 1,
+            chunk_range: 2 * HOUR,
+        }
+    }
+
+    #[test]
+    fn chunks_are_cut_as_prometheus_cuts_them() {
+        let s = MemSeries::new(1, Box::default());
+        let mut s = s.state.write();
+        // Four hours of samples every 15 s: 480 per two hours, four chunks of 120 each.
+        for i in 0..960 {
+            s.append_float(i * 15_000, i as f64, txn(1));
+        }
+        let starts: Vec<i64> = s.closed.iter().map(|c| c.mint / 15_000).collect();
+        assert_eq!(starts, [0, 120, 240, 360, 480, 600, 720]);
+        assert_eq!(s.closed[0].maxt, 119 * 15_000);
+        assert_eq!(s.open.samples(), 120);
+        assert_eq!(s.truncate(2 * HOUR), 4);
+        assert_eq!(s.mint(), 2 * HOUR);
+    }
+
+    #[test]
+    fn hidden_samples_reach_back_over_closed_chunks() {
+        let s = MemSeries::new(1, Box::default());
+        let mut s = s.state.write();
+        for i in 0..10 {
+            s.append_float(i, 0.0, txn(1));
+        }
+        for i in 10..1000 {
+            s.append_float(i, 0.0, txn(2));
+        }
+        let mut out = SampleBuffer::default();
+        s.read(i64::MIN, i64::MAX, 1, &mut out).unwrap();
+        assert_eq!(out.timestamps, (0..10).collect::<Vec<_>>());
+        out.clear();
+        s.read(5, 700, 2, &mut out).unwrap();
+        assert_eq!(out.timestamps, (5..=700).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn floats_and_histograms_mix() {
+        let s = MemSeries::new(1, Box::default());
+        let mut s = s.state.write();
+        let h = || {
+            Flat::from(bellwether_model::Histogram {
+                count: 1,
+                zero_count: 1,
+                sum: 2.0,
+                ..Default::default()
+            })
+        };
+        s.append_float(1, 1.0, txn(1));
+        s.append_histogram(2, h(), txn(1)).unwrap();
+        assert!(s.check_histogram(2, &h()).is_ok());
+        assert!(s.check_float(2, 1.0).is_err());
+        s.append_histogram(3, h(), txn(1)).unwrap();
+        s.append_float(4, 4.0, txn(1));
+        let mut out = SampleBuffer::default();
+        s.read(0, 9, 1, &mut out).unwrap();
+        assert_eq!(out.timestamps, [1, 2, 3, 4]);
+        assert_eq!(out.histogram(2).unwrap().count, 1.0);
+        assert!(out.histogram(3).is_none());
+        let ends: Vec<_> = s.closed.iter().map(|c| (c.mint, c.maxt)).collect();
+        assert_eq!(ends, [(1, 1), (2, 3)]);
+    }
+}

@@ -1,0 +1,185 @@
+//! Appends records to the log.
+//!
+//! All bytes of a commit are laid out in memory and go to the operating system in one write, so that an
+//! acknowledged commit survives a killed process. When the write fails (full disk, I/O error), the segment
+//! is cut back to where it ended before; while even that fails, commits are refused and the next one tries
+//! again. A half-written page therefore never precedes a good record.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::files::{SegmentFile, SegmentFiles};
+use super::page::{self, Compressor, HEADER, PAGE};
+use super::segments;
+use crate::options::{Clock, WalCompression, WalSync, millis};
+
+/// What a writer needs to know.
+#[derive(Clone)]
+pub(crate) struct WriterOptions {
+    pub(crate) segment_size: u64,
+    pub(crate) compression: WalCompression,
+    pub(crate) sync: WalSync,
+    pub(crate) clock: Clock,
+    pub(crate) files: Arc<dyn SegmentFiles>,
+}
+
+/// The open end of the log.
+pub(crate) struct WalWriter {
+    dir: PathBuf,
+    options: WriterOptions,
+    compressor: Compressor,
+    segment: u64,
+    file: Box<dyn SegmentFile>,
+    /// Length of the segment up to the last good commit.
+    pos: u64,
+    /// Bytes after `pos` may be in the file: cut them before writing again.
+    dirty: bool,
+    /// Written since the last sync.
+    unsynced: bool,
+    last_sync: i64,
+    /// Reused: the bytes of one commit, and one compressed record.
+    out: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl WalWriter {
+    /// Begins a new segment after the last one in the directory, which must exist.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn open(dir: &Path, options: WriterOptions) -> io::Result<Self> {
+        let after_checkpoint = segments::checkpoints(dir)?.last().map(|n| n + 1);
+        let after_segment = segments::list(dir)?.last().map(|n| n + 1);
+        let segment = after_segment.max(after_checkpoint).unwrap_or(0);
+        let file = options.files.create(&segments::path(dir, segment))?;
+        segments::sync_dir(dir)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            compressor: Compressor::new(options.compression),
+            last_sync: (options.clock)(),
+            options,
+            segment,
+            file,
+            pos: 0,
+            dirty: false,
+            unsynced: false,
+            out: Vec::new(),
+            packed: Vec::new(),
+        })
+    }
+
+    /// Number of the segment that is written.
+    pub(crate) fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// Writes records as one unit. Returns the bytes written.
+    ///
+    /// # Errors
+    /// The system's error; then none of the records is in the log.
+    pub(crate) fn log<'a>(&mut self, records: impl Iterator<Item = &'a [u8]> + Clone) -> io::Result<u64> {
+        self.repair()?;
+        let raw: usize = records.clone().map(<[u8]>::len).sum();
+        // Upper bound with fragment headers; compression only shrinks.
+        let bound = raw + (raw / PAGE + records.clone().count() + 1) * 2 * HEADER;
+        if self.pos > 0 && self.pos + bound as u64 > self.options.segment_size {
+            self.cut()?;
+        }
+        self.out.clear();
+        for record in records {
+            let flags = self.compressor.compress(record, &mut self.packed);
+            let bytes = if flags == 0 { record } else { &self.packed };
+            page::layout(&mut self.out, self.pos, flags, bytes);
+        }
+        self.write_out()
+    }
+
+    /// Writes `out` at the end, or leaves the segment as it was.
+    fn write_out(&mut self) -> io::Result<u64> {
+        self.dirty = true;
+        let written = self.file.append(&self.out).and_then(|()| match self.options.sync {
+            WalSync::Commit => self.file.sync(),
+            WalSync::Segment | WalSync::Interval(_) => Ok(()),
+        });
+        if let Err(e) = written {
+            // Best effort now; `repair` insists before the next write.
+            let _ = self.repair();
+            return Err(e);
+        }
+        self.dirty = false;
+        self.unsynced = self.options.sync != WalSync::Commit;
+        self.pos += self.out.len() as u64;
+        if let WalSync::Interval(every) = self.options.sync {
+            let now = (self.options.clock)();
+            if now.saturating_sub(self.last_sync) >= millis(every) {
+                self.last_sync = now;
+                self.sync()?;
+            }
+        }
+        // A huge commit must not pin its buffer.
+        if self.out.capacity() > 4 << 20 {
+            self.out = Vec::new();
+            self.packed = Vec::new();
+        }
+        Ok(self.out.len() as u64)
+    }
+
+    fn repair(&mut self) -> io::Result<()> {
+        if self.dirty {
+            self.file.truncate(self.pos)?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Ends the segment (padded, synced) and begins the next. Returns the new segment's number.
+    ///
+    /// # Errors
+    /// The system's error; then the old segment stays in use.
+    pub(crate) fn cut(&mut self) -> io::Result<u64> {
+        self.pad()?;
+        let path = segments::path(&self.dir, self.segment + 1);
+        let file = match self.options.files.create(&path) {
+            // Left over from an attempt whose directory sync failed; it holds nothing.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                std::fs::remove_file(&path)?;
+                self.options.files.create(&path)?
+            }
+            other => other?,
+        };
+        segments::sync_dir(&self.dir)?;
+        self.file = file;
+        self.segment += 1;
+        self.pos = 0;
+        Ok(self.segment)
+    }
+
+    fn pad(&mut self) -> io::Result<()> {
+        self.repair()?;
+        self.out.clear();
+        self.out.resize(page::padding(self.pos), 0);
+        self.write_out()?;
+        self.sync()
+    }
+
+    /// Forces what was written to the disk.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced {
+            self.file.sync()?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// Pads and syncs for a clean stop.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        self.pad()
+    }
+}
