@@ -82,9 +82,8 @@ impl Series for MergedSeries {
         for part in &self.parts {
             let from = out.len();
             part.read(mint, maxt, out)?;
-            let overlap = from > base
-                && from < out.len()
-                && out.timestamps[from - 1] >= out.timestamps[from];
+            let overlap =
+                from > base && from < out.len() && out.timestamps[from - 1] >= out.timestamps[from];
             if overlap {
                 sort_and_dedup(out, base);
             }

@@ -209,7 +209,11 @@ mod tests {
         for t in 0..6 {
             out.push_float(t, t as f64);
         }
-        mask(&mut out, 1, &[Interval { mint: 0, maxt: 2 }, Interval { mint: 4, maxt: 4 }]);
+        mask(
+            &mut out,
+            1,
+            &[Interval { mint: 0, maxt: 2 }, Interval { mint: 4, maxt: 4 }],
+        );
         assert_eq!(out.timestamps, [0, 3, 5]);
         assert_eq!(out.values, [0.0, 3.0, 5.0]);
     }

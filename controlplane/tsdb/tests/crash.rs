@@ -27,13 +27,19 @@ fn options() -> DbOptions {
 
 fn labels(k: i64, i: i64) -> Labels {
     // Every tenth transaction brings new series.
-    Labels::from_pairs([("__name__", "m"), ("era", &(k / 10).to_string()), ("i", &i.to_string())])
+    Labels::from_pairs([
+        ("__name__", "m"),
+        ("era", &(k / 10).to_string()),
+        ("i", &i.to_string()),
+    ])
 }
 
 /// The child's part; does nothing in an ordinary run.
 #[test]
 fn child_appends_until_killed() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
+    let Some(dir) = std::env::var_os(DIR) else {
+        return;
+    };
     let from: i64 = std::env::var(FROM).unwrap().parse().unwrap();
     let db = Db::open(Path::new(&dir), options()).unwrap();
     for k in from.. {
@@ -77,7 +83,11 @@ fn nothing_acknowledged_is_missing_after_kill_9() {
         child.wait().unwrap();
         // What was written to the pipe before the kill was acknowledged too.
         for line in lines {
-            if let Some(k) = line.unwrap().strip_prefix("ack ").and_then(|k| k.parse().ok()) {
+            if let Some(k) = line
+                .unwrap()
+                .strip_prefix("ack ")
+                .and_then(|k| k.parse().ok())
+            {
                 acked = Some(k);
             }
         }
@@ -97,7 +107,11 @@ fn nothing_acknowledged_is_missing_after_kill_9() {
         drop(db);
     }
     if let Some(promtool) = common::reference("promtool") {
-        let ours = common::dump(&*Db::open(dir.path(), options()).unwrap(), i64::MIN, i64::MAX);
-        common::assert_same(&common::promtool_dump(&promtool, dir.path()), &ours);
+        let ours = common::dump(
+            &*Db::open(dir.path(), options()).unwrap(),
+            i64::MIN,
+            i64::MAX,
+        );
+        common::assert_same_as_promtool(&ours, &common::promtool_dump(&promtool, dir.path()));
     }
 }

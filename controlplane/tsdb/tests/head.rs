@@ -28,9 +28,21 @@ fn histogram(n: u64) -> Histogram {
         zero_count: n,
         count: 4 * n + n,
         sum: n as f64 * 1.5,
-        positive_spans: vec![Span { offset: -2, length: 1 }, Span { offset: n as i32 % 3, length: 1 }],
+        positive_spans: vec![
+            Span {
+                offset: -2,
+                length: 1,
+            },
+            Span {
+                offset: n as i32 % 3,
+                length: 1,
+            },
+        ],
         positive_buckets: vec![n as i64, n as i64],
-        negative_spans: vec![Span { offset: 5, length: 1 }],
+        negative_spans: vec![Span {
+            offset: 5,
+            length: 1,
+        }],
         negative_buckets: vec![n as i64],
         custom_values: vec![],
     }
@@ -55,7 +67,8 @@ fn fill(db: &Db, rounds: i64) {
         let s = app.series(&labels("int_histogram", 0)).unwrap();
         app.append_histogram(s, t, histogram(r as u64 + 1)).unwrap();
         let s = app.series(&labels("float_histogram", 0)).unwrap();
-        app.append_float_histogram(s, t, histogram(r as u64 + 1).to_float()).unwrap();
+        app.append_float_histogram(s, t, histogram(r as u64 + 1).to_float())
+            .unwrap();
         let s = app.series(&labels("custom_histogram", 0)).unwrap();
         let custom = Histogram {
             schema: CUSTOM_BUCKETS_SCHEMA,
@@ -63,7 +76,10 @@ fn fill(db: &Db, rounds: i64) {
             zero_count: 0,
             count: 3 * r as u64,
             sum: 2.0,
-            positive_spans: vec![Span { offset: 0, length: 2 }],
+            positive_spans: vec![Span {
+                offset: 0,
+                length: 2,
+            }],
             positive_buckets: vec![r, r],
             custom_values: vec![0.5, 2.25],
             ..Histogram::default()
@@ -76,7 +92,11 @@ fn fill(db: &Db, rounds: i64) {
             timestamp_ms: Some(t),
         };
         app.append_exemplar(s, exemplar).unwrap();
-        let m = Metadata { kind: MetricType::Counter, unit: "s".into(), help: "Help".into() };
+        let m = Metadata {
+            kind: MetricType::Counter,
+            unit: "s".into(),
+            help: "Help".into(),
+        };
         app.update_metadata(s, &m).unwrap();
         app.commit().unwrap();
     }
@@ -84,7 +104,11 @@ fn fill(db: &Db, rounds: i64) {
 
 #[test]
 fn everything_committed_is_there_again_after_a_restart() {
-    for compression in [WalCompression::None, WalCompression::Snappy, WalCompression::Zstd] {
+    for compression in [
+        WalCompression::None,
+        WalCompression::Snappy,
+        WalCompression::Zstd,
+    ] {
         for clean in [true, false] {
             let dir = tempfile::tempdir().unwrap();
             let options = DbOptions {
@@ -114,27 +138,35 @@ fn everything_committed_is_there_again_after_a_restart() {
 
 #[test]
 fn promtool_reads_our_log() {
-    let Some(promtool) = common::reference("promtool") else { return };
+    let Some(promtool) = common::reference("promtool") else {
+        return;
+    };
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("data");
     let db = open(&dir);
     fill(&db, 200);
     let ours = dump(&*db, i64::MIN, i64::MAX);
     drop(db);
-    assert_same(&common::promtool_dump(&promtool, &dir), &ours);
+    common::assert_same_as_promtool(&ours, &common::promtool_dump(&promtool, &dir));
 }
 
 #[test]
 fn a_foreign_log_is_read_as_promtool_reads_it() {
-    let Some(from) = common::conformance("wal-plain") else { return };
+    let Some(from) = common::conformance("wal-plain") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     common::copy_dir(&from.join("data"), dir.path());
     let wanted = common::parse_dump(&fs::read_to_string(from.join("expected.dump")).unwrap());
     let db = open(dir.path());
-    assert_same(&dump(&*db, i64::MIN, i64::MAX), &wanted);
+    common::assert_same_as_promtool(&dump(&*db, i64::MIN, i64::MAX), &wanted);
     assert_eq!(db.stats().wal_corruptions, 0);
     let all = Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap();
-    assert!(!db.exemplars(i64::MIN, i64::MAX, &[vec![all]]).unwrap().is_empty());
+    assert!(
+        !db.exemplars(i64::MIN, i64::MAX, &[vec![all]])
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -146,21 +178,39 @@ fn order_and_bounds_have_prometheus_errors() {
     app.append(s, T0, 1.0).unwrap();
     app.commit().unwrap();
     let mut app = db.appender();
-    assert!(matches!(app.append(s, T0 - 1, 1.0), Err(AppendError::OutOfOrder)));
-    assert!(matches!(app.append(s, T0, 2.0), Err(AppendError::DuplicateTimestamp)));
+    assert!(matches!(
+        app.append(s, T0 - 1, 1.0),
+        Err(AppendError::OutOfOrder)
+    ));
+    assert!(matches!(
+        app.append(s, T0, 2.0),
+        Err(AppendError::DuplicateTimestamp)
+    ));
     app.append(s, T0, 1.0).unwrap();
     let hour = 3_600_000;
-    assert!(matches!(app.append(s, T0 - hour - 1, 1.0), Err(AppendError::OutOfBounds)));
+    assert!(matches!(
+        app.append(s, T0 - hour - 1, 1.0),
+        Err(AppendError::OutOfBounds)
+    ));
     let other = app.series(&labels("m", 1)).unwrap();
     app.append(other, T0 - hour, 1.0).unwrap();
     assert!(matches!(
         app.append(bellwether_model::storage::SeriesRef(99), T0, 1.0),
         Err(AppendError::UnknownSeries)
     ));
-    assert!(matches!(app.series(&Labels::empty()), Err(AppendError::InvalidLabels(_))));
+    assert!(matches!(
+        app.series(&Labels::empty()),
+        Err(AppendError::InvalidLabels(_))
+    ));
     // A contradictory histogram is refused alone.
-    let bad = Histogram { count: 1, ..histogram(2) };
-    assert!(matches!(app.append_histogram(other, T0, bad), Err(AppendError::InvalidHistogram(_))));
+    let bad = Histogram {
+        count: 1,
+        ..histogram(2)
+    };
+    assert!(matches!(
+        app.append_histogram(other, T0, bad),
+        Err(AppendError::InvalidHistogram(_))
+    ));
     app.commit().unwrap();
     let stats = db.stats();
     assert_eq!(stats.out_of_order_samples, 1);
@@ -192,12 +242,22 @@ fn a_rolled_back_transaction_leaves_nothing_and_its_series_are_logged_by_the_nex
 #[test]
 fn the_series_limit_refuses_only_new_series() {
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(dir.path(), DbOptions { series_limit: 2, ..common::options() }).unwrap();
+    let db = Db::open(
+        dir.path(),
+        DbOptions {
+            series_limit: 2,
+            ..common::options()
+        },
+    )
+    .unwrap();
     let mut app = db.appender();
     for i in 0..2 {
         app.series(&labels("m", i)).unwrap();
     }
-    assert!(matches!(app.series(&labels("m", 2)), Err(AppendError::Limit(_))));
+    assert!(matches!(
+        app.series(&labels("m", 2)),
+        Err(AppendError::Limit(_))
+    ));
     app.series(&labels("m", 1)).unwrap();
 }
 
@@ -206,7 +266,9 @@ fn a_query_sees_whole_transactions_only() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let mut app = db.appender();
-    let refs: Vec<_> = (0..500).map(|i| app.series(&labels("m", i)).unwrap()).collect();
+    let refs: Vec<_> = (0..500)
+        .map(|i| app.series(&labels("m", i)).unwrap())
+        .collect();
     app.rollback();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -214,7 +276,11 @@ fn a_query_sees_whole_transactions_only() {
                 let mut app = db.appender();
                 for (i, r) in refs.iter().enumerate() {
                     // The first transaction makes the series, so it goes by labels.
-                    let r = if k == 1 { app.series(&labels("m", i)).unwrap() } else { *r };
+                    let r = if k == 1 {
+                        app.series(&labels("m", i)).unwrap()
+                    } else {
+                        *r
+                    };
                     app.append(r, T0 + k, k as f64).unwrap();
                 }
                 app.commit().unwrap();
@@ -249,7 +315,8 @@ fn label_queries_know_matchers() {
     assert_eq!(q.label_names(&[]).unwrap(), ["__name__", "i", "job"]);
     let name = Matcher::new(MatchOp::Regex, "__name__", "float.*").unwrap();
     assert_eq!(
-        q.label_values("__name__", std::slice::from_ref(&name)).unwrap(),
+        q.label_values("__name__", std::slice::from_ref(&name))
+            .unwrap(),
         ["float", "float_histogram"]
     );
     assert_eq!(q.label_values("i", &[]).unwrap().len(), 20);
@@ -293,7 +360,10 @@ fn a_second_process_is_refused_with_the_owner() {
     match Db::open(dir.path(), common::options()) {
         Err(e @ TsdbError::Locked { .. }) => {
             let text = e.to_string();
-            assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+            assert!(
+                text.contains(&format!("process {}", std::process::id())),
+                "{text}"
+            );
             assert!(text.contains(&dir.path().display().to_string()), "{text}");
         }
         other => panic!("{:?}", other.map(|_| ())),
@@ -357,7 +427,12 @@ fn a_torn_end_and_a_flipped_bit_lose_only_what_they_touch() {
     let after = dump(&*db, i64::MIN, i64::MAX);
     assert!(db.stats().wal_corruptions >= 1);
     assert!(count(&after) < count(&before));
-    assert!(count(&after) > count(&before) * 3 / 5, "{} of {}", count(&after), count(&before));
+    assert!(
+        count(&after) > count(&before) * 3 / 5,
+        "{} of {}",
+        count(&after),
+        count(&before)
+    );
     for (series, samples) in &after {
         for (t, v) in samples {
             assert_eq!(before[series].get(t), Some(v));

@@ -61,7 +61,8 @@ impl BitWriter {
             self.buf.reserve_exact((self.buf.len() / 2).max(40));
         }
         let bytes = n.div_ceil(8);
-        self.buf.extend_from_slice(&v.to_be_bytes()[..bytes as usize]);
+        self.buf
+            .extend_from_slice(&v.to_be_bytes()[..bytes as usize]);
         self.free = (bytes * 8 - n) as u8;
     }
 
@@ -109,15 +110,7 @@ impl BitWriter {
 }
 
 /// Number of leading ones in the prefix, and bits of the value.
-const CLASSES: [(u32, u32); 7] = [
-    (1, 3),
-    (2, 6),
-    (3, 9),
-    (4, 12),
-    (5, 18),
-    (6, 25),
-    (7, 56),
-];
+const CLASSES: [(u32, u32); 7] = [(1, 3), (2, 6), (3, 9), (4, 12), (5, 18), (6, 25), (7, 56)];
 
 /// `ones` ones and a zero.
 fn prefix(ones: u32) -> u64 {
@@ -294,7 +287,11 @@ impl XorWindow {
 
     /// Reads the value after `previous`.
     #[inline]
-    pub(crate) fn read(&mut self, bits: &mut BitReader<'_>, previous: f64) -> Result<f64, DecodeError> {
+    pub(crate) fn read(
+        &mut self,
+        bits: &mut BitReader<'_>,
+        previous: f64,
+    ) -> Result<f64, DecodeError> {
         match bits.ones(2)? {
             0 => return Ok(previous),
             1 => {

@@ -383,8 +383,18 @@ impl<T: Number> HistogramAppender<T> {
         let mut spans = [Vec::new(), Vec::new()];
         let mut widen = false;
         for (i, (ours, fields, theirs, values)) in [
-            (&self.layout.positive, &self.positive, &sample.layout.positive, &sample.positive),
-            (&self.layout.negative, &self.negative, &sample.layout.negative, &sample.negative),
+            (
+                &self.layout.positive,
+                &self.positive,
+                &sample.layout.positive,
+                &sample.positive,
+            ),
+            (
+                &self.layout.negative,
+                &self.negative,
+                &sample.layout.negative,
+                &sample.negative,
+            ),
         ]
         .into_iter()
         .enumerate()
@@ -424,10 +434,16 @@ impl<T: Number> HistogramAppender<T> {
     }
 
     /// Re-encodes the chunk so that its layout names the given buckets too.
-    pub(crate) fn recode(&mut self, positive: &[Span], negative: &[Span]) -> Result<(), DecodeError> {
+    pub(crate) fn recode(
+        &mut self,
+        positive: &[Span],
+        negative: &[Span],
+    ) -> Result<(), DecodeError> {
         let flags = self.bits.bytes()[2];
         let mut samples = Vec::with_capacity(usize::from(self.samples()));
-        decode::<T>(self.bits.bytes(), usize::MAX, |t, sample| samples.push((t, sample)))?;
+        decode::<T>(self.bits.bytes(), usize::MAX, |t, sample| {
+            samples.push((t, sample))
+        })?;
         let mut wider: Option<Self> = None;
         for (t, mut sample) in samples {
             if !sample.is_stale() {
@@ -454,7 +470,11 @@ impl<T: Number> HistogramAppender<T> {
     }
 
     fn write(&mut self, t: i64, sample: Flat<T>) {
-        let sample = if sample.is_stale() { Flat::stale() } else { sample };
+        let sample = if sample.is_stale() {
+            Flat::stale()
+        } else {
+            sample
+        };
         let stale = sample.is_stale();
         let count = self.samples();
         let out = &mut self.bits;
@@ -464,7 +484,10 @@ impl<T: Number> HistogramAppender<T> {
             T::write_first_count(out, sample.count);
             T::write_first_count(out, sample.zero_count);
             out.write(sample.sum.to_bits(), 64);
-            let field = |value: &T| Field { value: *value, ..Field::default() };
+            let field = |value: &T| Field {
+                value: *value,
+                ..Field::default()
+            };
             for v in sample.positive.iter().chain(&sample.negative) {
                 T::write_first_bucket(out, *v);
             }
@@ -526,14 +549,19 @@ pub(crate) fn decode<T: Number>(
         } else {
             T::read_first_count(bits)?
         };
-        Ok(Field { value, ..Field::default() })
+        Ok(Field {
+            value,
+            ..Field::default()
+        })
     };
     let mut count = first(&mut bits, false)?;
     let mut zero_count = first(&mut bits, false)?;
     let mut sum = f64::from_bits(bits.read(64)?);
     let mut sum_window = XorWindow::default();
     let mut read_buckets = |spans: &[Span]| -> Result<Vec<Field<T>>, DecodeError> {
-        (0..layout::bucket_count(spans)).map(|_| first(&mut bits, true)).collect()
+        (0..layout::bucket_count(spans))
+            .map(|_| first(&mut bits, true))
+            .collect()
     };
     let mut positive = read_buckets(&shared.positive)?;
     let mut negative = read_buckets(&shared.negative)?;

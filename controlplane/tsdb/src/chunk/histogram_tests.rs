@@ -43,7 +43,10 @@ fn a_new_bucket_widens_the_chunk() {
     assert_eq!(got[1].1.positive, next.positive);
     assert_eq!(got[1].1.hint, CounterResetHint::NotReset);
     // A bucket that was never used may vanish again, a used one may not.
-    assert_eq!(chunk.fit(&int(&[(1, 2)], 2.0)), Fit::Cut(CutFlags(FLAG_RESET)));
+    assert_eq!(
+        chunk.fit(&int(&[(1, 2)], 2.0)),
+        Fit::Cut(CutFlags(FLAG_RESET))
+    );
 }
 
 #[test]
@@ -53,7 +56,10 @@ fn a_stale_marker_fits_and_ends_the_chunk() {
     assert_eq!(chunk.fit(&stale), Fit::Fits);
     chunk.append(20, stale);
     assert!(read::<i64>(chunk.bytes())[1].1.is_stale());
-    assert_eq!(chunk.fit(&int(&[(1, 9), (2, 9)], 1.0)), Fit::Cut(CutFlags(0)));
+    assert_eq!(
+        chunk.fit(&int(&[(1, 9), (2, 9)], 1.0)),
+        Fit::Cut(CutFlags(0))
+    );
 }
 
 proptest! {

@@ -196,13 +196,33 @@ mod tests {
 
     #[test]
     fn layouts_round_trip() {
-        let thresholds = [0.0, 1e-3, 2f64.powi(-128), 2f64.powi(-243), 2f64.powi(10), 2f64.powi(11), 0.75];
+        let thresholds = [
+            0.0,
+            1e-3,
+            2f64.powi(-128),
+            2f64.powi(-243),
+            2f64.powi(10),
+            2f64.powi(11),
+            0.75,
+        ];
         for zero_threshold in thresholds {
             let layout = Layout {
                 schema: CUSTOM_BUCKETS_SCHEMA,
                 zero_threshold,
-                positive: vec![Span { offset: -3, length: 2 }, Span { offset: 7, length: 1 }],
-                negative: vec![Span { offset: 100, length: 3 }],
+                positive: vec![
+                    Span {
+                        offset: -3,
+                        length: 2,
+                    },
+                    Span {
+                        offset: 7,
+                        length: 1,
+                    },
+                ],
+                negative: vec![Span {
+                    offset: 100,
+                    length: 3,
+                }],
                 custom: vec![-1.0, 0.0, 0.005, 0.1, 33_554.43, 33_554.431, 1e300],
             };
             let mut w = BitWriter::default();
@@ -214,7 +234,16 @@ mod tests {
 
     #[test]
     fn indexes_and_spans_are_inverse() {
-        let spans = vec![Span { offset: -5, length: 2 }, Span { offset: 3, length: 1 }];
+        let spans = vec![
+            Span {
+                offset: -5,
+                length: 2,
+            },
+            Span {
+                offset: 3,
+                length: 1,
+            },
+        ];
         assert_eq!(indexes(&spans), [-5, -4, 0]);
         assert_eq!(spans_of(&indexes(&spans)), spans);
         assert_eq!(spread(&[7, 8], &[1, 4], &[0, 1, 2, 4]), [0, 7, 0, 8]);

@@ -20,7 +20,10 @@ fn check_shape(
 ) -> Result<(), String> {
     if schema == CUSTOM_BUCKETS_SCHEMA {
         if custom.windows(2).any(|w| w[0] >= w[1]) || custom.iter().any(|b| b.is_nan()) {
-            return Err("custom buckets: histogram custom bounds must be in strictly increasing order".into());
+            return Err(
+                "custom buckets: histogram custom bounds must be in strictly increasing order"
+                    .into(),
+            );
         }
         if custom.last().is_some_and(|b| *b == f64::INFINITY) {
             return Err("custom buckets: last +Inf bound must not be explicitly defined".into());
@@ -89,7 +92,10 @@ pub(crate) fn check_int(mut h: Histogram) -> Result<Histogram, String> {
         h.zero_threshold,
     )?;
     let mut total = h.zero_count;
-    for (side, deltas) in [("negative", &h.negative_buckets), ("positive", &h.positive_buckets)] {
+    for (side, deltas) in [
+        ("negative", &h.negative_buckets),
+        ("positive", &h.positive_buckets),
+    ] {
         let mut current = 0i64;
         for (i, delta) in deltas.iter().enumerate() {
             current = current.wrapping_add(*delta);
@@ -167,7 +173,10 @@ pub(crate) fn check_float(mut h: FloatHistogram) -> Result<FloatHistogram, Strin
             h.count, h.zero_count
         ));
     }
-    for (side, buckets) in [("negative", &h.negative_buckets), ("positive", &h.positive_buckets)] {
+    for (side, buckets) in [
+        ("negative", &h.negative_buckets),
+        ("positive", &h.positive_buckets),
+    ] {
         if let Some(i) = buckets.iter().position(|v| *v < 0.0) {
             return Err(format!(
                 "{side} side: bucket number {} has observation count of {}: histogram has a bucket whose observation count is negative",
@@ -190,7 +199,12 @@ pub(crate) fn check_float(mut h: FloatHistogram) -> Result<FloatHistogram, Strin
 }
 
 /// Joins buckets for a schema that is coarser by `shift`: index `i` goes to `ceil(i / 2^shift)`.
-fn merge<T: Copy>(spans: &[Span], counts: &[T], shift: i32, add: impl Fn(T, T) -> T) -> (Vec<Span>, Vec<T>) {
+fn merge<T: Copy>(
+    spans: &[Span],
+    counts: &[T],
+    shift: i32,
+    add: impl Fn(T, T) -> T,
+) -> (Vec<Span>, Vec<T>) {
     let mut indexes = Vec::new();
     let mut merged: Vec<T> = Vec::new();
     for (index, count) in layout::indexes(spans).into_iter().zip(counts) {
@@ -218,7 +232,10 @@ mod tests {
             count: 10,
             zero_count: 1,
             sum: 5.0,
-            positive_spans: vec![Span { offset: 1, length: 4 }],
+            positive_spans: vec![Span {
+                offset: 1,
+                length: 4,
+            }],
             positive_buckets: vec![1, 1, 0, 2],
             ..Histogram::default()
         }
@@ -228,18 +245,39 @@ mod tests {
     fn a_fine_schema_is_reduced_and_keeps_the_count() {
         let h = check_int(sample()).unwrap();
         assert_eq!(h.schema, 8);
-        assert_eq!(h.positive_spans, [Span { offset: 1, length: 2 }]);
+        assert_eq!(
+            h.positive_spans,
+            [Span {
+                offset: 1,
+                length: 2
+            }]
+        );
         assert_eq!(h.positive_buckets, [3, 3]);
     }
 
     #[test]
     fn contradictions_are_refused() {
         let bad = [
-            Histogram { count: 9, ..sample() },
-            Histogram { schema: 99, ..sample() },
-            Histogram { positive_buckets: vec![1], ..sample() },
-            Histogram { positive_buckets: vec![1, -2, 0, 0], ..sample() },
-            Histogram { custom_values: vec![1.0], ..sample() },
+            Histogram {
+                count: 9,
+                ..sample()
+            },
+            Histogram {
+                schema: 99,
+                ..sample()
+            },
+            Histogram {
+                positive_buckets: vec![1],
+                ..sample()
+            },
+            Histogram {
+                positive_buckets: vec![1, -2, 0, 0],
+                ..sample()
+            },
+            Histogram {
+                custom_values: vec![1.0],
+                ..sample()
+            },
         ];
         for h in bad {
             assert!(check_int(h).is_err());

@@ -254,19 +254,24 @@ impl<'a> HeadAppender<'a> {
             let sample = Flat::from(p.value);
             match p.series.state.write().append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),
-                Err(e) => tracing::error!(error = %e, "histogram chunk does not decode, sample dropped"),
+                Err(e) => {
+                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
+                }
             }
         }
         for p in self.b.float_histograms.drain(..) {
             let sample = Flat::from(p.value);
             match p.series.state.write().append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),
-                Err(e) => tracing::error!(error = %e, "histogram chunk does not decode, sample dropped"),
+                Err(e) => {
+                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
+                }
             }
         }
         head.counters.histograms.add(done.stored - floats);
         head.counters.chunks_created.add(done.chunks);
-        head.num_chunks.fetch_add(done.chunks as i64, Ordering::Relaxed);
+        head.num_chunks
+            .fetch_add(done.chunks as i64, Ordering::Relaxed);
         head.widen_times(done.mint, done.maxt);
         if !self.b.exemplars.is_empty() {
             let mut ring = head.exemplars.lock();

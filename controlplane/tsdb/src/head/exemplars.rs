@@ -47,7 +47,10 @@ impl ExemplarRing {
         let Some((newest_t, newest, _)) = self.newest.get(&series) else {
             return Ok(());
         };
-        if *newest_t == t && newest.value.to_bits() == e.value.to_bits() && newest.labels == e.labels {
+        if *newest_t == t
+            && newest.value.to_bits() == e.value.to_bits()
+            && newest.labels == e.labels
+        {
             return Err(AppendError::DuplicateExemplar);
         }
         if t < *newest_t {
@@ -73,7 +76,11 @@ impl ExemplarRing {
         }
         let entry = self.newest.entry(series).or_insert((t, Arc::clone(&e), 0));
         *entry = (t, Arc::clone(&e), entry.2 + 1);
-        self.ring.push_back(Entry { series, t, exemplar: e });
+        self.ring.push_back(Entry {
+            series,
+            t,
+            exemplar: e,
+        });
         true
     }
 

@@ -99,7 +99,8 @@ impl Head {
         let Ok(id) = u32::try_from(id) else {
             return true;
         };
-        self.slab.read().get(id).is_some() || self.removed.lock().get(&id).is_some_and(|s| *s > last)
+        self.slab.read().get(id).is_some()
+            || self.removed.lock().get(&id).is_some_and(|s| *s > last)
     }
 
     /// Forgets removed series whose samples are gone from the log.

@@ -265,7 +265,9 @@ impl Head {
             None => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 u32::try_from(id).map_err(|_| {
-                    AppendError::Limit("all 2^32 series references of this directory are used up".into())
+                    AppendError::Limit(
+                        "all 2^32 series references of this directory are used up".into(),
+                    )
                 })?
             }
         };
@@ -281,7 +283,9 @@ impl Head {
         let series = Arc::new(MemSeries::new(id, symbols));
         self.slab.write().insert(Arc::clone(&series));
         self.postings.write().insert(id, &series.labels);
-        shard.insert_unique(table_hash(half), Entry { hash: half, id }, |e| table_hash(e.hash));
+        shard.insert_unique(table_hash(half), Entry { hash: half, id }, |e| {
+            table_hash(e.hash)
+        });
         self.num_series.fetch_add(1, Ordering::Relaxed);
         self.counters.series_created.inc();
         Ok((series, true))

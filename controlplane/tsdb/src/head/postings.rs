@@ -135,7 +135,11 @@ impl Postings for HeadIndex<'_> {
     fn value(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError> {
         let mut out = RoaringBitmap::new();
         if let (Some(n), Some(v)) = (self.symbols.find(name), self.symbols.find(value))
-            && let Some(ids) = self.postings.names.get(&n).and_then(|values| values.get(&v))
+            && let Some(ids) = self
+                .postings
+                .names
+                .get(&n)
+                .and_then(|values| values.get(&v))
         {
             ids.add_to(&mut out);
         }
@@ -179,7 +183,14 @@ mod tests {
             Just(MatchOp::NotRegex)
         ];
         let value = prop_oneof![
-            Just(""), Just("1"), Just("2"), Just("1|3"), Just(".*"), Just(".+"), Just("1|"), Just("[12]")
+            Just(""),
+            Just("1"),
+            Just("2"),
+            Just("1|3"),
+            Just(".*"),
+            Just(".+"),
+            Just("1|"),
+            Just("[12]")
         ];
         (op, "[abcz]", value).prop_map(|(op, n, v)| Matcher::new(op, n, v).unwrap())
     }

@@ -78,7 +78,8 @@ impl<'a> Replay<'a> {
 
     fn finish(self) {
         let head = self.head;
-        head.next_id.fetch_max(u64::from(self.max_ref) + 1, Ordering::Relaxed);
+        head.next_id
+            .fetch_max(u64::from(self.max_ref) + 1, Ordering::Relaxed);
         head.num_chunks.fetch_add(self.chunks, Ordering::Relaxed);
         head.widen_times(self.mint, self.maxt);
         head.isolation.publish(TXN);
@@ -261,7 +262,9 @@ impl<'a> Replay<'a> {
         let result = series.state.write().append_histogram(t, sample, self.txn());
         match result {
             Ok(result) => self.note(result, t),
-            Err(e) => tracing::error!(error = %e, "histogram chunk does not decode, sample dropped"),
+            Err(e) => {
+                tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
+            }
         }
     }
 

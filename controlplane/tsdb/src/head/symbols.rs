@@ -30,9 +30,7 @@ impl Symbols {
     /// The symbol of a text, where it has one.
     pub(crate) fn find(&self, text: &str) -> Option<Symbol> {
         let hash = self.hasher.hash_one(text);
-        self.table
-            .find(hash, |s| self.text(*s) == text)
-            .copied()
+        self.table.find(hash, |s| self.text(*s) == text).copied()
     }
 
     /// The symbol of a text, made where it has none.

@@ -108,7 +108,8 @@ impl Compressor {
 /// Undoes the compression that a fragment's type byte names.
 pub(crate) fn decompress(flags: u8, record: &[u8]) -> Result<Cow<'_, [u8]>, DecodeError> {
     if flags & SNAPPY != 0 {
-        let len = snap::raw::decompress_len(record).map_err(|_| DecodeError("bad snappy length"))?;
+        let len =
+            snap::raw::decompress_len(record).map_err(|_| DecodeError("bad snappy length"))?;
         if len > MAX_RECORD {
             return Err(DecodeError("record is too large"));
         }

@@ -91,7 +91,9 @@ impl SegmentReader {
             if self.at >= self.page.len() && !self.next_page()? {
                 self.ended = true;
                 if in_record {
-                    return Ok(Some(self.damage("record is cut off at the end of the segment")));
+                    return Ok(Some(
+                        self.damage("record is cut off at the end of the segment"),
+                    ));
                 }
                 break;
             }
@@ -121,7 +123,9 @@ impl SegmentReader {
             }
             let fragment_flags = rest[0] & !TYPE_MASK;
             match kind {
-                FULL | FIRST if in_record => return Ok(Some(self.damage("record begins inside another"))),
+                FULL | FIRST if in_record => {
+                    return Ok(Some(self.damage("record begins inside another")));
+                }
                 FULL | FIRST => {
                     self.skipping = false;
                     self.record.clear();

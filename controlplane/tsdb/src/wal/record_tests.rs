@@ -47,8 +47,14 @@ fn histograms_round_trip_with_and_without_custom_bounds() {
         zero_count: 3,
         count: 9,
         sum: -1.5,
-        positive_spans: vec![Span { offset: -2, length: 2 }],
-        negative_spans: vec![Span { offset: 4, length: 1 }],
+        positive_spans: vec![Span {
+            offset: -2,
+            length: 2,
+        }],
+        negative_spans: vec![Span {
+            offset: 4,
+            length: 1,
+        }],
         positive_buckets: vec![3, -2],
         negative_buckets: vec![2],
         custom_values: Vec::new(),
@@ -89,12 +95,21 @@ fn metadata_tombstones_and_exemplars_round_trip() {
     add_metadata(&mut out, 300, &m);
     assert_eq!(decode(&out).unwrap(), Record::Metadata(vec![(300, m)]));
 
-    let stone = WalTombstone { series: 1, mint: i64::MIN, maxt: i64::MAX };
+    let stone = WalTombstone {
+        series: 1,
+        mint: i64::MIN,
+        maxt: i64::MAX,
+    };
     let mut out = Vec::new();
     tombstones(&mut out, &[stone]);
     assert_eq!(decode(&out).unwrap(), Record::Tombstones(vec![stone]));
 
-    let e = WalExemplar { series: 2, t: 5, v: 1.0, labels: Labels::from_pairs([("trace_id", "x")]) };
+    let e = WalExemplar {
+        series: 2,
+        t: 5,
+        v: 1.0,
+        labels: Labels::from_pairs([("trace_id", "x")]),
+    };
     let mut out = Vec::new();
     Base::begin(&mut out, EXEMPLARS, 9, 9).add_exemplar(&mut out, &e);
     assert_eq!(decode(&out).unwrap(), Record::Exemplars(vec![e]));

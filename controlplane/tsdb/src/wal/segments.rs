@@ -34,7 +34,10 @@ fn numbers(dir: &Path, number: impl Fn(&str) -> Option<u64>) -> io::Result<Vec<u
 /// The system's error.
 pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     numbers(dir, |name| {
-        name.bytes().all(|b| b.is_ascii_digit()).then(|| name.parse().ok()).flatten()
+        name.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| name.parse().ok())
+            .flatten()
     })
 }
 

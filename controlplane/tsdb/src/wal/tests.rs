@@ -50,7 +50,11 @@ fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
                     x ^= x << 13;
                     x ^= x >> 7;
                     x ^= x << 17;
-                    if seed % 2 == 0 { (i / 100) as u8 } else { x as u8 }
+                    if seed % 2 == 0 {
+                        (i / 100) as u8
+                    } else {
+                        x as u8
+                    }
                 })
                 .collect()
         }),
@@ -119,7 +123,10 @@ struct FullFile(Box<dyn SegmentFile>, Arc<AtomicI64>);
 
 impl SegmentFiles for FullDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
-        Ok(Box::new(FullFile(RealFiles.create(path)?, Arc::clone(&self.0))))
+        Ok(Box::new(FullFile(
+            RealFiles.create(path)?,
+            Arc::clone(&self.0),
+        )))
     }
 }
 

@@ -78,7 +78,10 @@ impl WalWriter {
     ///
     /// # Errors
     /// The system's error; then none of the records is in the log.
-    pub(crate) fn log<'a>(&mut self, records: impl Iterator<Item = &'a [u8]> + Clone) -> io::Result<u64> {
+    pub(crate) fn log<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> io::Result<u64> {
         self.repair()?;
         let raw: usize = records.clone().map(<[u8]>::len).sum();
         // Upper bound with fragment headers; compression only shrinks.
@@ -98,10 +101,13 @@ impl WalWriter {
     /// Writes `out` at the end, or leaves the segment as it was.
     fn write_out(&mut self) -> io::Result<u64> {
         self.dirty = true;
-        let written = self.file.append(&self.out).and_then(|()| match self.options.sync {
-            WalSync::Commit => self.file.sync(),
-            WalSync::Segment | WalSync::Interval(_) => Ok(()),
-        });
+        let written = self
+            .file
+            .append(&self.out)
+            .and_then(|()| match self.options.sync {
+                WalSync::Commit => self.file.sync(),
+                WalSync::Segment | WalSync::Interval(_) => Ok(()),
+            });
         if let Err(e) = written {
             // Best effort now; `repair` insists before the next write.
             let _ = self.repair();
