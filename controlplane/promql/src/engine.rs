@@ -1,0 +1,168 @@
+//! The engine: limits and options around one evaluation.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use bellwether_model::storage::Queryable;
+
+use crate::annotations::Annotations;
+use crate::ast::ValueType;
+use crate::error::QueryError;
+use crate::eval;
+use crate::eval::grid::StepGrid;
+use crate::parser::{ParseOptions, parse};
+use crate::plan::Planner;
+use crate::value::Value;
+
+/// What holds for all queries of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How far an instant selector looks back, in milliseconds (`--query.lookback-delta`).
+    pub lookback_ms: i64,
+    /// The most samples a query may hold in memory (`--query.max-samples`).
+    pub max_samples: usize,
+    /// The most time a query may take (`--query.timeout`).
+    pub timeout: Duration,
+    /// The step of sub-queries that name none, in milliseconds: the global evaluation interval.
+    pub default_subquery_step_ms: i64,
+    /// Drop `__name__` at the very end instead of in each operation.
+    pub delayed_name_removal: bool,
+    /// Which parts of the language are on.
+    pub parse: ParseOptions,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            lookback_ms: 5 * 60 * 1000,
+            max_samples: 50_000_000,
+            timeout: Duration::from_secs(120),
+            default_subquery_step_ms: 60 * 1000,
+            delayed_name_removal: false,
+            parse: ParseOptions::default(),
+        }
+    }
+}
+
+/// What a single query may ask for.
+#[derive(Clone, Debug, Default)]
+pub struct QueryOptions {
+    /// Overrides the engine's lookback when set and positive (`lookback_delta=`), in milliseconds.
+    pub lookback_ms: Option<i64>,
+    /// Shortens the engine's time limit (`timeout=`).
+    pub timeout: Option<Duration>,
+    /// Set to true from outside to stop the evaluation, e.g. when the client went away.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// How much work a query was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueryStats {
+    /// Samples that the steps of selectors and windows looked at, counted per step.
+    pub total_samples: u64,
+    /// The most samples held at one time.
+    pub peak_samples: u64,
+    /// Series that selectors returned.
+    pub series: u64,
+}
+
+/// A finished query.
+#[derive(Clone, Debug)]
+pub struct QueryResult {
+    /// The value.
+    pub value: Value,
+    /// Warnings and infos; [`Annotations::render`] makes texts of them.
+    pub annotations: Annotations,
+    /// Work done.
+    pub stats: QueryStats,
+}
+
+/// Evaluates PromQL. Cheap to share; calls block, so run them on a blocking thread.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+impl Engine {
+    /// An engine with these options.
+    #[must_use]
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options }
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Evaluates an expression at one time (milliseconds since the epoch).
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn instant(
+        &self,
+        queryable: &dyn Queryable,
+        text: &str,
+        ts_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        self.run(queryable, text, StepGrid::instant(ts_ms), true, options)
+    }
+
+    /// Evaluates an expression at `start, start+step, ... <= end` (milliseconds).
+    ///
+    /// # Errors
+    /// See [`QueryError`]; the step must be positive and the end not before the start. The limit on the
+    /// number of points is the caller's.
+    pub fn range(
+        &self,
+        queryable: &dyn Queryable,
+        text: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        if step_ms <= 0 {
+            return Err(QueryError::BadData(
+                "zero or negative query resolution step widths are not accepted. Try a positive integer"
+                    .to_owned(),
+            ));
+        }
+        if end_ms < start_ms {
+            return Err(QueryError::BadData(
+                "end timestamp must not be before start time".to_owned(),
+            ));
+        }
+        let grid = StepGrid::range(start_ms, end_ms, step_ms);
+        self.run(queryable, text, grid, false, options)
+    }
+
+    fn run(
+        &self,
+        queryable: &dyn Queryable,
+        text: &str,
+        grid: StepGrid,
+        instant: bool,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        let expr = parse(text, &self.options.parse)?;
+        if !instant {
+            let kind = match expr.value_type() {
+                ValueType::Matrix => Some("range vector"),
+                ValueType::String => Some("string"),
+                _ => None,
+            };
+            if let Some(kind) = kind {
+                return Err(QueryError::BadData(format!(
+                    "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
+                )));
+            }
+        }
+        let planner = Planner::new(grid, instant, self.options.default_subquery_step_ms);
+        let plan = planner.plan(&expr)?;
+        eval::run(&self.options, options, queryable, &plan, grid, instant)
+    }
+}

@@ -1,0 +1,542 @@
+//! Aggregations into groups. Input rows come in batches and are folded into one accumulator per group and
+//! step, so that memory follows the number of groups.
+
+use std::sync::Arc;
+
+use bellwether_model::float::{kahan_add, plain};
+use bellwether_model::labels::METRIC_NAME;
+use bellwether_model::{FloatHistogram, Labels};
+use hashbrown::HashMap;
+
+use crate::annotations::{AnnotationKind, Annotations, Bits, HistogramOperation};
+use crate::ast::{AggregateOp, Span};
+use crate::error::QueryError;
+use crate::functions::{HintsSeen, HistogramMean, Mean, go_max, go_min, quantile};
+use crate::plan::{Aggregate, Kind, Node};
+
+use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, absent, is_absent};
+use super::context::Context;
+use super::grid::StepGrid;
+use super::{aggregate_k, eval_scalar, for_each_batch};
+
+/// The value of an aggregation.
+pub(super) fn eval(
+    ctx: &Context<'_>,
+    a: &Aggregate,
+    span: Span,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    let before = ctx.held();
+    let rows = match a.op {
+        AggregateOp::CountValues => count_values(ctx, a, grid, notes)?,
+        AggregateOp::Topk
+        | AggregateOp::Bottomk
+        | AggregateOp::Limitk
+        | AggregateOp::LimitRatio => aggregate_k::eval(ctx, a, span, grid, notes)?,
+        _ => fold(ctx, a, grid, notes)?,
+    };
+    ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
+    Ok(rows)
+}
+
+/// A parameter over all steps.
+pub(super) struct Param {
+    pub(super) values: Vec<f64>,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) has_nan: bool,
+}
+
+/// Evaluates an aggregation's parameter; zero without one.
+pub(super) fn param(
+    ctx: &Context<'_>,
+    node: Option<&Node>,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<Param, QueryError> {
+    let values = match node {
+        Some(node) => eval_scalar(ctx, node, grid, notes)?,
+        None => vec![0.0; grid.steps()],
+    };
+    Ok(Param {
+        min: values.iter().copied().fold(f64::MAX, go_min),
+        max: values.iter().copied().fold(-f64::MAX, go_max),
+        has_nan: values.iter().any(|v| v.is_nan()),
+        values,
+    })
+}
+
+/// Finds the group of each series.
+pub(super) struct Grouping<'a> {
+    a: &'a Aggregate,
+    index: HashMap<Labels, usize, foldhash::fast::FixedState>,
+}
+
+impl<'a> Grouping<'a> {
+    pub(super) fn new(a: &'a Aggregate) -> Self {
+        Self {
+            a,
+            index: HashMap::default(),
+        }
+    }
+
+    /// The labels of a series' group.
+    fn labels(&self, labels: &Labels) -> Labels {
+        group_labels(labels, &self.a.grouping, self.a.without)
+    }
+
+    /// The group's number and, when it is new, its labels.
+    pub(super) fn find(&mut self, labels: &Labels) -> (usize, Option<Labels>) {
+        let key = self.labels(labels);
+        let next = self.index.len();
+        match self.index.get(&key) {
+            Some(&at) => (at, None),
+            None => {
+                self.index.insert(key.clone(), next);
+                (next, Some(key))
+            }
+        }
+    }
+}
+
+/// The labels that `by` keeps or `without` leaves; `grouping` is sorted.
+fn group_labels(labels: &Labels, grouping: &[String], without: bool) -> Labels {
+    let listed = |name: &str| grouping.binary_search_by(|g| g.as_str().cmp(name)).is_ok();
+    if without {
+        labels.filter(|name| name != METRIC_NAME && !listed(name))
+    } else if grouping.is_empty() {
+        Labels::empty()
+    } else {
+        labels.filter(listed)
+    }
+}
+
+struct Group {
+    labels: Labels,
+    drop_name: bool,
+    state: State,
+}
+
+/// A group's accumulators, one per step.
+enum State {
+    Sum(Vec<(f64, f64)>, Histograms<HistogramSum>),
+    Avg(Vec<Option<Mean>>, Histograms<HistogramMean>),
+    Count(Vec<f64>),
+    Group(Vec<f64>),
+    /// The value and whether a new one takes its place.
+    Extreme(Vec<f64>, fn(f64, f64) -> bool, &'static str),
+    /// Welford's count, mean and squared deviations; the square root of the variance when the flag is set.
+    Variance(Vec<(f64, f64, f64)>, bool),
+    Quantile(Vec<Vec<f64>>),
+}
+
+impl State {
+    fn new(op: AggregateOp, steps: usize) -> Self {
+        match op {
+            AggregateOp::Sum => Self::Sum(vec![(absent(), 0.0); steps], Histograms::default()),
+            AggregateOp::Avg => Self::Avg(vec![None; steps], Histograms::default()),
+            AggregateOp::Count => Self::Count(vec![absent(); steps]),
+            AggregateOp::Min => Self::Extreme(vec![absent(); steps], |new, old| old > new, "min"),
+            AggregateOp::Max => Self::Extreme(vec![absent(); steps], |new, old| old < new, "max"),
+            AggregateOp::Stddev => Self::Variance(vec![(0.0, 0.0, 0.0); steps], true),
+            AggregateOp::Stdvar => Self::Variance(vec![(0.0, 0.0, 0.0); steps], false),
+            AggregateOp::Quantile => Self::Quantile(vec![Vec::new(); steps]),
+            _ => Self::Group(vec![absent(); steps]),
+        }
+    }
+}
+
+/// Sums and means of histograms per step, only allocated when there are histograms.
+struct Histograms<T>(Vec<Option<HistogramCell<T>>>);
+
+impl<T> Default for Histograms<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+struct HistogramCell<T> {
+    /// `None` when the group's first sample was a float: there is no result then anyway.
+    total: Option<T>,
+    seen: HintsSeen,
+    incompatible: bool,
+}
+
+/// A compensated sum of histograms.
+struct HistogramSum(FloatHistogram, Option<FloatHistogram>);
+
+/// What the fold needs of a sum or mean.
+trait HistogramTotal: Sized {
+    fn first(h: &FloatHistogram) -> Self;
+    /// Adds one; `None` when it does not fit, else whether bounds were reconciled.
+    fn add(&mut self, h: &FloatHistogram) -> Option<bool>;
+    fn finish(self) -> Option<FloatHistogram>;
+}
+
+impl HistogramTotal for HistogramSum {
+    fn first(h: &FloatHistogram) -> Self {
+        Self(h.clone(), None)
+    }
+
+    fn add(&mut self, h: &FloatHistogram) -> Option<bool> {
+        self.0
+            .kahan_add(h, &mut self.1)
+            .ok()
+            .map(|o| o.bounds_reconciled)
+    }
+
+    fn finish(mut self) -> Option<FloatHistogram> {
+        if let Some(c) = &self.1 {
+            self.0.add(c).ok()?;
+        }
+        Some(self.0)
+    }
+}
+
+impl HistogramTotal for HistogramMean {
+    fn first(h: &FloatHistogram) -> Self {
+        Self::new(h)
+    }
+
+    fn add(&mut self, h: &FloatHistogram) -> Option<bool> {
+        HistogramMean::add(self, h).ok()
+    }
+
+    fn finish(self) -> Option<FloatHistogram> {
+        HistogramMean::finish(self).ok()
+    }
+}
+
+/// Where notes about an aggregation go.
+struct Noter<'a> {
+    span: Span,
+    notes: &'a mut Annotations,
+}
+
+impl Noter<'_> {
+    fn ignored(&mut self, op: &'static str) {
+        self.notes
+            .add(AnnotationKind::HistogramIgnoredInAggregation(op), self.span);
+    }
+}
+
+impl<T: HistogramTotal> Histograms<T> {
+    /// Whether the step's group cannot have a result any more.
+    fn broken(&self, step: usize) -> bool {
+        matches!(self.0.get(step), Some(Some(cell)) if cell.incompatible)
+    }
+
+    fn add(
+        &mut self,
+        step: usize,
+        steps: usize,
+        h: &FloatHistogram,
+        float_first: bool,
+        metric: &str,
+        noter: &mut Noter<'_>,
+    ) {
+        if self.0.is_empty() {
+            self.0.resize_with(steps, || None);
+        }
+        let Some(cell) = &mut self.0[step] else {
+            let mut seen = HintsSeen::default();
+            seen.see(h.reset_hint);
+            self.0[step] = Some(HistogramCell {
+                total: (!float_first).then(|| T::first(h)),
+                seen,
+                incompatible: false,
+            });
+            return;
+        };
+        let Some(total) = cell.total.as_mut().filter(|_| !cell.incompatible) else {
+            return;
+        };
+        cell.seen.see(h.reset_hint);
+        match total.add(h) {
+            None => {
+                let kind = AnnotationKind::MixedExponentialCustom(metric.to_owned());
+                noter.notes.add(kind, noter.span);
+                cell.incompatible = true;
+            }
+            Some(true) => noter.notes.add(
+                AnnotationKind::MismatchedCustomBuckets(HistogramOperation::Aggregation),
+                noter.span,
+            ),
+            Some(false) => {}
+        }
+    }
+
+    /// The result of a step: `Err` when there is none because of the histograms.
+    fn take(
+        &mut self,
+        step: usize,
+        has_float: bool,
+        noter: &mut Noter<'_>,
+    ) -> Result<Option<Sample>, ()> {
+        let Some(cell) = self.0.get_mut(step).and_then(Option::take) else {
+            return Ok(None);
+        };
+        if has_float {
+            noter
+                .notes
+                .add(AnnotationKind::MixedFloatsHistogramsAggregation, noter.span);
+            return Err(());
+        }
+        if cell.incompatible {
+            return Err(());
+        }
+        if cell.seen.collision() {
+            noter.notes.add(
+                AnnotationKind::CounterResetCollision(HistogramOperation::Aggregation),
+                noter.span,
+            );
+        }
+        let mut h = cell.total.and_then(T::finish).ok_or(())?;
+        h.compact();
+        Ok(Some(Sample::Histogram(Arc::new(h))))
+    }
+}
+
+impl Group {
+    /// Folds a series in.
+    fn add(&mut self, row: &Row, noter: &mut Noter<'_>) {
+        self.drop_name |= row.drop_name;
+        let steps = row.values.len();
+        let metric = || row.labels.metric_name().unwrap_or("").to_owned();
+        match &mut self.state {
+            State::Sum(cells, histograms) => {
+                for (step, cell) in cells.iter_mut().enumerate() {
+                    match row.cell(step) {
+                        Cell::Float(v) if !histograms.broken(step) => {
+                            *cell = if is_absent(cell.0) {
+                                (v, 0.0)
+                            } else {
+                                kahan_add(v, cell.0, cell.1)
+                            };
+                        }
+                        Cell::Histogram(h) => {
+                            let first = !is_absent(cell.0);
+                            histograms.add(step, steps, h, first, &metric(), noter);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            State::Avg(cells, histograms) => {
+                for (step, cell) in cells.iter_mut().enumerate() {
+                    match row.cell(step) {
+                        Cell::Float(v) if !histograms.broken(step) => match cell {
+                            Some(mean) => mean.add(v),
+                            None => *cell = Some(Mean::new(v)),
+                        },
+                        Cell::Histogram(h) => {
+                            let first = cell.is_some();
+                            histograms.add(step, steps, h, first, &metric(), noter);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            State::Count(cells) => {
+                for (step, cell) in cells.iter_mut().enumerate() {
+                    if row.present(step) {
+                        *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
+                    }
+                }
+            }
+            State::Group(cells) => {
+                for (step, cell) in cells.iter_mut().enumerate() {
+                    if row.present(step) {
+                        *cell = 1.0;
+                    }
+                }
+            }
+            State::Extreme(cells, better, op) => {
+                for (step, cell) in cells.iter_mut().enumerate() {
+                    match row.cell(step) {
+                        Cell::Absent => {}
+                        Cell::Float(v) => {
+                            // Anything beats NaN; the marker for "nothing yet" is a NaN too.
+                            if cell.is_nan() || better(v, *cell) {
+                                *cell = v;
+                            }
+                        }
+                        Cell::Histogram(_) => noter.ignored(op),
+                    }
+                }
+            }
+            State::Variance(cells, deviation) => {
+                for (step, (count, mean, squares)) in cells.iter_mut().enumerate() {
+                    match row.cell(step) {
+                        Cell::Absent => {}
+                        Cell::Float(v) if *count == 0.0 => {
+                            (*count, *mean) = (1.0, v);
+                            *squares = if v.is_finite() { 0.0 } else { f64::NAN };
+                        }
+                        Cell::Float(v) => {
+                            *count += 1.0;
+                            let delta = v - *mean;
+                            *mean += delta / *count;
+                            *squares += delta * (v - *mean);
+                        }
+                        Cell::Histogram(_) => {
+                            noter.ignored(if *deviation { "stddev" } else { "stdvar" });
+                        }
+                    }
+                }
+            }
+            State::Quantile(cells) => {
+                for (step, cell) in cells.iter_mut().enumerate() {
+                    match row.cell(step) {
+                        Cell::Absent => {}
+                        Cell::Float(v) => cell.push(v),
+                        Cell::Histogram(_) => noter.ignored("quantile"),
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(self, steps: usize, param: &Param, noter: &mut Noter<'_>) -> Row {
+        let mut row = Row::empty(self.labels, steps);
+        row.drop_name = self.drop_name;
+        match self.state {
+            State::Sum(cells, mut histograms) => {
+                for (step, (sum, c)) in cells.into_iter().enumerate() {
+                    match histograms.take(step, !is_absent(sum), noter) {
+                        Ok(Some(sample)) => row.set(step, sample),
+                        Ok(None) if !is_absent(sum) => row.set_float(step, sum + c),
+                        _ => {}
+                    }
+                }
+            }
+            State::Avg(cells, mut histograms) => {
+                for (step, mean) in cells.into_iter().enumerate() {
+                    match (histograms.take(step, mean.is_some(), noter), mean) {
+                        (Ok(Some(sample)), _) => row.set(step, sample),
+                        (Ok(None), Some(mean)) => row.set_float(step, mean.value()),
+                        _ => {}
+                    }
+                }
+            }
+            State::Count(cells) | State::Group(cells) | State::Extreme(cells, ..) => {
+                row.values = cells;
+            }
+            State::Variance(cells, deviation) => {
+                for (step, (count, _, squares)) in cells.into_iter().enumerate() {
+                    if count > 0.0 {
+                        let variance = squares / count;
+                        row.set_float(step, if deviation { variance.sqrt() } else { variance });
+                    }
+                }
+            }
+            State::Quantile(cells) => {
+                for (step, mut values) in cells.into_iter().enumerate() {
+                    if !values.is_empty() {
+                        row.set_float(step, quantile(param.values[step], &mut values));
+                    }
+                }
+            }
+        }
+        row
+    }
+}
+
+/// Aggregations with one result per group.
+fn fold(
+    ctx: &Context<'_>,
+    a: &Aggregate,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    let steps = grid.steps();
+    let param = param(ctx, a.param.as_ref(), grid, notes)?;
+    if a.op == AggregateOp::Quantile {
+        let span = a.param.as_ref().map_or(a.expr.span, |p| p.span);
+        let mut bad = |q| notes.add(AnnotationKind::InvalidQuantile(Bits(q)), span);
+        if param.has_nan {
+            bad(f64::NAN);
+        }
+        if param.max > 1.0 {
+            bad(param.max);
+        }
+        if param.min < 0.0 {
+            bad(param.min);
+        }
+    }
+    let mut grouping = Grouping::new(a);
+    let mut groups: Vec<Group> = Vec::new();
+    let span = a.expr.span;
+    for_each_batch(ctx, &a.expr, grid, notes, &mut |rows, notes| {
+        let mut noter = Noter { span, notes };
+        for row in &rows {
+            let (at, new) = grouping.find(&row.labels);
+            if let Some(labels) = new {
+                groups.push(Group {
+                    labels,
+                    drop_name: false,
+                    state: State::new(a.op, steps),
+                });
+            }
+            groups[at].add(row, &mut noter);
+        }
+        ctx.check()
+    })?;
+    let mut noter = Noter { span, notes };
+    let rows = groups
+        .into_iter()
+        .map(|g| g.finish(steps, &param, &mut noter));
+    Ok(rows.filter(Row::has_samples).collect())
+}
+
+/// `count_values("label", v)`: one series per group and distinct value.
+fn count_values(
+    ctx: &Context<'_>,
+    a: &Aggregate,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    let label = match a.param.as_ref().map(|p| &p.kind) {
+        Some(Kind::Text(label)) => label,
+        _ => {
+            return Err(QueryError::Execution(
+                "count_values needs a label name".to_owned(),
+            ));
+        }
+    };
+    if label.is_empty() {
+        return Err(QueryError::Execution("invalid label name \"\"".to_owned()));
+    }
+    let mut grouping = a.grouping.clone();
+    if !a.without {
+        grouping.push(label.clone());
+        grouping.sort_unstable();
+    }
+    let mut out = RowBuilder::new(grid.steps());
+    for_each_batch(ctx, &a.expr, grid, notes, &mut |rows, _| {
+        for row in &rows {
+            // Values repeat from step to step more often than not.
+            let mut known: HashMap<String, usize> = HashMap::new();
+            for step in 0..row.values.len() {
+                let text = match row.cell(step) {
+                    Cell::Absent => continue,
+                    Cell::Float(v) => plain(v),
+                    Cell::Histogram(h) => h.to_string(),
+                };
+                let at = match known.get(&text) {
+                    Some(at) => *at,
+                    None => {
+                        let with_value = row.labels.to_builder().set(label, &text).build();
+                        let at = out.row(&group_labels(&with_value, &grouping, a.without), false);
+                        known.insert(text, at);
+                        at
+                    }
+                };
+                out.count_up(at, step);
+            }
+        }
+        ctx.check()
+    })?;
+    Ok(out.finish())
+}

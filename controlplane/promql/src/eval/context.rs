@@ -1,0 +1,112 @@
+//! What one evaluation shares: the querier, the limits and the counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
+
+use bellwether_model::storage::Querier;
+
+use crate::engine::QueryStats;
+use crate::error::QueryError;
+
+/// Shared by all nodes (and threads) of one evaluation.
+pub(crate) struct Context<'a> {
+    pub(crate) querier: &'a dyn Querier,
+    pub(crate) lookback_ms: i64,
+    pub(crate) delayed_names: bool,
+    max_samples: i64,
+    deadline: Instant,
+    cancel: Option<Arc<AtomicBool>>,
+    current: AtomicI64,
+    peak: AtomicI64,
+    total: AtomicU64,
+    series: AtomicU64,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(
+        querier: &'a dyn Querier,
+        lookback_ms: i64,
+        delayed_names: bool,
+        max_samples: usize,
+        deadline: Instant,
+        cancel: Option<Arc<AtomicBool>>,
+    ) -> Self {
+        Self {
+            querier,
+            lookback_ms,
+            delayed_names,
+            max_samples: i64::try_from(max_samples).unwrap_or(i64::MAX),
+            deadline,
+            cancel,
+            current: AtomicI64::new(0),
+            peak: AtomicI64::new(0),
+            total: AtomicU64::new(0),
+            series: AtomicU64::new(0),
+        }
+    }
+
+    /// Fails when the caller cancelled or the time is up.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        if self
+            .cancel
+            .as_ref()
+            .is_some_and(|c| c.load(Ordering::Relaxed))
+        {
+            return Err(QueryError::Canceled("expression evaluation"));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(QueryError::Timeout("expression evaluation"));
+        }
+        Ok(())
+    }
+
+    /// Samples held now.
+    pub(crate) fn held(&self) -> i64 {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// Takes samples into account; fails beyond the limit.
+    pub(crate) fn hold(&self, samples: usize) -> Result<(), QueryError> {
+        let n = i64::try_from(samples).unwrap_or(i64::MAX);
+        let now = self
+            .current
+            .fetch_add(n, Ordering::Relaxed)
+            .saturating_add(n);
+        self.note_peak(now)
+    }
+
+    /// Fails when so many samples on top of those held are beyond the limit.
+    pub(crate) fn probe(&self, samples: usize) -> Result<(), QueryError> {
+        let n = i64::try_from(samples).unwrap_or(i64::MAX);
+        self.note_peak(self.held().saturating_add(n))
+    }
+
+    /// Sets the number of samples held, after inputs were consumed.
+    pub(crate) fn settle(&self, samples: i64) -> Result<(), QueryError> {
+        self.current.store(samples, Ordering::Relaxed);
+        self.note_peak(samples)
+    }
+
+    fn note_peak(&self, now: i64) -> Result<(), QueryError> {
+        self.peak.fetch_max(now, Ordering::Relaxed);
+        if now > self.max_samples {
+            return Err(QueryError::TooManySamples);
+        }
+        Ok(())
+    }
+
+    /// Counts work for the statistics.
+    pub(crate) fn count(&self, samples: u64, series: u64) {
+        self.total.fetch_add(samples, Ordering::Relaxed);
+        self.series.fetch_add(series, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> QueryStats {
+        QueryStats {
+            total_samples: self.total.load(Ordering::Relaxed),
+            peak_samples: u64::try_from(self.peak.load(Ordering::Relaxed)).unwrap_or(0),
+            series: self.series.load(Ordering::Relaxed),
+        }
+    }
+}

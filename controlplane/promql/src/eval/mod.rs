@@ -1,0 +1,233 @@
+//! The evaluator: one function per kind of node, each node evaluated once for all steps.
+
+mod aggregate;
+mod aggregate_k;
+mod binary;
+mod binary_match;
+pub(crate) mod column;
+pub(crate) mod context;
+mod element;
+pub(crate) mod grid;
+pub(crate) mod ranges;
+mod result;
+pub(crate) mod selector;
+mod set_ops;
+mod smoothed;
+
+use std::time::Instant;
+
+use bellwether_model::Labels;
+use bellwether_model::storage::Queryable;
+
+use crate::annotations::Annotations;
+use crate::ast::Span;
+use crate::engine::{EngineOptions, QueryOptions, QueryResult};
+use crate::error::QueryError;
+use crate::functions;
+use crate::plan::{Call, Kind, Node, time_bounds};
+
+use column::{Row, SeriesSet};
+use context::Context;
+use grid::StepGrid;
+
+pub(crate) use ranges::range_call;
+
+/// Evaluates a planned query.
+pub(crate) fn run(
+    options: &EngineOptions,
+    query: &QueryOptions,
+    queryable: &dyn Queryable,
+    plan: &Node,
+    grid: StepGrid,
+    instant: bool,
+) -> Result<QueryResult, QueryError> {
+    let lookback = query
+        .lookback_ms
+        .filter(|ms| *ms > 0)
+        .unwrap_or(options.lookback_ms);
+    let timeout = query
+        .timeout
+        .map_or(options.timeout, |t| t.min(options.timeout));
+    let (mint, maxt) = time_bounds(plan, grid, lookback).unwrap_or((0, 0));
+    let querier = queryable.querier(mint, maxt)?;
+    let ctx = Context::new(
+        &*querier,
+        lookback,
+        options.delayed_name_removal,
+        options.max_samples,
+        Instant::now() + timeout,
+        query.cancel.clone(),
+    );
+    ctx.check()?;
+    let mut notes = Annotations::new();
+    let value = if instant {
+        result::instant(&ctx, plan, grid, &mut notes)?
+    } else {
+        result::range(&ctx, plan, grid, &mut notes)?
+    };
+    Ok(QueryResult {
+        value,
+        annotations: notes,
+        stats: ctx.stats(),
+    })
+}
+
+/// The value of a node of type scalar or instant vector on a grid.
+///
+/// # Errors
+/// See [`QueryError`].
+pub(crate) fn eval(
+    ctx: &Context<'_>,
+    node: &Node,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    ctx.check()?;
+    let steps = grid.steps();
+    if steps == 0 {
+        return Ok(Vec::new());
+    }
+    match &node.kind {
+        Kind::Number(v) => {
+            ctx.hold(steps)?;
+            Ok(vec![Row::floats(Labels::empty(), vec![*v; steps])])
+        }
+        Kind::Text(_) | Kind::Window(_) | Kind::Subquery(_) => Err(QueryError::Execution(
+            "a string or range vector cannot stand here".to_owned(),
+        )),
+        Kind::Selector(s) if s.smoothed => smoothed::selector(ctx, s, node.span, grid, notes),
+        Kind::Selector(s) => selector::rows(ctx, s, grid),
+        Kind::Negate(inner) => negate(ctx, inner, grid, notes),
+        Kind::Binary(b) => binary::eval(ctx, b, node.span, grid, notes),
+        Kind::Aggregate(a) => aggregate::eval(ctx, a, node.span, grid, notes),
+        Kind::Call(c) => functions::call(ctx, c, node.span, grid, notes),
+        Kind::Invariant(inner) => invariant(ctx, inner, grid, notes),
+    }
+}
+
+/// The value of a scalar node: one number per step.
+pub(crate) fn eval_scalar(
+    ctx: &Context<'_>,
+    node: &Node,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<Vec<f64>, QueryError> {
+    let rows = eval(ctx, node, grid, notes)?;
+    let row = rows.into_iter().next();
+    Ok(row.map_or_else(|| vec![f64::NAN; grid.steps()], |r| r.values))
+}
+
+/// Hands the rows of a node to `sink` in batches, in the same order as [`eval`] returns them. Selectors and
+/// range functions over selectors never hold all their rows, which is what makes aggregations of them cheap.
+pub(crate) fn for_each_batch(
+    ctx: &Context<'_>,
+    node: &Node,
+    grid: StepGrid,
+    notes: &mut Annotations,
+    sink: &mut dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
+    ctx.check()?;
+    if grid.steps() == 0 {
+        return Ok(());
+    }
+    match &node.kind {
+        Kind::Selector(s) if !s.smoothed => selector::batches(ctx, s, grid, notes, sink),
+        Kind::Call(c) if functions::streams(c) => {
+            functions::call_batches(ctx, c, node.span, grid, notes, sink)
+        }
+        _ => {
+            let rows = eval(ctx, node, grid, notes)?;
+            sink(rows, notes)
+        }
+    }
+}
+
+/// Evaluates once and repeats the value at every step.
+fn invariant(
+    ctx: &Context<'_>,
+    inner: &Node,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    let steps = grid.steps();
+    let rows = eval(ctx, inner, grid.first_only(), notes)?;
+    if steps == 1 {
+        return Ok(rows);
+    }
+    let before: usize = rows.iter().map(Row::weight).sum();
+    ctx.hold(before.saturating_mul(steps - 1))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Row {
+            values: vec![row.values[0]; steps],
+            histograms: row.histograms.map(|h| vec![h[0].clone(); steps]),
+            labels: row.labels,
+            drop_name: row.drop_name,
+        })
+        .collect())
+}
+
+fn negate(
+    ctx: &Context<'_>,
+    inner: &Node,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    let mut rows = eval(ctx, inner, grid, notes)?;
+    for row in &mut rows {
+        for v in &mut row.values {
+            if !column::is_absent(*v) {
+                *v = -*v;
+            }
+        }
+        for h in row.histograms.iter_mut().flatten().flatten() {
+            let mut negated = (**h).clone();
+            negated.mul(-1.0);
+            *h = negated.into();
+        }
+    }
+    finish_dropped(ctx, rows)
+}
+
+/// Rows whose metric name goes away: at once, merging what becomes equal, or later in the delayed mode.
+pub(crate) fn finish_dropped(
+    ctx: &Context<'_>,
+    mut rows: SeriesSet,
+) -> Result<SeriesSet, QueryError> {
+    for row in &mut rows {
+        row.drop_name = true;
+        if !ctx.delayed_names {
+            row.labels = column::drop_metadata(&row.labels);
+        }
+    }
+    if ctx.delayed_names {
+        return Ok(rows);
+    }
+    column::merge_same_labels(rows)
+}
+
+/// The place that annotations about a range vector argument name. Prometheus replaces sub-queries by a
+/// selector without a position, hence the start of the query.
+pub(crate) fn range_span(node: &Node) -> Span {
+    match &node.kind {
+        Kind::Subquery(_) => Span::default(),
+        Kind::Invariant(inner) => range_span(inner),
+        _ => node.span,
+    }
+}
+
+/// The arguments of a call that are scalars, evaluated; one entry per argument, empty for the others.
+pub(crate) fn scalar_args(
+    ctx: &Context<'_>,
+    call: &Call,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<Vec<Vec<f64>>, QueryError> {
+    call.args
+        .iter()
+        .map(|arg| match arg.ty {
+            crate::ast::ValueType::Scalar => eval_scalar(ctx, arg, grid, notes),
+            _ => Ok(Vec::new()),
+        })
+        .collect()
+}

@@ -1,0 +1,486 @@
+//! The driver of range functions: windows slide over each series' samples, which are decoded once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bellwether_model::histogram::CounterResetHint;
+use bellwether_model::storage::{SampleBuffer, Series};
+use bellwether_model::{FloatHistogram, Labels};
+use hashbrown::HashSet;
+use rayon::prelude::*;
+
+use crate::annotations::{AnnotationKind, Annotations};
+use crate::ast::{Span, ValueType};
+use crate::error::QueryError;
+use crate::functions::range_table::RangeDef;
+use crate::plan::{Call, Kind, Node, Selector, Subquery};
+
+use super::column::{Cell, Row, Sample, drop_metadata, histogram_weight, same_labelset};
+use super::context::Context;
+use super::grid::StepGrid;
+use super::{eval, range_span, scalar_args, selector, smoothed};
+
+/// The samples of one series, floats and histograms apart, each in time order.
+#[derive(Debug, Default)]
+pub(crate) struct RangeInput {
+    pub(crate) float_times: Vec<i64>,
+    pub(crate) floats: Vec<f64>,
+    pub(crate) histogram_times: Vec<i64>,
+    pub(crate) histograms: Vec<Arc<FloatHistogram>>,
+    buffer: SampleBuffer,
+}
+
+impl RangeInput {
+    fn clear(&mut self) {
+        self.float_times.clear();
+        self.floats.clear();
+        self.histogram_times.clear();
+        self.histograms.clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.float_times.is_empty() && self.histogram_times.is_empty()
+    }
+
+    /// Decodes `mint..=maxt` of a series, stale markers left out.
+    fn load(&mut self, series: &dyn Series, mint: i64, maxt: i64) -> Result<(), QueryError> {
+        selector::read(series, mint, maxt, &mut self.buffer)?;
+        if self.buffer.histograms.is_empty() {
+            self.histogram_times.clear();
+            self.histograms.clear();
+            // The buffer's columns are exactly what is needed: trade instead of copying.
+            std::mem::swap(&mut self.float_times, &mut self.buffer.timestamps);
+            std::mem::swap(&mut self.floats, &mut self.buffer.values);
+            return Ok(());
+        }
+        self.clear();
+        for i in 0..self.buffer.len() {
+            let t = self.buffer.timestamps[i];
+            match self.buffer.histogram(i) {
+                Some(h) => {
+                    self.histogram_times.push(t);
+                    self.histograms.push(Arc::clone(h));
+                }
+                None => {
+                    self.float_times.push(t);
+                    self.floats.push(self.buffer.values[i]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the samples of a sub-query's row.
+    fn load_row(&mut self, row: &Row, grid: StepGrid) {
+        self.clear();
+        for i in 0..row.values.len() {
+            match row.cell(i) {
+                Cell::Absent => {}
+                Cell::Float(v) => {
+                    self.float_times.push(grid.time(i));
+                    self.floats.push(v);
+                }
+                Cell::Histogram(h) => {
+                    self.histogram_times.push(grid.time(i));
+                    self.histograms.push(forget_reset(h));
+                }
+            }
+        }
+    }
+}
+
+/// A sub-query may skip or repeat samples, so what a hint says about the sample before is no longer true.
+fn forget_reset(h: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
+    match h.reset_hint {
+        CounterResetHint::Reset | CounterResetHint::NotReset => {
+            let mut h = (**h).clone();
+            h.reset_hint = CounterResetHint::Unknown;
+            Arc::new(h)
+        }
+        CounterResetHint::Unknown | CounterResetHint::Gauge => Arc::clone(h),
+    }
+}
+
+/// The samples that a range function sees at one step: those in `(start, end]`, and around it for `anchored`
+/// and `smoothed` selectors.
+#[derive(Debug)]
+pub(crate) struct Window<'a> {
+    pub(crate) input: &'a RangeInput,
+    /// Which floats; the indexes only grow from step to step.
+    pub(crate) f: Range<usize>,
+    /// Which histograms.
+    pub(crate) h: Range<usize>,
+    /// Evaluation time in milliseconds.
+    pub(crate) t: i64,
+    /// Left end, excluded.
+    pub(crate) start: i64,
+    /// Right end, included.
+    pub(crate) end: i64,
+    pub(crate) anchored: bool,
+    pub(crate) smoothed: bool,
+}
+
+impl<'a> Window<'a> {
+    pub(crate) fn floats(&self) -> &'a [f64] {
+        &self.input.floats[self.f.clone()]
+    }
+
+    pub(crate) fn float_times(&self) -> &'a [i64] {
+        &self.input.float_times[self.f.clone()]
+    }
+
+    pub(crate) fn histograms(&self) -> &'a [Arc<FloatHistogram>] {
+        &self.input.histograms[self.h.clone()]
+    }
+
+    pub(crate) fn histogram_times(&self) -> &'a [i64] {
+        &self.input.histogram_times[self.h.clone()]
+    }
+
+    /// Length of the range in seconds.
+    pub(crate) fn range_seconds(&self) -> f64 {
+        (self.end - self.start) as f64 / 1000.0
+    }
+}
+
+/// What a range function knows besides its window.
+pub(crate) struct Env<'a> {
+    /// The scalar arguments at this step, in order.
+    pub(crate) args: &'a [f64],
+    /// The series' metric name.
+    pub(crate) name: &'a str,
+    /// Place of the range vector argument.
+    pub(crate) span: Span,
+    /// Place of the first argument.
+    pub(crate) first_span: Span,
+    pub(crate) notes: &'a mut Annotations,
+}
+
+impl Env<'_> {
+    /// Adds an annotation that names the metric, at the range vector's place.
+    pub(crate) fn note(&mut self, kind: impl FnOnce(String) -> AnnotationKind) {
+        self.notes.add(kind(self.name.to_owned()), self.span);
+    }
+}
+
+/// A function over windows. One value serves many series, one after the other.
+pub(crate) trait RangeFunction: Send {
+    /// A new series begins; its windows follow in time order.
+    fn begin(&mut self, _input: &RangeInput) {}
+
+    /// The value at one step, none where there is no result.
+    ///
+    /// # Errors
+    /// When an argument is impossible; that ends the query.
+    fn eval(
+        &mut self,
+        window: &Window<'_>,
+        env: &mut Env<'_>,
+    ) -> Result<Option<Sample>, QueryError>;
+}
+
+/// Where the windows of a call come from.
+enum Source<'a> {
+    Selector(&'a Selector),
+    Subquery(&'a Subquery),
+}
+
+/// One call of a range function, ready to run over series.
+struct Job<'a> {
+    def: &'static RangeDef,
+    source: Source<'a>,
+    range_ms: i64,
+    grid: StepGrid,
+    /// Scalar arguments per step.
+    args: Vec<Vec<f64>>,
+    span: Span,
+    first_span: Span,
+}
+
+/// Calls a range function and hands its rows to `sink` in batches, sorted as the input is.
+pub(crate) fn range_call(
+    ctx: &Context<'_>,
+    def: &'static RangeDef,
+    call: &Call,
+    grid: StepGrid,
+    notes: &mut Annotations,
+    sink: &mut dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
+    let Some(arg) = call.args.iter().find(|a| a.ty == ValueType::Matrix) else {
+        return Err(QueryError::Execution(format!(
+            "{} needs a range vector",
+            def.name
+        )));
+    };
+    let mut args = scalar_args(ctx, call, grid, notes)?;
+    args.retain(|a| !a.is_empty());
+    let job = |source, range_ms| Job {
+        def,
+        source,
+        range_ms,
+        grid,
+        args,
+        span: range_span(arg),
+        first_span: range_span(&call.args[0]),
+    };
+    let names = ctx.delayed_names || def.keeps_name;
+    let mut unique = Unique::default();
+    let mut checked = |rows: Vec<Row>, notes: &mut Annotations| {
+        if !names {
+            unique.check(&rows)?;
+        }
+        sink(rows, notes)
+    };
+    match &plain(arg).kind {
+        Kind::Window(w) => {
+            smoothed::check_function(&w.selector, def.name)?;
+            let job = job(Source::Selector(&w.selector), w.range_ms);
+            for series in selector::select(ctx, &w.selector)?.chunks(selector::BATCH) {
+                let rows = job.over_series(ctx, series, notes)?;
+                checked(rows, notes)?;
+            }
+        }
+        Kind::Subquery(s) => {
+            let job = job(Source::Subquery(s), s.range_ms);
+            let before = ctx.held();
+            let inner_grid = s.grid(grid);
+            let inner = eval(ctx, &s.expr, inner_grid, notes)?;
+            let rows = job.over_rows(ctx, &inner, inner_grid, notes)?;
+            drop(inner);
+            ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
+            checked(rows, notes)?;
+        }
+        _ => {
+            return Err(QueryError::Execution(format!(
+                "{} needs a range vector",
+                def.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A range vector behind a wrapper for fixed values.
+fn plain(node: &Node) -> &Node {
+    match &node.kind {
+        Kind::Invariant(inner) => plain(inner),
+        _ => node,
+    }
+}
+
+/// Finds equal label sets among rows that come in batches.
+#[derive(Default)]
+struct Unique(HashSet<Labels, foldhash::fast::FixedState>);
+
+impl Unique {
+    fn check(&mut self, rows: &[Row]) -> Result<(), QueryError> {
+        if rows.iter().all(|r| self.0.insert(r.labels.clone())) {
+            Ok(())
+        } else {
+            Err(same_labelset())
+        }
+    }
+}
+
+impl Job<'_> {
+    fn data_time(&self, t: i64) -> i64 {
+        match &self.source {
+            Source::Selector(s) => s.data_time(t),
+            Source::Subquery(s) => s.data_time(t),
+        }
+    }
+
+    fn over_series(
+        &self,
+        ctx: &Context<'_>,
+        series: &[Arc<dyn Series>],
+        notes: &mut Annotations,
+    ) -> Result<Vec<Row>, QueryError> {
+        let Source::Selector(s) = &self.source else {
+            return Ok(Vec::new());
+        };
+        let (back, ahead) = smoothed::reach(s, ctx.lookback_ms);
+        let mint = self.data_time(self.grid.start) - self.range_ms - back + 1;
+        let maxt = self.data_time(self.grid.last()) + ahead;
+        let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), series: &Arc<dyn Series>| {
+            let (input, function) = state;
+            ctx.check()?;
+            input.load(&**series, mint, maxt)?;
+            let mut notes = Annotations::new();
+            let row = self.one(
+                ctx,
+                input,
+                &mut **function,
+                series.labels(),
+                false,
+                &mut notes,
+            )?;
+            Ok((row, notes))
+        };
+        let fresh = || (RangeInput::default(), (self.def.make)());
+        let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
+            if series.len() < selector::PARALLEL_FROM {
+                let mut state = fresh();
+                series.iter().map(|s| one(&mut state, s)).collect()
+            } else {
+                series.par_iter().map_init(fresh, one).collect()
+            };
+        Ok(collect(results?, notes))
+    }
+
+    fn over_rows(
+        &self,
+        ctx: &Context<'_>,
+        rows: &[Row],
+        grid: StepGrid,
+        notes: &mut Annotations,
+    ) -> Result<Vec<Row>, QueryError> {
+        let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), row: &Row| {
+            let (input, function) = state;
+            ctx.check()?;
+            input.load_row(row, grid);
+            let mut notes = Annotations::new();
+            let row = self.one(
+                ctx,
+                input,
+                &mut **function,
+                &row.labels,
+                row.drop_name,
+                &mut notes,
+            )?;
+            Ok((row, notes))
+        };
+        let fresh = || (RangeInput::default(), (self.def.make)());
+        let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
+            if rows.len() < selector::PARALLEL_FROM {
+                let mut state = fresh();
+                rows.iter().map(|r| one(&mut state, r)).collect()
+            } else {
+                rows.par_iter().map_init(fresh, one).collect()
+            };
+        Ok(collect(results?, notes))
+    }
+
+    /// Slides the window over one series.
+    fn one(
+        &self,
+        ctx: &Context<'_>,
+        input: &RangeInput,
+        function: &mut dyn RangeFunction,
+        labels: &Labels,
+        drop_name: bool,
+        notes: &mut Annotations,
+    ) -> Result<Option<Row>, QueryError> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let (back, ahead, anchored, smoothed) = match &self.source {
+            Source::Selector(s) => {
+                let (back, ahead) = smoothed::reach(s, ctx.lookback_ms);
+                (back, ahead, s.anchored, s.smoothed)
+            }
+            Source::Subquery(_) => (0, 0, false, false),
+        };
+        let name = labels.metric_name().unwrap_or("");
+        let drop = drop_name || !self.def.keeps_name;
+        let out_labels = if drop && !ctx.delayed_names {
+            drop_metadata(labels)
+        } else {
+            labels.clone()
+        };
+        let mut row = Row::empty(out_labels, self.grid.steps());
+        row.drop_name = drop;
+        function.begin(input);
+        let mut args = vec![0.0; self.args.len()];
+        let (mut f, mut h) = (0..0, 0..0);
+        let (mut looked_at, mut widest) = (0, 0);
+        let weigh: usize = input
+            .histograms
+            .iter()
+            .map(|h| histogram_weight(h))
+            .max()
+            .unwrap_or(0);
+        for step in 0..self.grid.steps() {
+            let t = self.grid.time(step);
+            let end = self.data_time(t);
+            let start = end - self.range_ms;
+            slide(&mut f, &input.float_times, start - back, end + ahead);
+            slide(&mut h, &input.histogram_times, start - back, end + ahead);
+            if f.is_empty() && h.is_empty() {
+                continue;
+            }
+            let weight = f.len() + h.len() * weigh;
+            looked_at += weight;
+            widest = widest.max(weight);
+            for (to, from) in args.iter_mut().zip(&self.args) {
+                *to = from[step];
+            }
+            let window = Window {
+                input,
+                f: f.clone(),
+                h: h.clone(),
+                t,
+                start,
+                end,
+                anchored,
+                smoothed,
+            };
+            let mut env = Env {
+                args: &args,
+                name,
+                span: self.span,
+                first_span: self.first_span,
+                notes,
+            };
+            if let Some(sample) = function.eval(&window, &mut env)? {
+                row.set(step, sample);
+            }
+        }
+        ctx.probe(widest)?;
+        ctx.count(looked_at as u64, 0);
+        if !row.has_samples() {
+            return Ok(None);
+        }
+        ctx.hold(row.weight())?;
+        if self.def.wants_counter && !name.is_empty() {
+            self.doubt_counter(name, &row, notes);
+        }
+        Ok(Some(row))
+    }
+
+    /// A rate of something that is not named like a counter deserves a hint.
+    fn doubt_counter(&self, name: &str, row: &Row, notes: &mut Annotations) {
+        let like_counter = ["_total", "_sum", "_count", "_bucket"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix));
+        let has_floats = (0..row.values.len()).any(|i| matches!(row.cell(i), Cell::Float(_)));
+        if !like_counter && has_floats {
+            notes.add(
+                AnnotationKind::PossibleNonCounter(name.to_owned()),
+                self.span,
+            );
+        }
+    }
+}
+
+/// Moves an index range to the times in `(after, until]`. Both ends only move forward.
+#[inline]
+fn slide(range: &mut Range<usize>, times: &[i64], after: i64, until: i64) {
+    while range.end < times.len() && times[range.end] <= until {
+        range.end += 1;
+    }
+    while range.start < range.end && times[range.start] <= after {
+        range.start += 1;
+    }
+}
+
+fn collect(results: Vec<(Option<Row>, Annotations)>, notes: &mut Annotations) -> Vec<Row> {
+    let mut rows = Vec::with_capacity(results.len());
+    for (row, own) in results {
+        rows.extend(row);
+        if !own.is_empty() {
+            notes.merge(own);
+        }
+    }
+    rows
+}

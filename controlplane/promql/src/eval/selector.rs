@@ -1,0 +1,194 @@
+//! Instant selectors: the newest sample within the lookback at every step.
+
+use std::sync::Arc;
+
+use bellwether_model::is_stale_nan;
+use bellwether_model::storage::{SampleBuffer, Series, StorageError};
+use rayon::prelude::*;
+
+use crate::annotations::Annotations;
+use crate::error::QueryError;
+use crate::plan::Selector;
+
+use super::column::{Row, SeriesSet, histogram_weight};
+use super::context::Context;
+use super::grid::StepGrid;
+
+/// Series per batch: large enough to keep all cores busy, small enough that a batch of long rows stays small.
+pub(crate) const BATCH: usize = 256;
+/// Below this number of series the work does not pay for threads.
+pub(crate) const PARALLEL_FROM: usize = 32;
+
+/// The series of a selector, sorted by labels, so that results do not depend on the storage's order.
+pub(crate) fn select(
+    ctx: &Context<'_>,
+    selector: &Selector,
+) -> Result<Vec<Arc<dyn Series>>, QueryError> {
+    let series = ctx.querier.select(true, &selector.matchers)?;
+    ctx.count(0, series.len() as u64);
+    Ok(series)
+}
+
+/// Reads the samples of `mint..=maxt` without stale markers into a cleared buffer.
+pub(crate) fn read(
+    series: &dyn Series,
+    mint: i64,
+    maxt: i64,
+    buffer: &mut SampleBuffer,
+) -> Result<(), StorageError> {
+    buffer.clear();
+    series.read(mint, maxt, buffer)?;
+    let stale = |b: &SampleBuffer, i: usize| match b.histogram(i) {
+        Some(h) => is_stale_nan(h.sum),
+        None => is_stale_nan(b.values[i]),
+    };
+    let Some(first) = (0..buffer.len()).find(|&i| stale(buffer, i)) else {
+        return Ok(());
+    };
+    let mut kept = first;
+    for i in first..buffer.len() {
+        if stale(buffer, i) {
+            continue;
+        }
+        buffer.timestamps.swap(kept, i);
+        buffer.values.swap(kept, i);
+        if !buffer.histograms.is_empty() {
+            buffer.histograms.swap(kept, i);
+        }
+        kept += 1;
+    }
+    buffer.timestamps.truncate(kept);
+    buffer.values.truncate(kept);
+    if !buffer.histograms.is_empty() {
+        buffer.histograms.truncate(kept);
+    }
+    Ok(())
+}
+
+/// For every step the index of the sample that an instant selector sees, if any.
+fn visible(
+    selector: &Selector,
+    grid: StepGrid,
+    lookback: i64,
+    buffer: &SampleBuffer,
+    mut each: impl FnMut(usize, usize),
+) {
+    let mut next = 0;
+    for step in 0..grid.steps() {
+        let reference = selector.data_time(grid.time(step));
+        while next < buffer.len() && buffer.timestamps[next] <= reference {
+            next += 1;
+        }
+        let Some(i) = next.checked_sub(1) else {
+            continue;
+        };
+        if buffer.timestamps[i] <= reference - lookback {
+            continue;
+        }
+        let stale = match buffer.histogram(i) {
+            Some(h) => is_stale_nan(h.sum),
+            None => is_stale_nan(buffer.values[i]),
+        };
+        if !stale {
+            each(step, i);
+        }
+    }
+}
+
+/// What a selector's row shows at each step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// The sample's value.
+    Value,
+    /// The sample's own time in seconds.
+    Time,
+}
+
+fn row(
+    ctx: &Context<'_>,
+    selector: &Selector,
+    grid: StepGrid,
+    show: Show,
+    series: &dyn Series,
+    buffer: &mut SampleBuffer,
+) -> Result<Option<Row>, QueryError> {
+    ctx.check()?;
+    buffer.clear();
+    let mint = selector.data_time(grid.start) - ctx.lookback_ms + 1;
+    series.read(mint, selector.data_time(grid.last()), buffer)?;
+    if buffer.is_empty() {
+        return Ok(None);
+    }
+    let mut row = Row::empty(series.labels().clone(), grid.steps());
+    let mut weight = 0;
+    visible(selector, grid, ctx.lookback_ms, buffer, |step, i| {
+        match (show, buffer.histogram(i)) {
+            (Show::Value, Some(h)) => {
+                weight += histogram_weight(h);
+                row.set_histogram(step, Arc::clone(h));
+            }
+            (Show::Value, None) => {
+                weight += 1;
+                row.set_float(step, buffer.values[i]);
+            }
+            (Show::Time, _) => {
+                weight += 1;
+                row.set_float(step, buffer.timestamps[i] as f64 / 1000.0);
+            }
+        }
+    });
+    if weight == 0 {
+        return Ok(None);
+    }
+    ctx.hold(weight)?;
+    ctx.count(weight as u64, 0);
+    Ok(Some(row))
+}
+
+/// The rows of some series, in their order.
+pub(crate) fn rows_of(
+    ctx: &Context<'_>,
+    selector: &Selector,
+    grid: StepGrid,
+    show: Show,
+    series: &[Arc<dyn Series>],
+) -> Result<SeriesSet, QueryError> {
+    if series.len() < PARALLEL_FROM {
+        let mut buffer = SampleBuffer::default();
+        let rows = series
+            .iter()
+            .filter_map(|s| row(ctx, selector, grid, show, &**s, &mut buffer).transpose());
+        return rows.collect();
+    }
+    let rows: Result<Vec<Option<Row>>, QueryError> = series
+        .par_iter()
+        .map_init(SampleBuffer::default, |buffer, s| {
+            row(ctx, selector, grid, show, &**s, buffer)
+        })
+        .collect();
+    Ok(rows?.into_iter().flatten().collect())
+}
+
+/// All rows of a selector.
+pub(super) fn rows(
+    ctx: &Context<'_>,
+    selector: &Selector,
+    grid: StepGrid,
+) -> Result<SeriesSet, QueryError> {
+    rows_of(ctx, selector, grid, Show::Value, &select(ctx, selector)?)
+}
+
+/// The rows of a selector, batch by batch. As in Prometheus all of them count against the sample limit until
+/// the consumer has its result.
+pub(super) fn batches(
+    ctx: &Context<'_>,
+    selector: &Selector,
+    grid: StepGrid,
+    notes: &mut Annotations,
+    sink: &mut dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
+    for series in select(ctx, selector)?.chunks(BATCH) {
+        sink(rows_of(ctx, selector, grid, Show::Value, series)?, notes)?;
+    }
+    Ok(())
+}

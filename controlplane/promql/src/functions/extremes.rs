@@ -1,0 +1,178 @@
+//! `min_over_time`, `max_over_time` and the times of the extremes, in amortised constant time per step.
+
+use std::collections::VecDeque;
+
+use crate::annotations::AnnotationKind;
+use crate::error::QueryError;
+use crate::eval::column::Sample;
+use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
+
+/// Keeps the candidates of the sliding window: indexes whose value nobody behind them beats.
+#[derive(Debug)]
+pub(crate) struct Extreme {
+    /// Whether `new` pushes `old` out of the candidates.
+    beats: fn(new: f64, old: f64) -> bool,
+    time: bool,
+    candidates: VecDeque<usize>,
+    /// First index not yet looked at.
+    next: usize,
+    /// Number of values that are not NaN among those looked at, by index: only needed for all-NaN windows.
+    last_number: Option<usize>,
+}
+
+impl Extreme {
+    /// The greatest value, or with `time` the time of its last occurrence.
+    pub(crate) fn max(time: bool) -> Self {
+        // Of equal values the first counts for the value, the last for the time.
+        Self::new(
+            if time {
+                |new, old| new >= old
+            } else {
+                |new, old| new > old
+            },
+            time,
+        )
+    }
+
+    /// The least value, or with `time` the time of its last occurrence.
+    pub(crate) fn min(time: bool) -> Self {
+        Self::new(
+            if time {
+                |new, old| new <= old
+            } else {
+                |new, old| new < old
+            },
+            time,
+        )
+    }
+
+    fn new(beats: fn(f64, f64) -> bool, time: bool) -> Self {
+        Self {
+            beats,
+            time,
+            candidates: VecDeque::new(),
+            next: 0,
+            last_number: None,
+        }
+    }
+}
+
+impl RangeFunction for Extreme {
+    fn begin(&mut self, _: &RangeInput) {
+        self.candidates.clear();
+        self.next = 0;
+        self.last_number = None;
+    }
+
+    fn eval(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
+        if w.f.is_empty() {
+            return Ok(None);
+        }
+        if !w.h.is_empty() {
+            env.note(AnnotationKind::HistogramIgnoredInMixedRange);
+        }
+        let values = &w.input.floats;
+        self.next = self.next.max(w.f.start);
+        while self.next < w.f.end {
+            let v = values[self.next];
+            if !v.is_nan() {
+                while self
+                    .candidates
+                    .back()
+                    .is_some_and(|&i| (self.beats)(v, values[i]))
+                {
+                    self.candidates.pop_back();
+                }
+                self.candidates.push_back(self.next);
+                self.last_number = Some(self.next);
+            }
+            self.next += 1;
+        }
+        while self.candidates.front().is_some_and(|&i| i < w.f.start) {
+            self.candidates.pop_front();
+        }
+        // Only NaN in the window: the last one.
+        let best = self.candidates.front().copied().unwrap_or(w.f.end - 1);
+        Ok(Some(Sample::Float(if self.time {
+            w.input.float_times[best] as f64 / 1000.0
+        } else {
+            values[best]
+        })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotations::Annotations;
+    use crate::ast::Span;
+
+    /// What Prometheus does: one pass over the whole window.
+    fn one_pass(values: &[f64], better: fn(f64, f64) -> bool) -> f64 {
+        let mut best = values[0];
+        for v in values {
+            if better(*v, best) || best.is_nan() {
+                best = *v;
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn equals_a_pass_over_every_window() {
+        let mut state = 7u64;
+        let floats: Vec<f64> = (0..500)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                match (state >> 33) % 12 {
+                    0 => f64::NAN,
+                    1 => -0.0,
+                    n => n as f64 - 4.0,
+                }
+            })
+            .collect();
+        let input = RangeInput {
+            float_times: (0..500).collect(),
+            floats: floats.clone(),
+            ..RangeInput::default()
+        };
+        for width in [1, 3, 40] {
+            let (mut max, mut min) = (Extreme::max(false), Extreme::min(false));
+            max.begin(&input);
+            min.begin(&input);
+            for end in 1..=500usize {
+                let f = end.saturating_sub(width)..end;
+                let w = Window {
+                    input: &input,
+                    f: f.clone(),
+                    h: 0..0,
+                    t: 0,
+                    start: 0,
+                    end: 0,
+                    anchored: false,
+                    smoothed: false,
+                };
+                let mut notes = Annotations::new();
+                let mut env = Env {
+                    args: &[],
+                    name: "",
+                    span: Span::default(),
+                    first_span: Span::default(),
+                    notes: &mut notes,
+                };
+                for (function, better) in [
+                    (&mut max, (|a, b| a > b) as fn(f64, f64) -> bool),
+                    (&mut min, |a, b| a < b),
+                ] {
+                    let Ok(Some(Sample::Float(got))) = function.eval(&w, &mut env) else {
+                        panic!("no value");
+                    };
+                    let want = one_pass(&floats[f.clone()], better);
+                    assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan());
+                }
+            }
+        }
+    }
+}

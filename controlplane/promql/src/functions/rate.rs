@@ -1,0 +1,240 @@
+//! `rate`, `increase`, `delta` with extrapolation to the window's ends; `irate`, `idelta`.
+
+use std::sync::Arc;
+
+use crate::annotations::{AnnotationKind, HistogramOperation};
+use crate::error::QueryError;
+use crate::eval::column::Sample;
+use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
+
+use bellwether_model::histogram::CounterResetHint;
+
+use super::{extended, rate_histogram};
+
+/// The family of functions that compare the ends of a window.
+#[derive(Debug)]
+pub(crate) struct ExtrapolatedRate {
+    pub(crate) counter: bool,
+    pub(crate) per_second: bool,
+    /// Indexes of floats that are less than the one before.
+    resets: Vec<usize>,
+    /// The first entry of `resets` that may be inside the window; only grows.
+    next_reset: usize,
+}
+
+impl ExtrapolatedRate {
+    pub(crate) const RATE: Self = Self::new(true, true);
+    pub(crate) const INCREASE: Self = Self::new(true, false);
+    pub(crate) const DELTA: Self = Self::new(false, false);
+
+    const fn new(counter: bool, per_second: bool) -> Self {
+        Self {
+            counter,
+            per_second,
+            resets: Vec::new(),
+            next_reset: 0,
+        }
+    }
+
+    /// Last minus first, plus what counter resets hid. The additions happen in time order.
+    fn float_change(&mut self, w: &Window<'_>) -> f64 {
+        let values = &w.input.floats;
+        let mut change = values[w.f.end - 1] - values[w.f.start];
+        while self
+            .resets
+            .get(self.next_reset)
+            .is_some_and(|&i| i <= w.f.start)
+        {
+            self.next_reset += 1;
+        }
+        for &i in &self.resets[self.next_reset..] {
+            if i >= w.f.end {
+                break;
+            }
+            change += values[i - 1];
+        }
+        change
+    }
+}
+
+/// How far a window's first and last sample lie apart and from its ends, in seconds.
+struct Reach {
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+    average: f64,
+}
+
+impl Reach {
+    fn new(times: &[i64], w: &Window<'_>) -> Self {
+        let (first, last) = (times[0], times[times.len() - 1]);
+        let sampled = (last - first) as f64 / 1000.0;
+        Self {
+            sampled,
+            to_start: (first - w.start) as f64 / 1000.0,
+            to_end: (w.end - last) as f64 / 1000.0,
+            average: sampled / (times.len() - 1) as f64,
+        }
+    }
+
+    /// By what to multiply the change between first and last sample. `zero_after` is the time in seconds that
+    /// the counter took from zero to the first sample at the same slope, where that makes sense.
+    fn factor(mut self, zero_after: Option<f64>) -> f64 {
+        let threshold = self.average * 1.1;
+        if self.to_start >= threshold {
+            self.to_start = self.average / 2.0;
+        }
+        if let Some(zero) = zero_after
+            && zero < self.to_start
+        {
+            self.to_start = zero;
+        }
+        if self.to_end >= threshold {
+            self.to_end = self.average / 2.0;
+        }
+        if self.sampled == 0.0 {
+            return 1.0;
+        }
+        (self.sampled + self.to_start + self.to_end) / self.sampled
+    }
+}
+
+impl RangeFunction for ExtrapolatedRate {
+    fn begin(&mut self, input: &RangeInput) {
+        self.resets.clear();
+        self.next_reset = 0;
+        if self.counter {
+            let falls = input.floats.windows(2).enumerate();
+            self.resets.extend(
+                falls
+                    .filter(|(_, pair)| pair[1] < pair[0])
+                    .map(|(i, _)| i + 1),
+            );
+        }
+    }
+
+    fn eval(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
+        if !w.f.is_empty() && !w.h.is_empty() {
+            env.note(AnnotationKind::MixedFloatsHistograms);
+            return Ok(None);
+        }
+        if w.anchored || w.smoothed {
+            return Ok(if w.h.is_empty() {
+                extended::float_rate(w, self.counter, self.per_second).map(Sample::Float)
+            } else {
+                extended::histogram_rate(w, self.counter, self.per_second, env)
+                    .map(|h| Sample::Histogram(Arc::new(h)))
+            });
+        }
+        if w.h.len() > 1 {
+            let Some(mut change) = rate_histogram::change(w.histograms(), self.counter, env) else {
+                return Ok(None);
+            };
+            let reach = Reach::new(w.histogram_times(), w);
+            let first = w.histograms()[0].count;
+            let zero_after = (self.counter && change.count > 0.0 && first >= 0.0)
+                .then(|| reach.sampled * (first / change.count));
+            let mut factor = reach.factor(zero_after);
+            if self.per_second {
+                factor /= w.range_seconds();
+            }
+            change.mul(factor);
+            return Ok(Some(Sample::Histogram(Arc::new(change))));
+        }
+        if w.f.len() < 2 {
+            return Ok(None);
+        }
+        let change = self.float_change(w);
+        let reach = Reach::new(w.float_times(), w);
+        let first = w.floats()[0];
+        let zero_after = (self.counter && change > 0.0 && first >= 0.0)
+            .then(|| reach.sampled * (first / change));
+        let mut factor = reach.factor(zero_after);
+        if self.per_second {
+            factor /= w.range_seconds();
+        }
+        Ok(Some(Sample::Float(change * factor)))
+    }
+}
+
+/// `irate` and `idelta`: the last two samples only.
+#[derive(Debug)]
+pub(crate) struct InstantDelta {
+    pub(crate) rate: bool,
+}
+
+impl RangeFunction for InstantDelta {
+    fn eval(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
+        if w.f.len() + w.h.len() < 2 {
+            return Ok(None);
+        }
+        // Walk back through both lists by time to find the last two samples of either kind.
+        let (mut f, mut h) = (w.f.len(), w.h.len());
+        let mut newest = || {
+            let ft = f.checked_sub(1).map(|i| w.float_times()[i]);
+            let ht = h.checked_sub(1).map(|i| w.histogram_times()[i]);
+            if ht > ft {
+                h -= 1;
+                (w.histogram_times()[h], None, Some(&w.histograms()[h]))
+            } else {
+                f -= 1;
+                (w.float_times()[f], Some(w.floats()[f]), None)
+            }
+        };
+        let (last, previous) = (newest(), newest());
+        let seconds = (last.0 - previous.0) as f64 / 1000.0;
+        if seconds == 0.0 {
+            return Ok(None);
+        }
+        match (last, previous) {
+            ((_, Some(new), _), (_, Some(old), _)) => {
+                // After a reset the value itself is the increase.
+                let change = if self.rate && new < old {
+                    new
+                } else {
+                    new - old
+                };
+                Ok(Some(Sample::Float(if self.rate {
+                    change / seconds
+                } else {
+                    change
+                })))
+            }
+            ((_, _, Some(new)), (_, _, Some(old))) => {
+                let gauges = [new, old].map(|h| h.reset_hint == CounterResetHint::Gauge);
+                env.span = env.first_span;
+                if self.rate && gauges.contains(&true) {
+                    env.note(AnnotationKind::NativeNotCounter);
+                }
+                if !self.rate && gauges.contains(&false) {
+                    env.note(AnnotationKind::NativeNotGauge);
+                }
+                let mut change = (**new).clone();
+                if !self.rate || !new.detect_reset(old) {
+                    let Ok(outcome) = change.sub(old) else {
+                        env.note(AnnotationKind::MixedExponentialCustom);
+                        return Ok(None);
+                    };
+                    if outcome.bounds_reconciled {
+                        env.notes.add(
+                            AnnotationKind::MismatchedCustomBuckets(
+                                HistogramOperation::Subtraction,
+                            ),
+                            env.span,
+                        );
+                    }
+                }
+                change.reset_hint = CounterResetHint::Gauge;
+                change.compact();
+                if self.rate {
+                    change.div(seconds);
+                }
+                Ok(Some(Sample::Histogram(Arc::new(change))))
+            }
+            _ => {
+                env.note(AnnotationKind::MixedFloatsHistograms);
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The change of native histograms over a window.
+
+use std::sync::Arc;
+
+use bellwether_model::FloatHistogram;
+use bellwether_model::histogram::CounterResetHint;
+
+use crate::annotations::{AnnotationKind, HistogramOperation};
+use crate::eval::ranges::Env;
+
+/// Last minus first histogram, plus what was lost in counter resets. `None`, with a note, when they do not fit
+/// together. There are at least two.
+pub(super) fn change(
+    all: &[Arc<FloatHistogram>],
+    counter: bool,
+    env: &mut Env<'_>,
+) -> Option<FloatHistogram> {
+    let mut kinds: Vec<AnnotationKind> = Vec::new();
+    let result = combine(all, counter, env.name, &mut kinds);
+    for kind in kinds {
+        env.notes.add(kind, env.span);
+    }
+    result
+}
+
+fn combine(
+    all: &[Arc<FloatHistogram>],
+    counter: bool,
+    name: &str,
+    kinds: &mut Vec<AnnotationKind>,
+) -> Option<FloatHistogram> {
+    let (first, last) = (&all[0], &all[all.len() - 1]);
+    let gauge = |h: &FloatHistogram| h.reset_hint == CounterResetHint::Gauge;
+    let not_counter = || AnnotationKind::NativeNotCounter(name.to_owned());
+    let incompatible = |kinds: &mut Vec<AnnotationKind>| {
+        kinds.clear();
+        kinds.push(AnnotationKind::MixedExponentialCustom(name.to_owned()));
+    };
+    if counter && (gauge(first) || gauge(last)) {
+        kinds.push(not_counter());
+    }
+    // Before a reset the first sample does not matter, nor does its layout.
+    let second = &all[1];
+    let nothing;
+    let start: &FloatHistogram = if counter && second.detect_reset(first) {
+        nothing = FloatHistogram {
+            schema: second.schema,
+            custom_values: second.custom_values.clone(),
+            ..FloatHistogram::default()
+        };
+        &nothing
+    } else {
+        first
+    };
+    let custom = start.uses_custom_buckets();
+    if last.uses_custom_buckets() != custom {
+        kinds.push(AnnotationKind::MixedExponentialCustom(name.to_owned()));
+        return None;
+    }
+    let mut schema = last.schema.min(start.schema);
+    if counter {
+        for h in &all[1..all.len() - 1] {
+            if gauge(h) {
+                kinds.push(not_counter());
+            }
+            schema = schema.min(h.schema);
+            if h.uses_custom_buckets() != custom {
+                incompatible(kinds);
+                return None;
+            }
+        }
+    }
+    let mut result = last.copy_to_schema(schema);
+    match result.sub(start) {
+        Ok(outcome) if outcome.bounds_reconciled => {
+            kinds.push(AnnotationKind::MismatchedCustomBuckets(
+                HistogramOperation::Subtraction,
+            ));
+        }
+        Ok(_) => {}
+        Err(_) => {
+            incompatible(kinds);
+            return None;
+        }
+    }
+    if counter {
+        let mut previous = start;
+        for current in &all[1..] {
+            if current.detect_reset(previous) {
+                match result.add(previous) {
+                    Ok(outcome) if outcome.bounds_reconciled => kinds.push(
+                        AnnotationKind::MismatchedCustomBuckets(HistogramOperation::Addition),
+                    ),
+                    Ok(_) => {}
+                    Err(_) => {
+                        incompatible(kinds);
+                        return None;
+                    }
+                }
+            }
+            previous = current;
+        }
+    } else if !gauge(first) || !gauge(last) {
+        kinds.push(AnnotationKind::NativeNotGauge(name.to_owned()));
+    }
+    result.reset_hint = CounterResetHint::Gauge;
+    result.compact();
+    Some(result)
+}

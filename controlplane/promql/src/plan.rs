@@ -1,0 +1,452 @@
+//! From the syntax tree to what is evaluated.
+//!
+//! The planner resolves everything that depends on the query's times only: duration arithmetic, `@`
+//! modifiers, `start()`, `end()`, `range()`, `step()`. It drops parentheses and wraps the largest
+//! sub-trees whose value is the same at every step into [`Kind::Invariant`], which are evaluated once.
+
+use bellwether_model::Matcher;
+
+use crate::ast::{
+    AggregateExpr, AggregateOp, AtModifier, BinaryOp, DurationExpr, DurationNode, DurationNodeKind,
+    Expr, ExprKind, Span, UnaryOp, ValueType, VectorMatching, VectorSelector,
+};
+use crate::error::QueryError;
+use crate::eval::grid::StepGrid;
+use crate::signature::Signature;
+
+/// A planned expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    pub(crate) span: Span,
+    pub(crate) ty: ValueType,
+}
+
+/// The kinds of nodes.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Number(f64),
+    Text(String),
+    Selector(Selector),
+    Window(Window),
+    Subquery(Box<Subquery>),
+    Negate(Box<Node>),
+    Binary(Box<Binary>),
+    Aggregate(Box<Aggregate>),
+    Call(Box<Call>),
+    /// The same at every step.
+    Invariant(Box<Node>),
+}
+
+/// An instant selector.
+#[derive(Clone, Debug)]
+pub(crate) struct Selector {
+    pub(crate) matchers: Vec<Matcher>,
+    pub(crate) offset_ms: i64,
+    pub(crate) at: Option<i64>,
+    pub(crate) anchored: bool,
+    pub(crate) smoothed: bool,
+}
+
+impl Selector {
+    /// The time whose data an evaluation at `t` looks at.
+    #[inline]
+    pub(crate) fn data_time(&self, t: i64) -> i64 {
+        self.at.unwrap_or(t) - self.offset_ms
+    }
+}
+
+/// A range selector.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    pub(crate) selector: Selector,
+    pub(crate) range_ms: i64,
+}
+
+/// A sub-query.
+#[derive(Clone, Debug)]
+pub(crate) struct Subquery {
+    pub(crate) expr: Node,
+    pub(crate) range_ms: i64,
+    pub(crate) step_ms: i64,
+    pub(crate) offset_ms: i64,
+    pub(crate) at: Option<i64>,
+}
+
+impl Subquery {
+    /// The time whose data an evaluation at `t` looks at.
+    #[inline]
+    pub(crate) fn data_time(&self, t: i64) -> i64 {
+        self.at.unwrap_or(t) - self.offset_ms
+    }
+
+    /// The inner evaluation times for evaluations on `outer`: multiples of the step, the left end excluded.
+    pub(crate) fn grid(&self, outer: StepGrid) -> StepGrid {
+        let end = self.data_time(outer.last());
+        let left = self.data_time(outer.start) - self.range_ms;
+        let mut start = self.step_ms * (left / self.step_ms);
+        if start <= left {
+            start += self.step_ms;
+        }
+        StepGrid::range(start, end, self.step_ms)
+    }
+}
+
+/// A binary operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Binary {
+    pub(crate) op: BinaryOp,
+    pub(crate) lhs: Node,
+    pub(crate) rhs: Node,
+    pub(crate) return_bool: bool,
+    pub(crate) matching: Option<VectorMatching>,
+}
+
+/// An aggregation.
+#[derive(Clone, Debug)]
+pub(crate) struct Aggregate {
+    pub(crate) op: AggregateOp,
+    pub(crate) param: Option<Node>,
+    pub(crate) expr: Node,
+    /// Sorted.
+    pub(crate) grouping: Vec<String>,
+    pub(crate) without: bool,
+}
+
+/// A function call.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) func: &'static Signature,
+    pub(crate) args: Vec<Node>,
+}
+
+/// Functions whose value depends on the evaluation time even when their arguments do not.
+const TIME_DEPENDENT: &[&str] = &[
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "days_in_month",
+    "end",
+    "hour",
+    "minute",
+    "month",
+    "predict_linear",
+    "range",
+    "start",
+    "step",
+    "time",
+    "timestamp",
+    "year",
+];
+
+/// Plans expressions for one query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planner {
+    grid: StepGrid,
+    /// Zero for an instant query.
+    step_ms: i64,
+    default_step_ms: i64,
+}
+
+/// A planned node and whether its value is the same at every step.
+struct Planned {
+    node: Node,
+    invariant: bool,
+    /// Literals and range vectors are never wrapped.
+    wrap: bool,
+}
+
+impl Planned {
+    fn finish(self) -> Node {
+        if !self.wrap {
+            return self.node;
+        }
+        Node {
+            span: self.node.span,
+            ty: self.node.ty,
+            kind: Kind::Invariant(Box::new(self.node)),
+        }
+    }
+}
+
+impl Planner {
+    pub(crate) fn new(grid: StepGrid, instant: bool, default_step_ms: i64) -> Self {
+        Self {
+            grid,
+            step_ms: if instant { 0 } else { grid.step },
+            default_step_ms,
+        }
+    }
+
+    /// Plans an expression.
+    ///
+    /// # Errors
+    /// [`QueryError::BadData`] when duration arithmetic has no valid result.
+    pub(crate) fn plan(&self, expr: &Expr) -> Result<Node, QueryError> {
+        Ok(self.node(expr)?.finish())
+    }
+
+    fn node(&self, expr: &Expr) -> Result<Planned, QueryError> {
+        let span = expr.span;
+        let make = |kind, invariant, wrap| Planned {
+            node: Node {
+                kind,
+                span,
+                ty: expr.value_type(),
+            },
+            invariant,
+            wrap,
+        };
+        Ok(match &expr.kind {
+            ExprKind::Number(n) => make(Kind::Number(n.value), true, false),
+            ExprKind::String(s) => make(Kind::Text(s.clone()), true, false),
+            ExprKind::Paren(inner) | ExprKind::Unary(UnaryOp::Plus, inner) => self.node(inner)?,
+            ExprKind::Unary(UnaryOp::Minus, inner) => {
+                let inner = self.node(inner)?;
+                if let Kind::Number(v) = inner.node.kind {
+                    make(Kind::Number(-v), true, false)
+                } else {
+                    let (invariant, wrap) = (inner.invariant, inner.wrap);
+                    make(Kind::Negate(Box::new(inner.node)), invariant, wrap)
+                }
+            }
+            ExprKind::Binary(b) => {
+                let (lhs, rhs) = (self.node(&b.lhs)?, self.node(&b.rhs)?);
+                let invariant = lhs.invariant && rhs.invariant;
+                let pick = |p: Planned| if invariant { p.node } else { p.finish() };
+                let binary = Binary {
+                    op: b.op,
+                    lhs: pick(lhs),
+                    rhs: pick(rhs),
+                    return_bool: b.return_bool,
+                    matching: b.matching.clone(),
+                };
+                make(Kind::Binary(Box::new(binary)), invariant, invariant)
+            }
+            ExprKind::Aggregate(a) => {
+                let (aggregate, invariant, wrap) = self.aggregate(a)?;
+                make(Kind::Aggregate(Box::new(aggregate)), invariant, wrap)
+            }
+            ExprKind::Call(c) => {
+                if let Some(value) = self.context_value(c.func.name) {
+                    return Ok(make(Kind::Number(value), true, false));
+                }
+                let (call, invariant) = self.call(c.func, &c.args)?;
+                make(Kind::Call(Box::new(call)), invariant, invariant)
+            }
+            ExprKind::VectorSelector(v) => {
+                let selector = self.selector(v)?;
+                let fixed = selector.at.is_some();
+                make(Kind::Selector(selector), fixed, fixed)
+            }
+            ExprKind::MatrixSelector(m) => {
+                let selector = self.selector(&m.vector)?;
+                let fixed = selector.at.is_some();
+                let range_ms = self.duration(&m.range, false)?;
+                make(Kind::Window(Window { selector, range_ms }), fixed, false)
+            }
+            ExprKind::Subquery(s) => {
+                let inner = self.node(&s.expr)?;
+                // Inside a sub-query a fixed value is computed once per sub-query even where it is no
+                // candidate by itself.
+                let expr = match inner.node.kind {
+                    Kind::Number(_) | Kind::Text(_) => inner.node,
+                    _ => inner.finish(),
+                };
+                let step_ms = match &s.step {
+                    Some(step) => self.duration(step, false)?,
+                    None => self.default_step_ms,
+                };
+                let at = s.at.map(|at| self.at(at));
+                let subquery = Subquery {
+                    expr,
+                    range_ms: self.duration(&s.range, false)?,
+                    step_ms,
+                    offset_ms: self.duration(&s.offset, true)?,
+                    at,
+                };
+                make(Kind::Subquery(Box::new(subquery)), at.is_some(), false)
+            }
+        })
+    }
+
+    /// `start()`, `end()`, `range()` and `step()` are numbers once the query's times are known.
+    fn context_value(&self, name: &str) -> Option<f64> {
+        let seconds = |ms: i64| ms as f64 / 1000.0;
+        match name {
+            "start" => Some(seconds(self.grid.start)),
+            "end" => Some(seconds(self.grid.end)),
+            "range" => Some(seconds(self.grid.end - self.grid.start)),
+            "step" if self.grid.start == self.grid.end => Some(0.0),
+            "step" => Some(seconds(self.step_ms)),
+            _ => None,
+        }
+    }
+
+    /// As in Prometheus, the parameter does not decide whether an aggregation is the same at every step.
+    fn aggregate(&self, a: &AggregateExpr) -> Result<(Aggregate, bool, bool), QueryError> {
+        let expr = self.node(&a.expr)?;
+        let param = a.param.as_ref().map(|p| self.node(p)).transpose()?;
+        let mut grouping = a.grouping.clone();
+        grouping.sort_unstable();
+        let (invariant, wrap) = (expr.invariant, expr.wrap);
+        let aggregate = Aggregate {
+            op: a.op,
+            param: param.map(|p| p.node),
+            expr: expr.node,
+            grouping,
+            without: a.without,
+        };
+        Ok((aggregate, invariant, wrap))
+    }
+
+    fn call(&self, func: &'static Signature, args: &[Expr]) -> Result<(Call, bool), QueryError> {
+        let args = args
+            .iter()
+            .map(|a| self.node(a))
+            .collect::<Result<Vec<_>, _>>()?;
+        let all_fixed = args.iter().all(|a| a.invariant);
+        // The time of a fixed sample is fixed, but only a selector has samples of its own.
+        let fixed_timestamp = func.name == "timestamp"
+            && all_fixed
+            && args
+                .iter()
+                .all(|a| matches!(a.node.kind, Kind::Selector(_)));
+        let invariant = fixed_timestamp || (all_fixed && !TIME_DEPENDENT.contains(&func.name));
+        let args = args
+            .into_iter()
+            .map(|a| if invariant { a.node } else { a.finish() })
+            .collect();
+        Ok((Call { func, args }, invariant))
+    }
+
+    fn selector(&self, v: &VectorSelector) -> Result<Selector, QueryError> {
+        Ok(Selector {
+            matchers: v.matchers.clone(),
+            offset_ms: self.duration(&v.offset, true)?,
+            at: v.at.map(|at| self.at(at)),
+            anchored: v.anchored,
+            smoothed: v.smoothed,
+        })
+    }
+
+    fn at(&self, at: AtModifier) -> i64 {
+        match at {
+            AtModifier::Timestamp(t) => t,
+            AtModifier::Start => self.grid.start,
+            AtModifier::End => self.grid.end,
+        }
+    }
+
+    /// A duration in milliseconds.
+    fn duration(&self, d: &DurationExpr, negative: bool) -> Result<i64, QueryError> {
+        let node = match d {
+            DurationExpr::Millis(ms) => return Ok(*ms),
+            DurationExpr::Node(node) => node,
+        };
+        let seconds = self.duration_value(node)?;
+        let fail = |what| Err(duration_error(node.span, what));
+        if seconds.is_nan() || seconds.is_infinite() {
+            return fail("duration is NaN or infinite");
+        }
+        if seconds <= 0.0 && !negative {
+            return fail("duration must be greater than 0");
+        }
+        // A Go duration holds 63 bits of nanoseconds.
+        if seconds.abs() > 9_223_372_036.854_775 {
+            return fail("duration is out of range");
+        }
+        Ok((seconds * 1000.0) as i64)
+    }
+
+    fn duration_value(&self, node: &DurationNode) -> Result<f64, QueryError> {
+        Ok(match &node.kind {
+            DurationNodeKind::Literal(n) => n.value,
+            DurationNodeKind::Step => self.step_ms as f64 / 1000.0,
+            DurationNodeKind::Range => (self.grid.end - self.grid.start) as f64 / 1000.0,
+            DurationNodeKind::Unary(UnaryOp::Minus, x) => -self.duration_value(x)?,
+            DurationNodeKind::Unary(UnaryOp::Plus, x) | DurationNodeKind::Paren(x) => {
+                self.duration_value(x)?
+            }
+            DurationNodeKind::Min(x, y) => {
+                crate::functions::go_min(self.duration_value(x)?, self.duration_value(y)?)
+            }
+            DurationNodeKind::Max(x, y) => {
+                crate::functions::go_max(self.duration_value(x)?, self.duration_value(y)?)
+            }
+            DurationNodeKind::Binary(op, x, y) => {
+                let (x, y) = (self.duration_value(x)?, self.duration_value(y)?);
+                match op {
+                    BinaryOp::Add => x + y,
+                    BinaryOp::Sub => x - y,
+                    BinaryOp::Mul => x * y,
+                    BinaryOp::Div if y == 0.0 => {
+                        return Err(duration_error(node.span, "division by zero"));
+                    }
+                    BinaryOp::Div => x / y,
+                    BinaryOp::Mod if y == 0.0 => {
+                        return Err(duration_error(node.span, "modulo by zero"));
+                    }
+                    BinaryOp::Mod => x % y,
+                    BinaryOp::Pow => x.powf(y),
+                    other => {
+                        return Err(duration_error(
+                            node.span,
+                            &format!("unexpected duration expression operator {other:?}"),
+                        ));
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Prometheus prints the span's byte offsets here, not line and column.
+fn duration_error(span: Span, what: &str) -> QueryError {
+    QueryError::BadData(format!("{}:{}: {what}", span.start, span.end))
+}
+
+/// The least and greatest time (milliseconds, inclusive) whose samples the plan looks at.
+pub(crate) fn time_bounds(node: &Node, grid: StepGrid, lookback_ms: i64) -> Option<(i64, i64)> {
+    if grid.steps() == 0 {
+        return None;
+    }
+    let join = |a: Option<(i64, i64)>, b: Option<(i64, i64)>| match (a, b) {
+        (Some((a0, a1)), Some((b0, b1))) => Some((a0.min(b0), a1.max(b1))),
+        (one, other) => one.or(other),
+    };
+    let span = |s: &Selector, back: i64| {
+        let ahead = if s.smoothed { lookback_ms } else { 0 };
+        let more = if s.smoothed || s.anchored {
+            lookback_ms
+        } else {
+            0
+        };
+        Some((
+            s.data_time(grid.start) - back - more + 1,
+            s.data_time(grid.last()) + ahead,
+        ))
+    };
+    match &node.kind {
+        Kind::Number(_) | Kind::Text(_) => None,
+        Kind::Selector(s) if s.smoothed => span(s, 0),
+        Kind::Selector(s) => span(s, lookback_ms),
+        Kind::Window(w) => span(&w.selector, w.range_ms),
+        Kind::Subquery(s) => time_bounds(&s.expr, s.grid(grid), lookback_ms),
+        Kind::Negate(inner) => time_bounds(inner, grid, lookback_ms),
+        Kind::Invariant(inner) => time_bounds(inner, grid.first_only(), lookback_ms),
+        Kind::Binary(b) => join(
+            time_bounds(&b.lhs, grid, lookback_ms),
+            time_bounds(&b.rhs, grid, lookback_ms),
+        ),
+        Kind::Aggregate(a) => join(
+            time_bounds(&a.expr, grid, lookback_ms),
+            a.param
+                .as_ref()
+                .and_then(|p| time_bounds(p, grid, lookback_ms)),
+        ),
+        Kind::Call(c) => c.args.iter().fold(None, |all, arg| {
+            join(all, time_bounds(arg, grid, lookback_ms))
+        }),
+    }
+}
