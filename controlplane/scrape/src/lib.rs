@@ -14,22 +14,32 @@
 //! | `target` | from discovered labels to a target; its state as the API shows it |
 //! | `client` | one HTTP fetch: authentication, redirects, gzip, limits |
 //! | `cache` | raw series bytes to series reference, kept from scrape to scrape |
-//! | `append` | one exposition into one transaction |
+//! | `append`, `report`, `metadata` | one exposition into one transaction; the report series; families |
 //! | `scrape_loop`, `pool`, `manager` | the tasks and who owns them |
 //! | `metrics` | the scraper's own metrics under Prometheus' names |
 //!
 //! Invariants:
 //! - one scrape is one transaction: all samples of a page or none (then only the report series);
-//! - a series that vanishes, a failed scrape, a removed target and a shutdown end in stale markers;
+//! - a series that vanishes, a failed scrape and a removed target end in stale markers; a shutdown does not,
+//!   as in Prometheus, because the next process goes on with the same series;
 //! - parsing and appending never run on an async worker thread;
 //! - a known series costs no allocation.
 
+mod append;
+mod cache;
+mod client;
 pub mod config;
-mod discovery;
+pub mod discovery;
 mod manager;
+mod metadata;
+mod metrics;
+mod pool;
 pub mod protocol;
 pub mod relabel;
+mod report;
+mod scrape_loop;
 mod snapshot;
+mod target;
 
 pub use config::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 pub use manager::{ScrapeManager, ScrapeOptions};

@@ -1,46 +1,103 @@
 //! Owns the scrape pools.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use bellwether_model::storage::Appendable;
 use bellwether_telemetry::Registry;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::config::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
+use crate::config::{PoolSettings, ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
+use crate::metrics::ScrapeMetrics;
+use crate::pool::{Pool, PoolContext};
 use crate::snapshot::{TargetMetadata, TargetsSnapshot};
 
 /// How the manager behaves beyond what the configuration file says.
 #[derive(Clone, Debug)]
 pub struct ScrapeOptions {
-    /// First scrape of a target within about a second instead of at its slot in the interval.
+    /// First scrape of a target within half a second instead of at its slot in the interval. Default true.
     pub fast_first_scrape: bool,
+    /// Mixed into every target's place in the interval, so that two servers with the same targets do not
+    /// scrape them at the same moment. Prometheus derives it from host name and external labels. Default 0.
+    pub offset_seed: u64,
+    /// Host name that replaces loopback names in `globalUrl`; empty keeps them.
+    pub external_host: String,
 }
 
 impl Default for ScrapeOptions {
     fn default() -> Self {
         Self {
             fast_first_scrape: true,
+            offset_seed: 0,
+            external_host: String::new(),
         }
     }
 }
 
-/// Runs the scrape pools.
+/// Runs the scrape pools. Dropping it stops them without waiting; [`Self::shutdown`] waits.
 pub struct ScrapeManager {
-    _storage: Arc<dyn Appendable>,
-    _options: ScrapeOptions,
+    context: PoolContext,
+    /// By job name.
+    pools: Mutex<BTreeMap<String, Arc<Pool>>>,
+}
+
+impl fmt::Debug for ScrapeManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScrapeManager")
+            .field("pools", &self.pools.lock().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for ScrapeManager {
+    fn drop(&mut self) {
+        self.context.shutdown.cancel();
+    }
 }
 
 impl ScrapeManager {
     /// A manager without pools; [`Self::apply`] starts them. Must be called inside a tokio runtime.
     #[must_use]
     pub fn new(storage: Arc<dyn Appendable>, registry: &Registry, options: ScrapeOptions) -> Self {
-        let _ = registry;
         Self {
-            _storage: storage,
-            _options: options,
+            context: PoolContext {
+                storage,
+                metrics: ScrapeMetrics::new(registry),
+                options: Arc::new(options),
+                tasks: TaskTracker::new(),
+                shutdown: CancellationToken::new(),
+            },
+            pools: Mutex::default(),
         }
     }
 
-    /// Makes the running pools those of `configs`: at the start and at each reload.
+    /// Checks configurations as [`Self::apply`] does, without touching anything.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(
+        configs: &[ScrapeConfig],
+        defaults: &ScrapeDefaults,
+    ) -> Result<Vec<PoolSettings>, ScrapeConfigError> {
+        let mut names = BTreeSet::new();
+        configs
+            .iter()
+            .map(|config| {
+                let settings = config.resolve(defaults)?;
+                if names.insert(config.job_name.clone()) {
+                    Ok(settings)
+                } else {
+                    Err(ScrapeConfigError::DuplicateJob(config.job_name.clone()))
+                }
+            })
+            .collect()
+    }
+
+    /// Makes the running pools those of `configs`: at the start and at each reload. Pools whose settings did
+    /// not change go on untouched; targets that stay keep their loop in any case.
     ///
     /// # Errors
     /// When a configuration does not pass its checks; the running pools stay as they are.
@@ -49,22 +106,56 @@ impl ScrapeManager {
         configs: &[ScrapeConfig],
         defaults: &ScrapeDefaults,
     ) -> Result<(), ScrapeConfigError> {
-        let _ = (configs, defaults);
+        let wanted = Self::check(configs, defaults)?;
+        let mut pools = self.pools.lock();
+        if self.context.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        pools.retain(|name, pool| {
+            let stays = wanted.iter().any(|settings| settings.job_name == *name);
+            if !stays {
+                pool.stop();
+            }
+            stays
+        });
+        for settings in wanted {
+            match pools.get(&settings.job_name) {
+                Some(pool) => pool.reload(settings),
+                None => {
+                    let name = settings.job_name.clone();
+                    pools.insert(name, Pool::start(self.context.clone(), settings));
+                }
+            }
+        }
         Ok(())
     }
 
     /// The targets now.
     #[must_use]
     pub fn targets(&self) -> TargetsSnapshot {
-        TargetsSnapshot::default()
+        let mut snapshot = TargetsSnapshot::default();
+        for pool in self.pools.lock().values() {
+            pool.show(&mut snapshot);
+        }
+        snapshot
     }
 
     /// Metadata of all active targets.
     #[must_use]
     pub fn metadata(&self) -> Vec<TargetMetadata> {
-        Vec::new()
+        let mut metadata = Vec::new();
+        for pool in self.pools.lock().values() {
+            pool.show_metadata(&mut metadata);
+        }
+        metadata
     }
 
-    /// Stops all pools and waits for the scrapes under way.
-    pub async fn shutdown(&self) {}
+    /// Stops all pools and waits for the scrapes under way. No stale markers are written, as in Prometheus:
+    /// the next process goes on with the same series.
+    pub async fn shutdown(&self) {
+        self.context.shutdown.cancel();
+        self.context.tasks.close();
+        self.context.tasks.wait().await;
+        self.pools.lock().clear();
+    }
 }

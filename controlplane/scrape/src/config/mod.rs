@@ -13,8 +13,10 @@ mod units;
 
 pub use auth::{Authorization, BasicAuth, Secret};
 pub use error::ScrapeConfigError;
-pub use resolve::{Credentials, PoolSettings, ScrapeDefaults};
-pub use scrape::{EscapingScheme, FileSdConfig, ScrapeConfig, StaticConfig, ValidationScheme};
+pub use resolve::{Credentials, PoolSettings, ScrapeDefaults, SecretSource};
+pub use scrape::{
+    EscapingScheme, FileSdConfig, HttpHeader, ScrapeConfig, StaticConfig, ValidationScheme,
+};
 pub use units::{ByteSize, PromDuration};
 
 pub(crate) use keys::Strict;

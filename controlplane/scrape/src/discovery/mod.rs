@@ -1,14 +1,69 @@
 //! Where targets come from.
+//!
+//! A [`Discoverer`] sends the complete list of its target groups whenever it changes; the pool replaces what
+//! that discoverer said before.
 
-/// A file pattern of `file_sd_configs`: `*` only in the last part, which ends in `.json`, `.yml` or `.yaml`.
-pub(crate) fn check_pattern(pattern: &str) -> Result<(), ()> {
-    let (dir, file) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-    let ending = [".json", ".yml", ".yaml"]
+mod file;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use bellwether_model::{Labels, LabelsBuilder};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::StaticConfig;
+
+pub(crate) use file::{FileDiscovery, check_pattern};
+
+/// Targets with common labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetGroup {
+    /// One label set per target, with `__address__`.
+    pub targets: Vec<Labels>,
+    /// Labels of all of them; a target's own label of the same name wins.
+    pub labels: Labels,
+}
+
+impl TargetGroup {
+    /// The labels of each target.
+    pub(crate) fn members(&self) -> impl Iterator<Item = LabelsBuilder> {
+        self.targets.iter().map(|target| {
+            let mut labels = self.labels.to_builder();
+            for label in target {
+                labels.set(label.name, label.value);
+            }
+            labels
+        })
+    }
+}
+
+/// A discovery mechanism.
+pub trait Discoverer: Send {
+    /// Runs until `shutdown`, sending the complete list of groups at the start and after each change. Ends
+    /// when the receiver is gone.
+    fn run(
+        self: Box<Self>,
+        updates: mpsc::Sender<Vec<TargetGroup>>,
+        shutdown: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// The groups of `static_configs`.
+pub(crate) fn static_groups(configs: &[StaticConfig]) -> Vec<TargetGroup> {
+    configs
         .iter()
-        .any(|ending| file.len() > ending.len() && file.ends_with(ending));
-    if ending && !dir.contains('*') && file.matches('*').count() <= 1 {
-        Ok(())
-    } else {
-        Err(())
+        .map(|c| group(&c.targets, &c.labels))
+        .collect()
+}
+
+fn group(targets: &[String], labels: &BTreeMap<String, String>) -> TargetGroup {
+    TargetGroup {
+        targets: targets
+            .iter()
+            .map(|address| Labels::from_pairs([("__address__", address.as_str())]))
+            .collect(),
+        labels: Labels::from_pairs(labels),
     }
 }

@@ -1,0 +1,374 @@
+//! One page into one transaction.
+//!
+//! Runs on a blocking thread. The caller opens the transaction, decides by the outcome whether to keep or to
+//! roll back, and adds the report series.
+
+use bellwether_exposition::{Entry, Format, Parser, SeriesLabels, SeriesLine};
+use bellwether_model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
+use bellwether_model::storage::{AppendError, Appender, SeriesRef};
+use bellwether_model::{Labels, stale_nan};
+
+use crate::cache::{EntryId, Found, SeriesCache, Verdict};
+use crate::config::{PoolSettings, ValidationScheme};
+use crate::metadata::MetadataCache;
+
+/// Samples further ahead of the scrape are refused, as in Prometheus.
+const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
+/// Most characters of an exemplar's labels (OpenMetrics).
+const EXEMPLAR_LABELS_LEN: usize = 128;
+
+/// Why a page was not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PageError {
+    #[error(transparent)]
+    Parse(#[from] bellwether_exposition::ParseError),
+    #[error("missing metric name (__name__ label)")]
+    NoName,
+    #[error("invalid metric name or label names: {0}")]
+    InvalidNames(Labels),
+    #[error("label name {0:?} is not unique: invalid sample")]
+    DuplicateLabel(String),
+    #[error("sample limit exceeded")]
+    SampleLimit,
+    #[error("{0}")]
+    LabelLimit(String),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// Counts of one page, as far as it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PageStats {
+    /// Samples on the page.
+    pub(crate) scraped: usize,
+    /// Samples left after metric relabelling.
+    pub(crate) post_relabel: usize,
+    /// Series that were not known before.
+    pub(crate) series_added: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) out_of_order: usize,
+    pub(crate) out_of_bounds: usize,
+    pub(crate) exemplars_out_of_order: usize,
+}
+
+/// What [`append_page`] works with.
+pub(crate) struct PageContext<'s> {
+    pub(crate) settings: &'s PoolSettings,
+    pub(crate) target_labels: &'s Labels,
+    /// Time of samples without their own.
+    pub(crate) time_ms: i64,
+}
+
+/// What a target remembers between scrapes.
+#[derive(Default)]
+pub(crate) struct TargetMemory {
+    pub(crate) series: SeriesCache,
+    pub(crate) metadata: MetadataCache,
+    pub(crate) report: crate::report::ReportCache,
+}
+
+/// Appends all samples of a page and stale markers for vanished series. On an error the caller rolls back and
+/// calls [`append_failure`] with a fresh transaction.
+pub(crate) fn append_page(
+    context: &PageContext<'_>,
+    memory: &mut TargetMemory,
+    appender: &mut dyn Appender,
+    format: Format,
+    page: &[u8],
+) -> (PageStats, Result<(), PageError>) {
+    let TargetMemory {
+        series, metadata, ..
+    } = memory;
+    series.begin();
+    metadata.begin();
+    let mut run = Run {
+        context,
+        cache: series,
+        appender,
+        stats: PageStats::default(),
+        appended: 0,
+    };
+    let result = run.page(metadata, format, page);
+    let stats = run.stats;
+    if result.is_ok() {
+        mark_stale(appender, series.vanished(), context.time_ms);
+        // An empty page says nothing about what may be forgotten.
+        if page.is_empty() {
+            series.abandon();
+        } else {
+            series.finish();
+            metadata.finish();
+        }
+    }
+    (stats, result)
+}
+
+/// The transaction of a failed scrape: everything that was present becomes stale.
+pub(crate) fn append_failure(memory: &mut TargetMemory, appender: &mut dyn Appender, time_ms: i64) {
+    // A page that broke half-way has touched entries: they do not count as present.
+    let present = memory.series.present();
+    memory.series.begin();
+    mark_stale(appender, present, time_ms);
+    memory.series.abandon();
+}
+
+/// Appends stale markers. A series that storage has dropped or that got a newer sample needs none.
+pub(crate) fn mark_stale(
+    appender: &mut dyn Appender,
+    series: Vec<(SeriesRef, Labels)>,
+    time_ms: i64,
+) {
+    for (series, labels) in series {
+        match appender.append(series, time_ms, stale_nan()) {
+            Err(AppendError::UnknownSeries) => {
+                if let Ok(series) = appender.series(&labels) {
+                    let _ = appender.append(series, time_ms, stale_nan());
+                }
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+struct Run<'r> {
+    context: &'r PageContext<'r>,
+    cache: &'r mut SeriesCache,
+    appender: &'r mut dyn Appender,
+    stats: PageStats,
+    /// Samples that count for the limit.
+    appended: u64,
+}
+
+impl Run<'_> {
+    fn page(
+        &mut self,
+        metadata: &mut MetadataCache,
+        format: Format,
+        page: &[u8],
+    ) -> Result<(), PageError> {
+        if page.is_empty() {
+            return Ok(());
+        }
+        let mut parser = Parser::new(format, page);
+        loop {
+            match parser.next_expecting(self.cache.expected())? {
+                Some(Entry::Series(line)) => self.line(&parser, &line)?,
+                Some(Entry::Type { name, kind }) => metadata.set_kind(name, kind),
+                Some(Entry::Help { name, text }) => metadata.set_help(name, text),
+                Some(Entry::Unit { name, unit }) => metadata.set_unit(name, unit),
+                Some(Entry::Comment) => {}
+                None => break,
+            }
+        }
+        let limit = self.context.settings.sample_limit;
+        if limit > 0 && self.appended > limit {
+            return Err(PageError::SampleLimit);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn line(&mut self, parser: &Parser<'_>, line: &SeriesLine<'_>) -> Result<(), PageError> {
+        let (id, known, again) = match self.cache.find(line.series, line.expected) {
+            Found::Known { id, again } => {
+                self.stats.scraped += 1;
+                (id, true, again)
+            }
+            Found::New { hash } => (self.new_series(parser, line, hash)?, false, false),
+        };
+        let Some(series) = self.cache.series(id) else {
+            return Ok(());
+        };
+        self.stats.post_relabel += 1;
+        let settings = self.context.settings;
+        let own_time = line.timestamp_ms.filter(|_| settings.honor_timestamps);
+        let time_ms = own_time.unwrap_or(self.context.time_ms);
+        if again && own_time.is_none() {
+            self.stats.duplicates += 1;
+            return Ok(());
+        }
+        self.appended += 1;
+        if settings.sample_limit > 0 && self.appended > settings.sample_limit {
+            // The rest is only counted, for the report.
+            return Ok(());
+        }
+        let added = self.sample(id, series, time_ms, line.value)?;
+        if own_time.is_none() || settings.track_timestamps_staleness {
+            self.cache.track(id);
+        }
+        if added {
+            self.stats.series_added += usize::from(!known);
+            if let Some(exemplar) = line.exemplar {
+                self.exemplar(id, exemplar.to_exemplar(), time_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends one sample. Samples that storage refuses for their time are counted, not fatal.
+    #[inline]
+    fn sample(
+        &mut self,
+        id: EntryId,
+        series: SeriesRef,
+        time_ms: i64,
+        value: f64,
+    ) -> Result<bool, PageError> {
+        if time_ms > self.context.time_ms + MAX_AHEAD_MS {
+            self.stats.out_of_bounds += 1;
+            return Ok(false);
+        }
+        let mut result = self.appender.append(series, time_ms, value);
+        if matches!(result, Err(AppendError::UnknownSeries))
+            && let Some(labels) = self.cache.labels(id)
+        {
+            let series = self.appender.series(labels)?;
+            self.cache.set_series(id, series);
+            result = self.appender.append(series, time_ms, value);
+        }
+        match result {
+            Ok(()) => Ok(true),
+            Err(AppendError::OutOfOrder) => {
+                self.stats.out_of_order += 1;
+                Ok(false)
+            }
+            Err(AppendError::DuplicateTimestamp) => {
+                self.stats.duplicates += 1;
+                Ok(false)
+            }
+            Err(AppendError::OutOfBounds | AppendError::TooOld) => {
+                self.stats.out_of_bounds += 1;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn exemplar(&mut self, id: EntryId, mut exemplar: bellwether_model::Exemplar, time_ms: i64) {
+        let Some(series) = self.cache.series(id) else {
+            return;
+        };
+        let characters: usize = exemplar
+            .labels
+            .iter()
+            .map(|l| l.name.chars().count() + l.value.chars().count())
+            .sum();
+        if characters > EXEMPLAR_LABELS_LEN {
+            return;
+        }
+        exemplar.timestamp_ms.get_or_insert(time_ms);
+        if let Err(AppendError::OutOfOrderExemplar) =
+            self.appender.append_exemplar(series, exemplar)
+        {
+            self.stats.exemplars_out_of_order += 1;
+        }
+    }
+
+    /// Takes a line apart that was not seen before and finds out what becomes of it.
+    fn new_series(
+        &mut self,
+        parser: &Parser<'_>,
+        line: &SeriesLine<'_>,
+        hash: u64,
+    ) -> Result<EntryId, PageError> {
+        let mut scraped = line.labels(parser)?;
+        self.stats.scraped += 1;
+        if let Some(name) = scraped.duplicate() {
+            return Err(PageError::DuplicateLabel(name.to_owned()));
+        }
+        scraped.normalize_floats(parser.current_type());
+        let settings = self.context.settings;
+        let Some(labels) = sample_labels(&scraped, self.context.target_labels, settings) else {
+            return Ok(self.cache.insert(line.series, hash, Verdict::Dropped));
+        };
+        check_labels(&labels, settings)?;
+        let series = self.appender.series(&labels)?;
+        Ok(self
+            .cache
+            .insert(line.series, hash, Verdict::Stored { series, labels }))
+    }
+}
+
+/// The stored labels of a scraped series: target labels joined in, metric relabelling applied. `None`: dropped.
+pub(crate) fn sample_labels(
+    scraped: &SeriesLabels<'_>,
+    target: &Labels,
+    settings: &PoolSettings,
+) -> Option<Labels> {
+    let mut builder = scraped.to_builder();
+    if settings.honor_labels {
+        for label in target {
+            // A scraped label with an empty value keeps the target's label out.
+            if label.name != METRIC_NAME && !scraped.labels.iter().any(|l| l.name == label.name) {
+                builder.set(label.name, label.value);
+            }
+        }
+    } else {
+        let mut clashes = Vec::new();
+        for label in target {
+            let scraped = builder.value(label.name);
+            if !scraped.is_empty() {
+                clashes.push((label.name, scraped.to_owned()));
+            }
+            builder.set(label.name, label.value);
+        }
+        // Short names first, so that `a` and `exported_a` clash in the same order each time.
+        clashes.sort_by_key(|(name, _)| name.len());
+        for (name, value) in clashes {
+            let mut free = format!("exported_{name}");
+            while !builder.value(&free).is_empty() {
+                free.insert_str(0, "exported_");
+            }
+            builder.set(&free, &value);
+        }
+    }
+    if !settings.metric_relabel.apply(&mut builder) {
+        return None;
+    }
+    let labels = builder.build();
+    (!labels.is_empty()).then_some(labels)
+}
+
+/// Names and limits.
+fn check_labels(labels: &Labels, settings: &PoolSettings) -> Result<(), PageError> {
+    let Some(metric) = labels.metric_name() else {
+        return Err(PageError::NoName);
+    };
+    if settings.validation == ValidationScheme::Legacy
+        && (!is_legacy_metric_name(metric) || labels.iter().any(|l| !is_legacy_label_name(l.name)))
+    {
+        return Err(PageError::InvalidNames(labels.clone()));
+    }
+    let exceeds = |limit: u64, len: usize| limit > 0 && len as u64 > limit;
+    let limit = settings.label_limit;
+    if limit > 0 && exceeds(limit, labels.len()) {
+        return Err(PageError::LabelLimit(format!(
+            "label_limit exceeded (metric: {metric:.50}, number of labels: {}, limit: {limit})",
+            labels.len()
+        )));
+    }
+    let (name_limit, value_limit) = (
+        settings.label_name_length_limit,
+        settings.label_value_length_limit,
+    );
+    if name_limit == 0 && value_limit == 0 {
+        return Ok(());
+    }
+    for label in labels {
+        let name = label.name;
+        if exceeds(name_limit, name.len()) {
+            return Err(PageError::LabelLimit(format!(
+                "label_name_length_limit exceeded (metric: {metric:.50}, label name: {name:.50}, length: {}, limit: {name_limit})",
+                name.len()
+            )));
+        }
+        if exceeds(value_limit, label.value.len()) {
+            return Err(PageError::LabelLimit(format!(
+                "label_value_length_limit exceeded (metric: {metric:.50}, label name: {name:.50}, value: {:?}, length: {}, limit: {value_limit})",
+                label.value.chars().take(50).collect::<String>(),
+                label.value.len()
+            )));
+        }
+    }
+    Ok(())
+}

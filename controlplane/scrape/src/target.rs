@@ -1,0 +1,385 @@
+//! From discovered labels to a target.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bellwether_model::labels::{INSTANCE, JOB};
+use bellwether_model::{Labels, LabelsBuilder, duration};
+use http::Uri;
+use parking_lot::Mutex;
+
+use crate::config::PoolSettings;
+use crate::snapshot::{ActiveTarget, Health, MetricMetadata, TargetMetadata};
+
+const ADDRESS: &str = "__address__";
+const SCHEME: &str = "__scheme__";
+const METRICS_PATH: &str = "__metrics_path__";
+const SCRAPE_INTERVAL: &str = "__scrape_interval__";
+const SCRAPE_TIMEOUT: &str = "__scrape_timeout__";
+const PARAM_PREFIX: &str = "__param_";
+
+/// A target after relabelling: immutable, replaced as a whole when discovery or settings change it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TargetSpec {
+    pub(crate) discovered: Labels,
+    /// Labels of the target's series.
+    pub(crate) labels: Labels,
+    pub(crate) url: Uri,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// What relabelling made of discovered labels.
+#[derive(Debug)]
+pub(crate) enum Resolved {
+    Target(Box<TargetSpec>),
+    Dropped(Labels),
+}
+
+/// Why discovered labels make no target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TargetError {
+    #[error("no address")]
+    NoAddress,
+    #[error("{0:?} is not a valid hostname")]
+    Address(String),
+    #[error("error parsing scrape {what}: {error}")]
+    Duration {
+        what: &'static str,
+        error: duration::DurationError,
+    },
+    #[error("scrape {0} cannot be 0")]
+    ZeroDuration(&'static str),
+    #[error("scrape timeout cannot be greater than scrape interval ({timeout:?} > {interval:?})")]
+    TimeoutTooLong { timeout: String, interval: String },
+    #[error("scheme {0:?} is not supported yet: use http")]
+    Scheme(String),
+    #[error("cannot build a URL from {0:?}")]
+    Url(String),
+}
+
+/// Applies defaults and relabelling to the labels that discovery found.
+pub(crate) fn resolve(
+    found: &LabelsBuilder,
+    settings: &PoolSettings,
+) -> Result<Resolved, TargetError> {
+    let mut labels = found.clone();
+    set_defaults(&mut labels, settings);
+    let discovered = labels.build();
+    if !settings.relabel.apply(&mut labels) {
+        return Ok(Resolved::Dropped(discovered));
+    }
+    let address = labels.value(ADDRESS).to_owned();
+    if address.is_empty() {
+        return Err(TargetError::NoAddress);
+    }
+    if address.contains('/') {
+        return Err(TargetError::Address(address));
+    }
+    let (interval, timeout) = timing(&labels)?;
+    let url = url(&labels, settings)?;
+    if labels.value(INSTANCE).is_empty() {
+        labels.set(INSTANCE, &address);
+    }
+    labels.retain(|name, _| !name.starts_with("__"));
+    Ok(Resolved::Target(Box::new(TargetSpec {
+        discovered,
+        labels: labels.build(),
+        url,
+        interval,
+        timeout,
+    })))
+}
+
+fn set_defaults(labels: &mut LabelsBuilder, settings: &PoolSettings) {
+    let mut default = |name: &str, value: &str| {
+        if labels.value(name).is_empty() {
+            labels.set(name, value);
+        }
+    };
+    default(JOB, &settings.job_name);
+    default(SCRAPE_INTERVAL, &duration::format(settings.scrape_interval));
+    default(SCRAPE_TIMEOUT, &duration::format(settings.scrape_timeout));
+    default(METRICS_PATH, &settings.metrics_path);
+    default(SCHEME, &settings.scheme);
+    for (name, values) in &settings.params {
+        if let Some(value) = values.first() {
+            labels.set(&format!("{PARAM_PREFIX}{name}"), value);
+        }
+    }
+}
+
+fn timing(labels: &LabelsBuilder) -> Result<(Duration, Duration), TargetError> {
+    let read = |label, what| match duration::parse(labels.value(label)) {
+        Ok(Duration::ZERO) => Err(TargetError::ZeroDuration(what)),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(TargetError::Duration { what, error }),
+    };
+    let interval = read(SCRAPE_INTERVAL, "interval")?;
+    let timeout = read(SCRAPE_TIMEOUT, "timeout")?;
+    if timeout > interval {
+        return Err(TargetError::TimeoutTooLong {
+            timeout: labels.value(SCRAPE_TIMEOUT).to_owned(),
+            interval: labels.value(SCRAPE_INTERVAL).to_owned(),
+        });
+    }
+    Ok((interval, timeout))
+}
+
+fn url(labels: &LabelsBuilder, settings: &PoolSettings) -> Result<Uri, TargetError> {
+    let scheme = labels.value(SCHEME);
+    if scheme != "http" {
+        return Err(TargetError::Scheme(scheme.to_owned()));
+    }
+    let mut params: BTreeMap<&str, Vec<&str>> = settings
+        .params
+        .iter()
+        .map(|(name, values)| (name.as_str(), values.iter().map(String::as_str).collect()))
+        .collect();
+    for (name, value) in labels.iter() {
+        if let Some(name) = name.strip_prefix(PARAM_PREFIX) {
+            let values = params.entry(name).or_default();
+            match values.first_mut() {
+                Some(first) => *first = value,
+                None => values.push(value),
+            }
+        }
+    }
+    let mut text = format!("http://{}", labels.value(ADDRESS));
+    let path = labels.value(METRICS_PATH);
+    if !path.starts_with('/') {
+        text.push('/');
+    }
+    push_escaped(&mut text, path, b"/:@!$&'()*+,;=");
+    let mut separator = '?';
+    for (name, values) in params {
+        for value in values {
+            text.push(separator);
+            separator = '&';
+            push_escaped(&mut text, name, b"");
+            text.push('=');
+            push_escaped(&mut text, value, b"");
+        }
+    }
+    text.parse().map_err(|_| TargetError::Url(text))
+}
+
+/// Percent-encodes all but letters, digits, `-._~` and `keep`.
+fn push_escaped(out: &mut String, text: &str, keep: &[u8]) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+impl TargetSpec {
+    /// What makes two targets of a pool the same.
+    pub(crate) fn key(&self) -> TargetKey {
+        TargetKey {
+            labels: self.labels.clone(),
+            url: self.url.to_string(),
+        }
+    }
+}
+
+/// Identity of a target inside its pool.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TargetKey {
+    labels: Labels,
+    url: String,
+}
+
+impl TargetKey {
+    /// FNV-1a, the same in each run and on each machine: it decides the target's slot in the interval.
+    pub(crate) fn stable_hash(&self) -> u64 {
+        self.labels
+            .as_packed()
+            .iter()
+            .chain(self.url.as_bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            })
+    }
+}
+
+/// How the last scrape of a target went.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastScrape {
+    pub(crate) health: Health,
+    pub(crate) error: String,
+    pub(crate) start_ms: Option<i64>,
+    pub(crate) duration: Duration,
+}
+
+/// What the API reads of a target while its loop runs.
+#[derive(Debug)]
+pub(crate) struct TargetState {
+    pub(crate) spec: ArcSwap<TargetSpec>,
+    pub(crate) last: Mutex<LastScrape>,
+    pub(crate) metadata: ArcSwap<Vec<MetricMetadata>>,
+}
+
+impl TargetState {
+    pub(crate) fn new(spec: TargetSpec) -> Self {
+        Self {
+            spec: ArcSwap::from_pointee(spec),
+            last: Mutex::default(),
+            metadata: ArcSwap::default(),
+        }
+    }
+
+    pub(crate) fn show(&self, pool: &str, external_host: &str) -> ActiveTarget {
+        let spec = self.spec.load();
+        let last = self.last.lock().clone();
+        ActiveTarget {
+            discovered_labels: spec.discovered.clone(),
+            labels: spec.labels.clone(),
+            scrape_pool: pool.to_owned(),
+            scrape_url: spec.url.to_string(),
+            global_url: global_url(&spec.url, external_host),
+            last_error: last.error,
+            last_scrape_ms: last.start_ms,
+            last_scrape_duration: last.duration,
+            health: last.health,
+            scrape_interval: spec.interval,
+            scrape_timeout: spec.timeout,
+        }
+    }
+
+    pub(crate) fn show_metadata(&self, pool: &str) -> TargetMetadata {
+        TargetMetadata {
+            target: self.spec.load().labels.clone(),
+            scrape_pool: pool.to_owned(),
+            metrics: Vec::clone(&self.metadata.load()),
+        }
+    }
+}
+
+/// The URL as other machines see it: loopback names are replaced by this machine's name.
+fn global_url(url: &Uri, external_host: &str) -> String {
+    let text = url.to_string();
+    let host = url.host().unwrap_or("");
+    if external_host.is_empty() || !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
+        return text;
+    }
+    text.replacen(host, external_host, 1)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::{ScrapeConfig, ScrapeDefaults};
+    use crate::relabel::{Action, RelabelConfig};
+
+    fn settings(edit: impl FnOnce(&mut ScrapeConfig)) -> PoolSettings {
+        let mut config = ScrapeConfig {
+            job_name: "job".into(),
+            ..ScrapeConfig::default()
+        };
+        edit(&mut config);
+        config.resolve(&ScrapeDefaults::default()).unwrap()
+    }
+
+    fn found(pairs: &[(&str, &str)]) -> LabelsBuilder {
+        Labels::from_pairs(pairs.iter().copied()).to_builder()
+    }
+
+    fn target(pairs: &[(&str, &str)], settings: &PoolSettings) -> TargetSpec {
+        match resolve(&found(pairs), settings).unwrap() {
+            Resolved::Target(spec) => *spec,
+            Resolved::Dropped(_) => panic!("dropped"),
+        }
+    }
+
+    #[test]
+    fn defaults_and_internal_labels() {
+        let spec = target(
+            &[("__address__", "h:1"), ("__meta_x", "y"), ("env", "prod")],
+            &settings(|c| {
+                c.params
+                    .insert("a b".into(), vec!["1&2".into(), "3".into()]);
+            }),
+        );
+        assert_eq!(
+            spec.labels.to_string(),
+            r#"{env="prod", instance="h:1", job="job"}"#
+        );
+        assert_eq!(
+            spec.discovered.to_string(),
+            r#"{__address__="h:1", __meta_x="y", __metrics_path__="/metrics", "__param_a b"="1&2", __scheme__="http", __scrape_interval__="1m", __scrape_timeout__="10s", env="prod", job="job"}"#
+        );
+        assert_eq!(spec.url, "http://h:1/metrics?a%20b=1%262&a%20b=3");
+        assert_eq!(
+            (spec.interval, spec.timeout),
+            (Duration::from_secs(60), Duration::from_secs(10))
+        );
+    }
+
+    #[test]
+    fn relabelling_can_change_everything() {
+        let set = |label: &str, value: &str| RelabelConfig {
+            target_label: label.into(),
+            replacement: Some(value.into()),
+            ..RelabelConfig::default()
+        };
+        let settings = settings(|c| {
+            c.relabel_configs = vec![
+                set("__metrics_path__", "probe"),
+                set("__param_module", "http"),
+                set("__scrape_interval__", "5s"),
+                set("__scrape_timeout__", "4s"),
+                set("instance", "i"),
+            ];
+        });
+        let spec = target(&[("__address__", "h")], &settings);
+        assert_eq!(spec.url, "http://h/probe?module=http");
+        assert_eq!(spec.interval, Duration::from_secs(5));
+        assert_eq!(spec.labels.value("instance"), "i");
+    }
+
+    #[test]
+    fn what_makes_no_target() {
+        let none = settings(|_| {});
+        let error = |pairs: &[(&str, &str)]| resolve(&found(pairs), &none).unwrap_err().to_string();
+        assert_eq!(error(&[]), "no address");
+        assert_eq!(
+            error(&[("__address__", "http://x")]),
+            "\"http://x\" is not a valid hostname"
+        );
+        assert_eq!(
+            error(&[("__address__", "x"), ("__scrape_interval__", "1s")]),
+            "scrape timeout cannot be greater than scrape interval (\"10s\" > \"1s\")"
+        );
+        assert_eq!(
+            error(&[("__address__", "x"), ("__scheme__", "https")]),
+            "scheme \"https\" is not supported yet: use http"
+        );
+        let dropping = settings(|c| {
+            c.relabel_configs = vec![RelabelConfig {
+                action: Action::Drop,
+                ..RelabelConfig::default()
+            }];
+        });
+        assert!(matches!(
+            resolve(&found(&[("__address__", "x")]), &dropping).unwrap(),
+            Resolved::Dropped(_)
+        ));
+    }
+
+    #[test]
+    fn loopback_names_are_replaced_in_the_global_url() {
+        for (url, want) in [
+            ("http://localhost:9090/metrics", "http://me:9090/metrics"),
+            ("http://127.0.0.1/m", "http://me/m"),
+            ("http://[::1]:1/m", "http://me:1/m"),
+            ("http://other:1/m", "http://other:1/m"),
+        ] {
+            assert_eq!(global_url(&url.parse().unwrap(), "me"), want);
+        }
+    }
+}
