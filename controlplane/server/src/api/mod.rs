@@ -1,0 +1,146 @@
+//! The HTTP API: Prometheus' paths, parameters, JSON and errors.
+//!
+//! | file | endpoints |
+//! |---|---|
+//! | `query` | `/query`, `/query_range`, `/format_query` |
+//! | `series` | `/series`, `/labels`, `/label/<name>/values` |
+//! | `targets` | `/targets`, `/scrape_pools`, `/metadata`, `/targets/metadata` |
+//! | `exemplars` | `/query_exemplars` |
+//! | `status` | `/status/...` |
+//! | `admin` | `/admin/tsdb/...` |
+//! | `write` | `/write` |
+//! | `federate` | `/federate` (beside `/api/v1`) |
+//! | `params`, `json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
+//!
+//! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
+//! server stops, the endpoints answer 503 `Service Unavailable`.
+//!
+//! Rules, alerts and Alertmanagers (`/rules`, `/alerts`, `/alertmanagers`) are not there yet: 404, like any unknown
+//! path, which Grafana and the dashboard take as "no rules".
+
+mod admin;
+mod error;
+mod exemplars;
+mod federate;
+mod histogram;
+mod json;
+mod params;
+mod query;
+mod query_body;
+mod series;
+mod status;
+mod targets;
+mod write;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use http::request::Parts;
+
+use crate::http::{method_not_allowed, service_unavailable};
+use crate::state::{AppState, OpenCore};
+
+pub(crate) use federate::federate;
+pub(crate) use status::retention_text;
+
+/// Largest compressed remote write request, and largest form.
+const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// The open database and what runs on it; extracting it fails with 503 while there is none.
+pub(crate) struct Core(Arc<OpenCore>);
+
+impl Deref for Core {
+    type Target = OpenCore;
+
+    fn deref(&self) -> &OpenCore {
+        &self.0
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for Core {
+    type Rejection = Response;
+
+    async fn from_request_parts(_: &mut Parts, state: &Arc<AppState>) -> Result<Self, Response> {
+        match state.core() {
+            Some(core) if state.is_ready() => Ok(Self(Arc::clone(core))),
+            _ => Err(service_unavailable(state)),
+        }
+    }
+}
+
+type Routes = MethodRouter<Arc<AppState>>;
+
+/// Other methods get Prometheus' 405 with its list of allowed ones.
+fn only(routes: Routes, allowed: &'static str) -> Routes {
+    routes.fallback(move || method_not_allowed(allowed))
+}
+
+const GET: &str = "GET, OPTIONS";
+const GET_POST: &str = "GET, OPTIONS, POST";
+const POST: &str = "OPTIONS, POST";
+const POST_PUT: &str = "OPTIONS, POST, PUT";
+
+/// The routes below `/api/v1`.
+pub(crate) fn routes() -> Router<Arc<AppState>> {
+    let change = MethodFilter::POST.or(MethodFilter::PUT);
+    Router::new()
+        .route(
+            "/query",
+            only(get(query::instant).post(query::instant), GET_POST),
+        )
+        .route(
+            "/query_range",
+            only(get(query::range).post(query::range), GET_POST),
+        )
+        .route(
+            "/query_exemplars",
+            only(
+                get(exemplars::query_exemplars).post(exemplars::query_exemplars),
+                GET_POST,
+            ),
+        )
+        .route(
+            "/format_query",
+            only(get(query::format).post(query::format), GET_POST),
+        )
+        .route(
+            "/series",
+            only(get(series::series).post(series::series), GET_POST),
+        )
+        .route(
+            "/labels",
+            only(get(series::names).post(series::names), GET_POST),
+        )
+        .route("/label/{name}/values", only(get(series::values), GET))
+        .route("/targets", only(get(targets::targets), GET))
+        .route(
+            "/targets/metadata",
+            only(get(targets::targets_metadata), GET),
+        )
+        .route("/scrape_pools", only(get(targets::pools), GET))
+        .route("/metadata", only(get(targets::metadata), GET))
+        .route("/status/buildinfo", only(get(status::build_info), GET))
+        .route("/status/config", only(get(status::config), GET))
+        .route("/status/flags", only(get(status::flags), GET))
+        .route("/status/runtimeinfo", only(get(status::runtime_info), GET))
+        .route("/status/tsdb", only(get(status::tsdb), GET))
+        .route("/status/walreplay", only(get(status::wal_replay), GET))
+        .route(
+            "/admin/tsdb/delete_series",
+            only(on(change, admin::delete_series), POST_PUT),
+        )
+        .route(
+            "/admin/tsdb/clean_tombstones",
+            only(on(change, admin::clean_tombstones), POST_PUT),
+        )
+        .route(
+            "/admin/tsdb/snapshot",
+            only(on(change, admin::snapshot), POST_PUT),
+        )
+        .route("/write", only(on(MethodFilter::POST, write::write), POST))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}

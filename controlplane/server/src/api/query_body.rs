@@ -1,0 +1,247 @@
+//! The answer of a query, written piece by piece while the client reads.
+//!
+//! A large result is never held as text: each poll of the body turns the next few series into one chunk, so that
+//! memory follows the chunk size and a slow client slows the writing down.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use bellwether_promql::{MatrixSeries, Point, Value, VectorSample};
+
+use super::histogram::push_histogram;
+use super::json;
+
+/// Size at which a chunk is handed over: large enough that the cost per chunk vanishes, small enough to be
+/// written without holding up an async thread.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Answers with a query's value. `stats` is a ready JSON object or empty.
+pub(crate) fn respond(
+    value: Value,
+    stats: String,
+    warnings: &[String],
+    infos: &[String],
+) -> Response {
+    let mut tail = String::new();
+    if !stats.is_empty() {
+        tail.push_str(",\"stats\":");
+        tail.push_str(&stats);
+    }
+    tail.push('}');
+    json::push_annotations(&mut tail, warnings, infos);
+    tail.push('}');
+    let mut writer = QueryBody::new(value, tail);
+    let first = writer.chunk();
+    if writer.is_done() {
+        return (json::CONTENT_TYPE, first).into_response();
+    }
+    let chunks = std::iter::once(first).chain(std::iter::from_fn(move || {
+        (!writer.is_done()).then(|| writer.chunk())
+    }));
+    let stream = futures_util::stream::iter(chunks.map(|c| Ok::<_, Infallible>(Bytes::from(c))));
+    (json::CONTENT_TYPE, Body::from_stream(stream)).into_response()
+}
+
+struct QueryBody {
+    value: Value,
+    /// What follows the result.
+    tail: String,
+    begun: bool,
+    done: bool,
+    /// Next element of the vector or matrix.
+    element: usize,
+    /// Next point of that series; floats first, then histograms.
+    point: usize,
+}
+
+impl QueryBody {
+    fn new(value: Value, tail: String) -> Self {
+        Self {
+            value,
+            tail,
+            begun: false,
+            done: false,
+            element: 0,
+            point: 0,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The next piece of the text.
+    fn chunk(&mut self) -> String {
+        let mut out = String::with_capacity(if self.begun { CHUNK_BYTES + 4096 } else { 1024 });
+        if !self.begun {
+            self.begun = true;
+            out.push_str(r#"{"status":"success","data":{"resultType":""#);
+            out.push_str(self.value.type_name());
+            out.push_str(r#"","result":["#);
+        }
+        while out.len() < CHUNK_BYTES {
+            if !self.step(&mut out) {
+                out.push(']');
+                out.push_str(&self.tail);
+                self.done = true;
+                break;
+            }
+        }
+        out
+    }
+
+    /// Writes one vector element or a part of one series; false when there is nothing left.
+    fn step(&mut self, out: &mut String) -> bool {
+        match &mut self.value {
+            Value::Scalar { t, v } => {
+                json::push_float_time(out, *t);
+                out.push(',');
+                json::push_value(out, *v);
+                false
+            }
+            Value::String { t, s } => {
+                json::push_float_time(out, *t);
+                out.push(',');
+                json::push_str(out, s);
+                false
+            }
+            Value::Vector(samples) => {
+                let Some(sample) = samples.get(self.element) else {
+                    return false;
+                };
+                if self.element > 0 {
+                    out.push(',');
+                }
+                push_sample(out, sample);
+                self.element += 1;
+                true
+            }
+            Value::Matrix(list) => {
+                let Some(series) = list.get_mut(self.element) else {
+                    return false;
+                };
+                if self.point == 0 && self.element > 0 {
+                    out.push(',');
+                }
+                if push_series(out, series, &mut self.point) {
+                    // Written series are no longer needed: give their memory back while the rest is sent.
+                    *series = MatrixSeries::default();
+                    self.element += 1;
+                    self.point = 0;
+                }
+                true
+            }
+        }
+    }
+}
+
+fn push_sample(out: &mut String, sample: &VectorSample) {
+    out.push_str("{\"metric\":");
+    json::push_labels(out, &sample.labels);
+    match &sample.point {
+        Point::Float(v) => {
+            out.push_str(",\"value\":[");
+            json::push_time(out, sample.t);
+            out.push(',');
+            json::push_value(out, *v);
+        }
+        Point::Histogram(h) => {
+            out.push_str(",\"histogram\":[");
+            json::push_time(out, sample.t);
+            out.push(',');
+            push_histogram(out, h);
+        }
+    }
+    out.push_str("]}");
+}
+
+/// Writes points from `point` on until the chunk is full; true when the series is complete.
+fn push_series(out: &mut String, series: &MatrixSeries, point: &mut usize) -> bool {
+    if *point == 0 {
+        out.push_str("{\"metric\":");
+        json::push_labels(out, &series.labels);
+    }
+    let floats = series.floats.len();
+    let total = floats + series.histograms.len();
+    while *point < total {
+        let at = *point;
+        if at == 0 && floats > 0 {
+            out.push_str(",\"values\":[");
+        } else if at == floats {
+            out.push_str(if floats > 0 {
+                "],\"histograms\":["
+            } else {
+                ",\"histograms\":["
+            });
+        } else {
+            out.push(',');
+        }
+        out.push('[');
+        if let Some((t, v)) = series.floats.get(at) {
+            json::push_time(out, *t);
+            out.push(',');
+            json::push_value(out, *v);
+        } else if let Some((t, h)) = series.histograms.get(at - floats) {
+            json::push_time(out, *t);
+            out.push(',');
+            push_histogram(out, h);
+        }
+        out.push(']');
+        *point += 1;
+        if out.len() >= CHUNK_BYTES && *point < total {
+            return false;
+        }
+    }
+    out.push_str(if total > 0 { "]}" } else { "}" });
+    true
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use bellwether_model::Labels;
+
+    fn text(value: Value) -> (String, usize) {
+        let mut body = QueryBody::new(value, "}}".to_owned());
+        let (mut out, mut chunks) = (String::new(), 0);
+        while !body.is_done() {
+            out.push_str(&body.chunk());
+            chunks += 1;
+        }
+        (out, chunks)
+    }
+
+    #[test]
+    fn an_empty_matrix_is_an_empty_list() {
+        let (json, chunks) = text(Value::Matrix(Vec::new()));
+        assert_eq!(
+            json,
+            r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#
+        );
+        assert_eq!(chunks, 1);
+    }
+
+    #[test]
+    fn many_chunks_make_one_document() {
+        let series: Vec<MatrixSeries> = (0..40)
+            .map(|s| MatrixSeries {
+                labels: Labels::from_pairs([("s", s.to_string())]),
+                floats: (0..s * 500)
+                    .map(|i| (i64::from(i) * 1001, f64::from(i) / 7.0))
+                    .collect(),
+                histograms: Vec::new(),
+            })
+            .collect();
+        let (json, chunks) = text(Value::Matrix(series));
+        assert!(chunks > 10, "{chunks}");
+        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let result = parsed["data"]["result"].as_array().unwrap();
+        assert_eq!(result.len(), 40);
+        for (s, series) in result.iter().enumerate() {
+            let points = series["values"].as_array().map_or(0, Vec::len);
+            assert_eq!(points, s * 500);
+        }
+    }
+}

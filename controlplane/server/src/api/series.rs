@@ -1,0 +1,207 @@
+//! `/series`, `/labels`, `/label/<name>/values`: what exists, without samples.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bellwether_model::storage::{Queryable, StorageError};
+use bellwether_model::{Labels, Matcher};
+use bellwether_tsdb::Db;
+
+use super::Core;
+use super::error::{ApiError, ErrorType};
+use super::json;
+use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params};
+use crate::state::Shared;
+
+/// Time range and selectors that all three endpoints take.
+struct Scope {
+    mint: i64,
+    maxt: i64,
+    selectors: Vec<Vec<Matcher>>,
+    limit: Option<usize>,
+}
+
+impl Scope {
+    fn read(params: &Params, wrap: fn(String) -> ApiError) -> Result<Self, ApiError> {
+        let limit = params.limit()?;
+        Ok(Self {
+            mint: params.time("start", MIN_TIME_MS)?,
+            maxt: params.time("end", MAX_TIME_MS)?,
+            selectors: params.selectors().map_err(wrap)?,
+            limit,
+        })
+    }
+}
+
+/// Runs a read on a blocking thread.
+pub(super) async fn read<T: Send + 'static>(
+    db: &Arc<Db>,
+    work: impl FnOnce(&Db) -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let db = Arc::clone(db);
+    match tokio::task::spawn_blocking(move || work(&db)).await {
+        // Prometheus maps storage errors of these endpoints to "execution".
+        Ok(result) => result.map_err(|e| ApiError::new(ErrorType::Execution, e.to_string())),
+        Err(error) => Err(ApiError::internal(error)),
+    }
+}
+
+pub(crate) async fn series(
+    State(_): Shared,
+    core: Core,
+    params: Params,
+) -> Result<Response, ApiError> {
+    if params.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let scope = Scope::read(&params, |e| ApiError::parameter("match[]", e))?;
+    let limit = scope.limit;
+    let mut found: Vec<Labels> = read(&core.db, move |db| {
+        let mut sets = BTreeSet::new();
+        if scope.mint <= scope.maxt {
+            let querier = db.querier(scope.mint, scope.maxt)?;
+            for selector in &scope.selectors {
+                sets.extend(
+                    querier
+                        .select(false, selector)?
+                        .iter()
+                        .map(|s| s.labels().clone()),
+                );
+            }
+        }
+        Ok(sets.into_iter().collect())
+    })
+    .await?;
+    let truncated = limit.is_some_and(|l| found.len() > l);
+    found.truncate(limit.unwrap_or(usize::MAX));
+    let warnings: &[String] = if truncated {
+        &[json::TRUNCATED.to_owned()]
+    } else {
+        &[]
+    };
+    Ok(json::success(warnings, |out| {
+        out.push('[');
+        for (i, labels) in found.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            json::push_labels(out, labels);
+        }
+        out.push(']');
+    }))
+}
+
+pub(crate) async fn names(
+    State(_): Shared,
+    core: Core,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let scope = Scope::read(&params, ApiError::bad_data)?;
+    strings(&core, scope, |querier, matchers| {
+        querier.label_names(matchers)
+    })
+    .await
+}
+
+pub(crate) async fn values(
+    State(_): Shared,
+    core: Core,
+    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    // A path that is not UTF-8 cannot be a label name.
+    let Ok(Path(name)) = name else {
+        return Err(ApiError::bad_data("invalid label name: not valid UTF-8"));
+    };
+    let name = unescape_name(&name);
+    let scope = Scope::read(&params, ApiError::bad_data)?;
+    strings(&core, scope, move |querier, matchers| {
+        querier.label_values(&name, matchers)
+    })
+    .await
+}
+
+/// Sorted texts over all selectors, cut to the limit.
+async fn strings(
+    core: &Core,
+    scope: Scope,
+    look_up: impl Fn(
+        &dyn bellwether_model::storage::Querier,
+        &[Matcher],
+    ) -> Result<Vec<String>, StorageError>
+    + Send
+    + 'static,
+) -> Result<Response, ApiError> {
+    let limit = scope.limit;
+    let mut texts: Vec<String> = read(&core.db, move |db| {
+        if scope.mint > scope.maxt {
+            return Ok(Vec::new());
+        }
+        let querier = db.querier(scope.mint, scope.maxt)?;
+        if scope.selectors.len() <= 1 {
+            return look_up(
+                &*querier,
+                scope.selectors.first().map_or(&[], Vec::as_slice),
+            );
+        }
+        let mut all = BTreeSet::new();
+        for selector in &scope.selectors {
+            all.extend(look_up(&*querier, selector)?);
+        }
+        Ok(all.into_iter().collect())
+    })
+    .await?;
+    let truncated = limit.is_some_and(|l| texts.len() > l);
+    texts.truncate(limit.unwrap_or(usize::MAX));
+    Ok(json::success_strings(&texts, truncated))
+}
+
+/// Undoes the `U__` escaping of UTF-8 names: `__` is an underscore, `_2e_` the character of that code. A name that
+/// is not well escaped is taken as it is.
+fn unescape_name(name: &str) -> String {
+    let Some(mut rest) = name.strip_prefix("U__") else {
+        return name.to_owned();
+    };
+    let mut out = String::with_capacity(rest.len());
+    while let Some(at) = rest.find('_') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some(end) = rest.find('_') else {
+            return name.to_owned();
+        };
+        let code = &rest[..end];
+        rest = &rest[end + 1..];
+        if code.is_empty() {
+            out.push('_');
+            continue;
+        }
+        match u32::from_str_radix(code, 16).ok().and_then(char::from_u32) {
+            Some(c) if code.len() <= 6 => out.push(c),
+            _ => return name.to_owned(),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescape_name;
+
+    #[test]
+    fn escaped_names() {
+        for (escaped, name) in [
+            ("job", "job"),
+            ("U__a_2e_b", "a.b"),
+            ("U__a__b", "a_b"),
+            ("U___1F600_", "\u{1F600}"),
+            ("U__a_zz_", "U__a_zz_"),
+            ("U__a_2e", "U__a_2e"),
+            ("U__", ""),
+        ] {
+            assert_eq!(unescape_name(escaped), name, "{escaped}");
+        }
+    }
+}

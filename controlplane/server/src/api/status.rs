@@ -1,0 +1,109 @@
+//! `/status/...`: what the server is and how it runs.
+
+use axum::extract::State;
+use axum::response::Response;
+use bellwether_model::duration;
+use serde_json::json;
+
+use super::Core;
+use super::error::ApiError;
+use super::json as wire;
+use super::params::{Params, go_atoi};
+use crate::state::{Shared, now_rfc3339_nanos, rfc3339_seconds};
+use crate::version;
+
+pub(crate) async fn build_info() -> Response {
+    wire::success_value(&version::build_info())
+}
+
+pub(crate) async fn config(State(state): Shared) -> Response {
+    let yaml = state.config.load().yaml.clone();
+    wire::success(&[], |out| {
+        out.push_str("{\"yaml\":");
+        wire::push_str(out, &yaml);
+        out.push('}');
+    })
+}
+
+pub(crate) async fn flags(State(state): Shared) -> Response {
+    wire::success_value(&state.flags)
+}
+
+pub(crate) async fn runtime_info(State(state): Shared, core: Core) -> Response {
+    let config = state.config.load();
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    wire::success_value(&json!({
+        "startTime": state.started_text,
+        "CWD": std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
+        "hostname": state.hostname,
+        "serverTime": now_rfc3339_nanos(),
+        "reloadConfigSuccess": config.last_reload_ok,
+        "lastConfigTime": rfc3339_seconds(config.loaded_at_ms),
+        "corruptionCount": core.db.stats().wal_corruptions,
+        "goroutineCount": tasks,
+        "GOMAXPROCS": threads,
+        "GOMEMLIMIT": i64::MAX,
+        "GOGC": "",
+        "GODEBUG": "",
+        "storageRetention": state.retention_text,
+    }))
+}
+
+pub(crate) async fn tsdb(
+    State(_): Shared,
+    core: Core,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let limit = match params.get("limit") {
+        "" => 10,
+        text => go_atoi(text)
+            .ok()
+            .and_then(|n| usize::try_from(n).ok())
+            .filter(|n| *n > 0)
+            .ok_or_else(|| ApiError::bad_data("limit must be a positive number"))?,
+    };
+    let c = super::series::read(&core.db, move |db| Ok(db.cardinality(limit))).await?;
+    let list = |entries: &[(String, u64)]| -> Vec<serde_json::Value> {
+        entries
+            .iter()
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect()
+    };
+    Ok(wire::success_value(&json!({
+        "headStats": {
+            "numSeries": c.num_series,
+            "numLabelPairs": c.num_label_pairs,
+            "chunkCount": c.chunk_count,
+            "minTime": c.min_time,
+            "maxTime": c.max_time,
+        },
+        "seriesCountByMetricName": list(&c.series_count_by_metric_name),
+        "labelValueCountByLabelName": list(&c.label_value_count_by_label_name),
+        "memoryInBytesByLabelName": list(&c.memory_in_bytes_by_label_name),
+        "seriesCountByLabelValuePair": list(&c.series_count_by_label_value_pair),
+    })))
+}
+
+/// Answers while the log is replayed, too. The replay reports no progress yet: min and max are its range,
+/// current is where it is, all zero.
+pub(crate) async fn wal_replay(State(state): Shared) -> Response {
+    let segment = state
+        .core()
+        .map_or(0, |core| core.db.stats().wal_segment_current);
+    wire::success_value(&json!({ "min": 0, "max": segment, "current": segment }))
+}
+
+/// Prometheus' text for the retention: `15d`, `15d or 10GiB`, `10GiB`.
+pub(crate) fn retention_text(time: std::time::Duration, size_bytes: u64) -> String {
+    let mut parts = Vec::new();
+    if !time.is_zero() {
+        parts.push(duration::format(time));
+    }
+    if size_bytes > 0 {
+        parts.push(bellwether_scrape::config::ByteSize(size_bytes).to_string());
+    }
+    parts.join(" or ")
+}

@@ -1,0 +1,21 @@
+//! What is wrong with a configuration, and where.
+
+use std::path::PathBuf;
+
+use bellwether_yaml::YamlError;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read configuration file {}: {source}; --config.file names the file", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A value, a key or the YAML itself is wrong: file, line, column, key and what would be right.
+    #[error(transparent)]
+    Invalid(#[from] YamlError),
+}

@@ -1,0 +1,140 @@
+//! The `global` section.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bellwether_scrape::ScrapeDefaults;
+use bellwether_scrape::config::{ByteSize, PromDuration};
+use serde::{Deserialize, Serialize};
+
+/// `global` as written. A duration of 0 means the default, which [`GlobalConfig::fill_in`] puts there; a limit
+/// of 0 means no limit.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GlobalConfig {
+    /// Time between scrapes; 1m.
+    pub scrape_interval: PromDuration,
+    /// Time a scrape may take; 10s, at most the interval.
+    pub scrape_timeout: PromDuration,
+    /// Formats to ask for; empty means the default order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scrape_protocols: Vec<String>,
+    /// Time between rule evaluations and default step of sub-queries; 1m.
+    pub evaluation_interval: PromDuration,
+    /// How far back rules look; no rule runs yet, so only 0 is accepted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rule_query_offset: PromDuration,
+    /// File for a line per query; not supported yet, must be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub query_log_file: String,
+    /// File for a line per failed scrape.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scrape_failure_log_file: String,
+    /// Labels that leave with federation and later with remote write and alerts. `${VAR}` is expanded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub external_labels: BTreeMap<String, String>,
+    /// Largest uncompressed page.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub body_size_limit: ByteSize,
+    /// Most samples of a scrape.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sample_limit: u64,
+    /// Most targets of a pool.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub target_limit: u64,
+    /// Most labels of a sample.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub label_limit: u64,
+    /// Longest label name in bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub label_name_length_limit: u64,
+    /// Longest label value in bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub label_value_length_limit: u64,
+    /// Dropped targets to remember per pool.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub keep_dropped_targets: u64,
+    /// `utf8` or `legacy`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub metric_name_validation_scheme: String,
+    /// How names leave and are asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub metric_name_escaping_scheme: String,
+    /// See the scrape configuration's key of that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_native_histograms: Option<bool>,
+    /// See the scrape configuration's key of that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub always_scrape_classic_histograms: Option<bool>,
+    /// Only false is supported so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub convert_classic_histograms_to_nhcb: Option<bool>,
+    /// Also store the extra report series of a scrape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_scrape_metrics: Option<bool>,
+}
+
+impl GlobalConfig {
+    /// Puts the defaults in place of zero durations; an unwritten time-out follows a short interval.
+    ///
+    /// # Errors
+    /// A written time-out that is longer than the interval, in Prometheus' words.
+    pub(crate) fn fill_in(&mut self) -> Result<(), &'static str> {
+        if self.scrape_interval.0.is_zero() {
+            self.scrape_interval = seconds(60);
+        }
+        if self.evaluation_interval.0.is_zero() {
+            self.evaluation_interval = seconds(60);
+        }
+        if self.scrape_timeout > self.scrape_interval {
+            return Err("global scrape timeout greater than scrape interval");
+        }
+        if self.scrape_timeout.0.is_zero() {
+            self.scrape_timeout = seconds(10).min(self.scrape_interval);
+        }
+        Ok(())
+    }
+
+    /// What the scrape configurations inherit. Relative paths start at `base_dir`.
+    #[must_use]
+    pub fn scrape_defaults(&self, base_dir: &Path, extra_scrape_metrics: bool) -> ScrapeDefaults {
+        let built_in = ScrapeDefaults::default();
+        ScrapeDefaults {
+            scrape_interval: self.scrape_interval.0,
+            scrape_timeout: self.scrape_timeout.0,
+            scrape_protocols: if self.scrape_protocols.is_empty() {
+                built_in.scrape_protocols
+            } else {
+                self.scrape_protocols.clone()
+            },
+            body_size_limit: self.body_size_limit.0,
+            sample_limit: self.sample_limit,
+            target_limit: self.target_limit,
+            label_limit: self.label_limit,
+            label_name_length_limit: self.label_name_length_limit,
+            label_value_length_limit: self.label_value_length_limit,
+            keep_dropped_targets: self.keep_dropped_targets,
+            metric_name_validation_scheme: self.metric_name_validation_scheme.clone(),
+            metric_name_escaping_scheme: self.metric_name_escaping_scheme.clone(),
+            extra_scrape_metrics: self.extra_scrape_metrics.unwrap_or(extra_scrape_metrics),
+            scrape_failure_log_file: Some(self.scrape_failure_log_file.clone())
+                .filter(|f| !f.is_empty()),
+            base_dir: base_dir.to_owned(),
+        }
+    }
+
+    /// The evaluation interval in milliseconds.
+    #[must_use]
+    pub fn evaluation_interval_ms(&self) -> i64 {
+        i64::try_from(self.evaluation_interval.0.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+fn seconds(n: u64) -> PromDuration {
+    PromDuration(Duration::from_secs(n))
+}
+
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

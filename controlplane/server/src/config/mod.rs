@@ -1,0 +1,31 @@
+//! `prometheus.yml`: reading, checking, showing.
+//!
+//! ```text
+//! file --read--> text --serde--> RawConfig (with positions) --checks--> Config --+--> scrape pools
+//!                                                                               +--> /api/v1/status/config
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `load` | text to [`Config`], all checks, `${VAR}` in external labels |
+//! | `global` | the `global` section and its defaults |
+//! | `sections` | the sections of Prometheus that this build refuses by name, and `storage` |
+//! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
+//!
+//! A configuration is either wholly good or refused; a refused one never replaces a running one.
+
+mod error;
+mod global;
+mod load;
+mod sections;
+
+pub use error::ConfigError;
+pub use global::GlobalConfig;
+pub use load::{Config, ConfigSource};
+pub use sections::{
+    ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, RuntimeConfig,
+    StorageConfig, TsdbConfig,
+};
+
+#[cfg(test)]
+mod tests;

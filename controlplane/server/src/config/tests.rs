@@ -1,0 +1,252 @@
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::load::expand_variables;
+use super::*;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, "p.yml", Path::new(".")).map_err(|e| e.to_string())
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    for text in [
+        "",
+        "# nothing\n",
+        "global:\nscrape_configs:\n",
+        "alerting: {alertmanagers: []}\nremote_write:\n",
+    ] {
+        let config = parse(text).unwrap();
+        assert_eq!(config.global.scrape_interval.0, Duration::from_secs(60));
+        assert_eq!(config.global.scrape_timeout.0, Duration::from_secs(10));
+        assert!(config.scrape_configs.is_empty());
+    }
+}
+
+#[test]
+fn a_short_interval_shortens_the_unwritten_timeout() {
+    let config = parse("global: {scrape_interval: 5s}").unwrap();
+    assert_eq!(config.global.scrape_timeout.0, Duration::from_secs(5));
+}
+
+/// Each mistake with the place and the words that a person needs.
+#[test]
+fn mistakes_name_place_key_and_remedy() {
+    for (text, expected) in [
+        (
+            "global:\n  scrape_intervall: 5s\n",
+            &[
+                "p.yml:2:3: global.scrape_intervall",
+                "did you mean `scrape_interval`?",
+            ][..],
+        ),
+        (
+            "globl:\n  x: 1\n",
+            &["p.yml:1:1: globl", "did you mean `global`?"],
+        ),
+        (
+            "global:\n  scrape_interval: 5x\n",
+            &["p.yml:2:20: global.scrape_interval", "\"5x\""],
+        ),
+        ("global: [\n", &["p.yml:1:9: global"]),
+        ("global:\n\tx: 1\n", &["p.yml:2:2", "tab"]),
+        (
+            "global:\n  scrape_interval: 5s\n  scrape_timeout: 10s\n",
+            &["global.scrape_timeout: global scrape timeout greater than scrape interval"],
+        ),
+        (
+            "global:\n  sample_limit: x\n",
+            &["p.yml:2:17: global.sample_limit"],
+        ),
+        (
+            "global:\n  query_log_file: q.log\n",
+            &["global.query_log_file", "not supported yet"],
+        ),
+        (
+            "scrape_configs:\n- job_name: a\n- job_name: a\n",
+            &["p.yml:3:3: scrape_configs[1]: found multiple scrape configs with job name \"a\""],
+        ),
+        (
+            "scrape_configs:\n- scheme: http\n",
+            &["p.yml:2:3: scrape_configs[0]: job_name is empty"],
+        ),
+        (
+            "scrape_configs:\n-\n",
+            &["scrape_configs[0]: empty or null scrape config section"],
+        ),
+        (
+            "scrape_configs:\n- job_name: x\n  relabel_configs:\n  - acton: drop\n",
+            &[
+                "p.yml:4:5: scrape_configs[0].relabel_configs[0].acton",
+                "did you mean \"action\"?",
+            ],
+        ),
+        (
+            "scrape_configs:\n- job_name: x\n  scrape_interval: 5s\n  scrape_timeout: 6s\n",
+            &["scrape timeout greater than scrape interval for scrape config with job name \"x\""],
+        ),
+        (
+            "scrape_configs:\n- job_name: x\n  consul_sd_configs: []\n",
+            &["p.yml:3:3", "consul_sd_configs", "not supported yet"],
+        ),
+        (
+            "alerting:\n  alertmanagers:\n  - static_configs:\n    - targets: [a:1]\n",
+            &["alerting: this section is not supported yet: remove it"],
+        ),
+        (
+            "remote_write:\n- url: http://x\n",
+            &["remote_write: this section is not supported yet"],
+        ),
+        (
+            "remote_read:\n- url: http://x\n",
+            &["remote_read: this section is not supported yet"],
+        ),
+        (
+            "tracing: {endpoint: x}\n",
+            &["tracing: this section is not supported yet"],
+        ),
+        (
+            "storage: {tsdb: {out_of_order_time_window: 5m}}",
+            &["storage.tsdb.out_of_order_time_window", "not supported yet"],
+        ),
+        (
+            "rule_files: ['*.toml']\n",
+            &[
+                "p.yml:1:14: rule_files[0]",
+                "Cargo.toml",
+                "rules cannot be evaluated yet",
+            ],
+        ),
+        (
+            "rule_files: ['*/x.yml']\n",
+            &["rule_files[0]", "only the last part"],
+        ),
+    ] {
+        let error = parse(text).expect_err(text);
+        for part in expected {
+            assert!(
+                error.contains(part),
+                "{text:?} gives {error:?}, without {part:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_names_file_and_flag() {
+    let error = ConfigSource::File("/no/such/prometheus.yml".into())
+        .load()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/no/such/prometheus.yml") && error.contains("--config.file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn rule_patterns_without_files_are_fine() {
+    assert_eq!(
+        parse("rule_files: ['no/such/*.yml', 'none.yml']")
+            .unwrap()
+            .rule_files
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn variables_in_external_labels() {
+    let look_up = |name: &str| (name == "A_1").then(|| "x".to_owned());
+    for (text, expected) in [
+        ("a$A_1.b", "ax.b"),
+        ("${A_1}b", "xb"),
+        ("$$A_1", "$A_1"),
+        ("${NONE}-$NONE", "-"),
+        ("10$", "10$"),
+        ("${A_1", "${A_1"),
+    ] {
+        assert_eq!(expand_variables(text, look_up), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_shown_yaml_reads_back_and_hides_secrets() {
+    let text = "global: {external_labels: {cluster: c}}\nscrape_configs:\n- job_name: x\n  scrape_interval: 15s\n  \
+                basic_auth: {username: u, password: hunter2}\n  static_configs: [{targets: ['a:1'], labels: {env: dev}}]\n";
+    let yaml = parse(text).unwrap().to_yaml();
+    assert!(
+        !yaml.contains("hunter2") && yaml.contains("<secret>"),
+        "{yaml}"
+    );
+    let again = parse(&yaml).unwrap();
+    assert_eq!(again.external_labels.get("cluster"), Some("c"));
+    assert_eq!(again.to_yaml(), yaml);
+}
+
+#[test]
+fn scrape_config_files_join_the_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.yml"), "scrape_configs:\n- job_name: b\n").unwrap();
+    let load = |text: &str| {
+        ConfigSource::Text {
+            name: "main.yml".to_owned(),
+            text: Arc::from(text),
+            base_dir: dir.path().to_owned(),
+        }
+        .load()
+    };
+    let config = load("scrape_config_files: ['*.yml']\nscrape_configs:\n- job_name: a\n").unwrap();
+    let jobs: Vec<&str> = config
+        .scrape_configs
+        .iter()
+        .map(|s| s.job_name.as_str())
+        .collect();
+    assert_eq!(jobs, ["a", "b"]);
+    let error = load("scrape_config_files: ['*.yml']\nscrape_configs:\n- job_name: b\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("a.yml:2:3") && error.contains("multiple scrape configs"),
+        "{error}"
+    );
+}
+
+/// Prometheus' own files: what it refuses, we refuse; what it accepts, we accept unless the refusal says that a part
+/// is not supported yet.
+#[test]
+fn upstream_configuration_files() {
+    let dir = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/conformance/config"
+    ));
+    let Ok(outcomes) = std::fs::read_to_string(dir.join("outcomes.tsv")) else {
+        eprintln!("SKIPPED: no conformance data at {}", dir.display());
+        return;
+    };
+    let mut wrong = Vec::new();
+    for line in outcomes.lines().skip(1) {
+        let mut columns = line.split('\t');
+        let (Some(file), Some(wanted)) = (columns.next(), columns.next()) else {
+            continue;
+        };
+        if file.starts_with("agent_mode") || !(file.ends_with(".yml") || file.ends_with(".yaml")) {
+            continue;
+        }
+        match (wanted, ConfigSource::File(dir.join(file)).load()) {
+            ("fail", Ok(_)) => wrong.push(format!("{file}: accepted")),
+            ("ok", Err(e)) if !is_about_missing_parts(&e.to_string()) => {
+                wrong.push(format!("{file}: {e}"))
+            }
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn is_about_missing_parts(error: &str) -> bool {
+    error.contains("not supported yet") || error.contains("cannot be evaluated yet")
+}

@@ -1,0 +1,128 @@
+//! `--enable-feature`.
+
+/// Features of Prometheus that change something here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// Keep exemplars in memory.
+    ExemplarStorage,
+    /// Also store the extra report series of each scrape.
+    ExtraScrapeMetrics,
+    /// Functions and aggregations that may still change.
+    PromqlExperimentalFunctions,
+    /// Arithmetic in durations; on in any case.
+    PromqlDurationExpr,
+    /// `anchored` and `smoothed` selectors.
+    PromqlExtendedRangeSelectors,
+    /// `fill` modifiers of binary operators.
+    PromqlBinopFillModifiers,
+    /// Drop `__name__` at the end of a query.
+    PromqlDelayedNameRemoval,
+    /// Reload when the configuration file changes.
+    AutoReloadConfig,
+    /// Old form of `--web.enable-remote-write-receiver`.
+    RemoteWriteReceiver,
+}
+
+const SUPPORTED: &[(&str, Feature)] = &[
+    ("auto-reload-config", Feature::AutoReloadConfig),
+    ("exemplar-storage", Feature::ExemplarStorage),
+    ("extra-scrape-metrics", Feature::ExtraScrapeMetrics),
+    (
+        "promql-binop-fill-modifiers",
+        Feature::PromqlBinopFillModifiers,
+    ),
+    (
+        "promql-delayed-name-removal",
+        Feature::PromqlDelayedNameRemoval,
+    ),
+    ("promql-duration-expr", Feature::PromqlDurationExpr),
+    (
+        "promql-experimental-functions",
+        Feature::PromqlExperimentalFunctions,
+    ),
+    (
+        "promql-extended-range-selectors",
+        Feature::PromqlExtendedRangeSelectors,
+    ),
+    ("remote-write-receiver", Feature::RemoteWriteReceiver),
+];
+
+/// Features that are always on, or are about the Go runtime: enabling them changes nothing.
+const WITHOUT_EFFECT: &[&str] = &[
+    "auto-gomaxprocs",
+    "auto-gomemlimit",
+    "expand-external-labels",
+    "native-histograms",
+    "new-service-discovery-manager",
+    "no-default-scrape-port",
+    "promql-at-modifier",
+    "promql-negative-offset",
+    "utf8-names",
+    "use-uncached-io",
+];
+
+/// Features of Prometheus that this build does not have.
+const MISSING: &[&str] = &[
+    "agent",
+    "concurrent-rule-eval",
+    "created-timestamp-zero-ingestion",
+    "delayed-compaction",
+    "memory-snapshot-on-shutdown",
+    "metadata-wal-records",
+    "old-ui",
+    "otlp-deltatocumulative",
+    "otlp-native-delta-ingestion",
+    "otlp-write-receiver",
+    "promql-per-step-stats",
+    "type-and-unit-labels",
+];
+
+/// The enabled features.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Features(Vec<Feature>);
+
+impl Features {
+    /// From code: these features.
+    #[must_use]
+    pub fn of(features: &[Feature]) -> Self {
+        Self(features.to_vec())
+    }
+
+    /// From flag values, each a comma separated list. What is unknown or missing is logged and ignored, as
+    /// Prometheus does.
+    #[must_use]
+    pub fn parse(values: &[String]) -> Self {
+        let mut enabled = Vec::new();
+        for name in values
+            .iter()
+            .flat_map(|v| v.split(','))
+            .map(str::trim)
+            .filter(|n| !n.is_empty())
+        {
+            if let Some((_, feature)) = SUPPORTED.iter().find(|(n, _)| *n == name) {
+                if !enabled.contains(feature) {
+                    enabled.push(*feature);
+                }
+            } else if WITHOUT_EFFECT.contains(&name) {
+                tracing::info!(
+                    option = name,
+                    "option for --enable-feature has no effect, nothing has to be enabled"
+                );
+            } else if MISSING.contains(&name) {
+                tracing::warn!(
+                    option = name,
+                    "option for --enable-feature is not supported yet"
+                );
+            } else {
+                tracing::warn!(option = name, "Unknown option for --enable-feature");
+            }
+        }
+        Self(enabled)
+    }
+
+    /// Whether a feature is enabled.
+    #[must_use]
+    pub fn has(&self, feature: Feature) -> bool {
+        self.0.contains(&feature)
+    }
+}

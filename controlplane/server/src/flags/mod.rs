@@ -1,0 +1,484 @@
+//! The command line of `bellwether server`: Prometheus' own flags.
+//!
+//! Flags that this build honours are fields of [`ServerFlags`]; the rest of Prometheus' flags stand in the table of
+//! `table`: they are accepted at their default and refused with a clear error otherwise, so that nobody believes in
+//! a setting that does nothing.
+
+mod features;
+mod sizes;
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bellwether_model::duration;
+use bellwether_telemetry::LogFormat;
+use clap::{ArgAction, Args, ValueEnum};
+
+pub use features::{Feature, Features};
+pub use table::OtherFlags;
+
+use crate::config::ConfigSource;
+use crate::settings::{
+    Listen, QuerySettings, ServerSettings, StorageSettings, WalCompressionSetting, WebSettings,
+};
+
+/// A flag's value that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FlagError {
+    /// A value of the wrong form.
+    #[error("--{flag}: {value:?}: {reason}")]
+    Value {
+        /// Name without dashes.
+        flag: &'static str,
+        /// As written.
+        value: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A flag of Prometheus without effect in this build.
+    #[error(
+        "--{flag} is not supported yet: remove it (only its default, {default:?}, is accepted)"
+    )]
+    Unsupported {
+        /// Name without dashes.
+        flag: String,
+        /// The only accepted value.
+        default: String,
+    },
+}
+
+/// Severity from which messages are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Per operation.
+    Debug,
+    /// Life cycle.
+    #[default]
+    Info,
+    /// Odd but handled.
+    Warn,
+    /// Data lost or a human needed.
+    Error,
+}
+
+impl LogLevel {
+    /// The flag's text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormatFlag {
+    /// For people.
+    #[default]
+    Logfmt,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Compression of WAL records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WalCompressionFlag {
+    /// Snappy, the default.
+    #[default]
+    Snappy,
+    /// Zstandard.
+    Zstd,
+}
+
+/// Flags of the metrics server, as Prometheus 3 names them.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Metrics server")]
+pub struct ServerFlags {
+    /// Configuration file
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        default_value = "prometheus.yml"
+    )]
+    pub config_file: PathBuf,
+    /// How often to look for changes of the configuration file (needs the feature auto-reload-config)
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub auto_reload_interval: Duration,
+
+    /// Address to listen on for the API and the pages, may be repeated; ":9090" means all interfaces
+    #[arg(
+        long = "web.listen-address",
+        value_name = "HOST:PORT",
+        default_value = "0.0.0.0:9090"
+    )]
+    pub listen_address: Vec<String>,
+    /// Longest time to read a request, and to keep an idle connection
+    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub read_timeout: Duration,
+    /// Most simultaneous connections of each listener
+    #[arg(long = "web.max-connections", value_name = "N", default_value_t = 512)]
+    pub max_connections: usize,
+    /// URL under which people reach this server; its path becomes the prefix of all routes
+    #[arg(
+        long = "web.external-url",
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub external_url: String,
+    /// Prefix of all routes; the path of --web.external-url by default
+    #[arg(
+        long = "web.route-prefix",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub route_prefix: String,
+    /// Allow shutdown and reload by HTTP request
+    #[arg(long = "web.enable-lifecycle", overrides_with = "no_enable_lifecycle")]
+    pub enable_lifecycle: bool,
+    #[arg(
+        long = "no-web.enable-lifecycle",
+        hide = true,
+        overrides_with = "enable_lifecycle"
+    )]
+    no_enable_lifecycle: bool,
+    /// Allow deletion and snapshots by HTTP request
+    #[arg(long = "web.enable-admin-api", overrides_with = "no_enable_admin_api")]
+    pub enable_admin_api: bool,
+    #[arg(
+        long = "no-web.enable-admin-api",
+        hide = true,
+        overrides_with = "enable_admin_api"
+    )]
+    no_enable_admin_api: bool,
+    /// Accept remote write requests at /api/v1/write
+    #[arg(
+        long = "web.enable-remote-write-receiver",
+        overrides_with = "no_enable_remote_write"
+    )]
+    pub enable_remote_write_receiver: bool,
+    #[arg(
+        long = "no-web.enable-remote-write-receiver",
+        hide = true,
+        overrides_with = "enable_remote_write_receiver"
+    )]
+    no_enable_remote_write: bool,
+    /// Title of the pages
+    #[arg(
+        long = "web.page-title",
+        value_name = "TEXT",
+        default_value = "Prometheus Time Series Collection and Processing Server"
+    )]
+    pub page_title: String,
+    /// Pattern of origins that browsers may call from, anchored at both ends
+    #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*")]
+    pub cors_origin: String,
+
+    /// Directory of the database
+    #[arg(
+        long = "storage.tsdb.path",
+        value_name = "DIR",
+        default_value = "data/"
+    )]
+    pub storage_path: PathBuf,
+    /// How long to keep samples; 15d if neither this nor the size is set
+    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", value_parser = parse_duration)]
+    pub retention_time: Option<Duration>,
+    /// How many bytes of blocks and log to keep, for example 512MB; units are powers of 1024
+    #[arg(long = "storage.tsdb.retention.size", value_name = "BYTES", value_parser = sizes::parse)]
+    pub retention_size: Option<u64>,
+    /// Compress the write-ahead log (the default)
+    #[arg(
+        long = "storage.tsdb.wal-compression",
+        overrides_with = "no_wal_compression",
+        hide = true
+    )]
+    wal_compression: bool,
+    /// Do not compress the write-ahead log
+    #[arg(
+        long = "no-storage.tsdb.wal-compression",
+        overrides_with = "wal_compression"
+    )]
+    no_wal_compression: bool,
+    /// Compression of the write-ahead log
+    #[arg(
+        long = "storage.tsdb.wal-compression-type",
+        value_enum,
+        default_value_t
+    )]
+    pub wal_compression_type: WalCompressionFlag,
+    /// Size at which a new segment of the write-ahead log begins, 10MB to 256MB; 128MB by default
+    #[arg(long = "storage.tsdb.wal-segment-size", value_name = "BYTES", value_parser = sizes::parse)]
+    pub wal_segment_size: Option<u64>,
+    /// Range of the smallest block
+    #[arg(long = "storage.tsdb.min-block-duration", value_name = "DURATION", default_value = "2h", value_parser = parse_duration, hide = true)]
+    pub min_block_duration: Duration,
+    /// Range of the largest block; a tenth of the retention by default
+    #[arg(long = "storage.tsdb.max-block-duration", value_name = "DURATION", value_parser = parse_duration, hide = true)]
+    pub max_block_duration: Option<Duration>,
+
+    /// How far an instant selector looks back
+    #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub lookback_delta: Duration,
+    /// Longest time a query may take
+    #[arg(long = "query.timeout", value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    pub query_timeout: Duration,
+    /// Most queries at one time; more wait in line
+    #[arg(long = "query.max-concurrency", value_name = "N", default_value_t = 20)]
+    pub max_concurrency: usize,
+    /// Most samples a query may hold in memory
+    #[arg(
+        long = "query.max-samples",
+        value_name = "N",
+        default_value_t = 50_000_000
+    )]
+    pub max_samples: usize,
+
+    /// Features to enable, separated by commas, may be repeated
+    #[arg(long = "enable-feature", value_name = "NAMES", action = ArgAction::Append)]
+    pub enable_feature: Vec<String>,
+    /// Severity from which messages are logged
+    #[arg(long = "log.level", value_enum, default_value_t)]
+    pub log_level: LogLevel,
+    /// Form of log lines
+    #[arg(long = "log.format", value_enum, default_value_t)]
+    pub log_format: LogFormatFlag,
+
+    /// Flags of Prometheus that this build does not honour.
+    #[command(flatten)]
+    pub other: OtherFlags,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|e| e.to_string())
+}
+
+impl ServerFlags {
+    /// Level and format for [`bellwether_telemetry::init_logging`].
+    #[must_use]
+    pub fn logging(&self) -> (&'static str, LogFormat) {
+        let format = match self.log_format {
+            LogFormatFlag::Logfmt => LogFormat::Logfmt,
+            LogFormatFlag::Json => LogFormat::Json,
+        };
+        (self.log_level.as_str(), format)
+    }
+
+    /// Checks the flags together and turns them into settings. Unknown features are logged, as Prometheus does.
+    ///
+    /// # Errors
+    /// [`FlagError`], which names the flag.
+    pub fn settings(&self) -> Result<ServerSettings, FlagError> {
+        self.other.check()?;
+        let features = Features::parse(&self.enable_feature);
+        Ok(ServerSettings {
+            config: ConfigSource::File(self.config_file.clone()),
+            listen: self
+                .listen_address
+                .iter()
+                .cloned()
+                .map(Listen::Address)
+                .collect(),
+            listen_option: "--web.listen-address".to_owned(),
+            data_dir: self.storage_path.clone(),
+            web: WebSettings {
+                external_url: self.external_url.clone(),
+                route_prefix: self.prefix()?,
+                enable_lifecycle: self.enable_lifecycle,
+                enable_admin_api: self.enable_admin_api,
+                enable_remote_write_receiver: self.enable_remote_write_receiver
+                    || features.has(Feature::RemoteWriteReceiver),
+                max_connections: self.max_connections.max(1),
+                read_timeout: self.read_timeout,
+                cors_origin: self.cors_origin.clone(),
+            },
+            storage: self.storage()?,
+            query: QuerySettings {
+                lookback: positive("query.lookback-delta", self.lookback_delta)?,
+                timeout: positive("query.timeout", self.query_timeout)?,
+                max_concurrency: self.max_concurrency.max(1),
+                max_samples: self.max_samples,
+            },
+            auto_reload: features
+                .has(Feature::AutoReloadConfig)
+                .then_some(self.auto_reload_interval.max(Duration::from_secs(1))),
+            features,
+            fast_first_scrape: false,
+            reload_on_sighup: true,
+            flags: self.texts(),
+        })
+    }
+
+    fn storage(&self) -> Result<StorageSettings, FlagError> {
+        const MIB: u64 = 1 << 20;
+        if let Some(size) = self.wal_segment_size
+            && !(10 * MIB..=256 * MIB).contains(&size)
+        {
+            return Err(FlagError::Value {
+                flag: "storage.tsdb.wal-segment-size",
+                value: sizes::format(size),
+                reason: "must be between 10MB and 256MB".to_owned(),
+            });
+        }
+        let min_block = positive("storage.tsdb.min-block-duration", self.min_block_duration)?;
+        if let Some(max_block) = self.max_block_duration
+            && max_block < min_block
+        {
+            return Err(FlagError::Value {
+                flag: "storage.tsdb.max-block-duration",
+                value: duration::format(max_block),
+                reason: "must not be below --storage.tsdb.min-block-duration".to_owned(),
+            });
+        }
+        Ok(StorageSettings {
+            retention: self.retention_time,
+            retention_size: self.retention_size,
+            wal_segment_size: self.wal_segment_size,
+            wal_compression: match (self.no_wal_compression, self.wal_compression_type) {
+                (true, _) => WalCompressionSetting::None,
+                (false, WalCompressionFlag::Snappy) => WalCompressionSetting::Snappy,
+                (false, WalCompressionFlag::Zstd) => WalCompressionSetting::Zstd,
+            },
+            min_block_duration: min_block,
+            max_block_duration: self.max_block_duration,
+        })
+    }
+
+    /// The normalised route prefix: "/" or "/path".
+    fn prefix(&self) -> Result<String, FlagError> {
+        let path = if !self.route_prefix.is_empty() {
+            self.route_prefix.clone()
+        } else if self.external_url.is_empty() {
+            String::new()
+        } else {
+            let invalid = |reason: String| FlagError::Value {
+                flag: "web.external-url",
+                value: self.external_url.clone(),
+                reason,
+            };
+            let url: http::Uri = self
+                .external_url
+                .parse()
+                .map_err(|e| invalid(format!("{e}")))?;
+            if url.host().is_none() || url.scheme().is_none() {
+                return Err(invalid(
+                    "give a URL with scheme and host, like http://example.com/prometheus"
+                        .to_owned(),
+                ));
+            }
+            url.path().to_owned()
+        };
+        Ok(format!("/{}", path.trim_matches('/')))
+    }
+
+    /// All flags and their values, for `/api/v1/status/flags`.
+    fn texts(&self) -> BTreeMap<String, String> {
+        let mut all = self.other.texts();
+        let bool_text = |b: bool| b.to_string();
+        let path = |p: &PathBuf| p.display().to_string();
+        let retention = self.retention_time.unwrap_or_default();
+        let max_block = self
+            .max_block_duration
+            .unwrap_or_else(|| self.default_max_block());
+        let own = [
+            ("config.file", path(&self.config_file)),
+            (
+                "config.auto-reload-interval",
+                duration::format(self.auto_reload_interval),
+            ),
+            ("web.listen-address", self.listen_address.join(",")),
+            ("web.read-timeout", duration::format(self.read_timeout)),
+            ("web.max-connections", self.max_connections.to_string()),
+            ("web.external-url", self.external_url.clone()),
+            (
+                "web.route-prefix",
+                self.prefix().unwrap_or_else(|_| "/".to_owned()),
+            ),
+            ("web.enable-lifecycle", bool_text(self.enable_lifecycle)),
+            ("web.enable-admin-api", bool_text(self.enable_admin_api)),
+            (
+                "web.enable-remote-write-receiver",
+                bool_text(self.enable_remote_write_receiver),
+            ),
+            ("web.page-title", self.page_title.clone()),
+            ("web.cors.origin", self.cors_origin.clone()),
+            ("storage.tsdb.path", path(&self.storage_path)),
+            ("storage.tsdb.retention.time", duration::format(retention)),
+            (
+                "storage.tsdb.retention.size",
+                sizes::format(self.retention_size.unwrap_or(0)),
+            ),
+            (
+                "storage.tsdb.wal-compression",
+                bool_text(!self.no_wal_compression),
+            ),
+            (
+                "storage.tsdb.wal-compression-type",
+                value_name(&self.wal_compression_type),
+            ),
+            (
+                "storage.tsdb.wal-segment-size",
+                sizes::format(self.wal_segment_size.unwrap_or(0)),
+            ),
+            (
+                "storage.tsdb.min-block-duration",
+                duration::format(self.min_block_duration),
+            ),
+            (
+                "storage.tsdb.max-block-duration",
+                duration::format(max_block),
+            ),
+            (
+                "query.lookback-delta",
+                duration::format(self.lookback_delta),
+            ),
+            ("query.timeout", duration::format(self.query_timeout)),
+            ("query.max-concurrency", self.max_concurrency.to_string()),
+            ("query.max-samples", self.max_samples.to_string()),
+            ("enable-feature", self.enable_feature.join(",")),
+            ("log.level", self.log_level.as_str().to_owned()),
+            ("log.format", value_name(&self.log_format)),
+        ];
+        all.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        all
+    }
+
+    /// Prometheus shows what it derives: a tenth of the retention, at most 31 days.
+    fn default_max_block(&self) -> Duration {
+        const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
+        let retention = match (self.retention_time, self.retention_size) {
+            (Some(time), _) if !time.is_zero() => time,
+            (_, Some(_)) => return MONTH,
+            _ => crate::settings::DEFAULT_RETENTION,
+        };
+        (retention / 10).min(MONTH).max(self.min_block_duration)
+    }
+}
+
+fn value_name(value: &impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|v| v.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+fn positive(flag: &'static str, value: Duration) -> Result<Duration, FlagError> {
+    if value.is_zero() {
+        return Err(FlagError::Value {
+            flag,
+            value: "0".to_owned(),
+            reason: "must be greater than zero".to_owned(),
+        });
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+#![allow(clippy::unwrap_used)]
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    flags: ServerFlags,
+}
+
+fn parse(args: &[&str]) -> Result<ServerSettings, String> {
+    let cli =
+        Cli::try_parse_from(std::iter::once(&"server").chain(args)).map_err(|e| e.to_string())?;
+    cli.flags.settings().map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_command_is_well_formed() {
+    <Cli as clap::CommandFactory>::command().debug_assert();
+}
+
+#[test]
+fn defaults_are_those_of_prometheus() {
+    let settings = parse(&[]).unwrap();
+    let flags = &settings.flags;
+    for (name, value) in [
+        ("config.file", "prometheus.yml"),
+        ("storage.tsdb.path", "data/"),
+        ("storage.tsdb.min-block-duration", "2h"),
+        ("storage.tsdb.max-block-duration", "1d12h"),
+        ("storage.tsdb.retention.time", "0s"),
+        ("web.enable-admin-api", "false"),
+        ("web.listen-address", "0.0.0.0:9090"),
+        ("query.lookback-delta", "5m"),
+        ("rules.alert.resend-delay", "1m"),
+        ("agent", "false"),
+    ] {
+        assert_eq!(flags.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    // Thanos cannot parse an empty retention: the key is left out.
+    assert!(!flags.contains_key("storage.tsdb.retention"));
+}
+
+#[test]
+fn bad_values_name_the_flag() {
+    for (args, part) in [
+        (
+            &["--storage.agent.path=x"][..],
+            "--storage.agent.path is not supported yet",
+        ),
+        (&["--agent"], "--agent is not supported yet"),
+        (
+            &["--no-storage.tsdb.allow-overlapping-compaction"],
+            "--storage.tsdb.allow-overlapping-compaction",
+        ),
+        (
+            &["--web.config.file=web.yml"],
+            "--web.config.file is not supported yet",
+        ),
+        (&["--query.timeout=0s"], "--query.timeout"),
+        (&["--query.timeout=5x"], "--query.timeout"),
+        (
+            &["--storage.tsdb.wal-segment-size=1MB"],
+            "between 10MB and 256MB",
+        ),
+        (
+            &["--storage.tsdb.retention.size=12"],
+            "--storage.tsdb.retention.size",
+        ),
+        (
+            &["--storage.tsdb.max-block-duration=1h"],
+            "--storage.tsdb.max-block-duration",
+        ),
+        (&["--web.external-url=prometheus"], "--web.external-url"),
+        (&["--log.level=loud"], "--log.level"),
+        (&["--no-such-flag"], "--no-such-flag"),
+    ] {
+        let error = parse(args).map(|_| ()).unwrap_err();
+        assert!(error.contains(part), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn switches_can_be_negated_and_the_last_wins() {
+    assert!(
+        parse(&["--web.enable-lifecycle"])
+            .unwrap()
+            .web
+            .enable_lifecycle
+    );
+    assert!(
+        !parse(&["--web.enable-lifecycle", "--no-web.enable-lifecycle"])
+            .unwrap()
+            .web
+            .enable_lifecycle
+    );
+    assert!(
+        parse(&["--no-web.enable-lifecycle", "--web.enable-lifecycle"])
+            .unwrap()
+            .web
+            .enable_lifecycle
+    );
+    let settings = parse(&["--no-storage.tsdb.wal-compression"]).unwrap();
+    assert_eq!(
+        settings.storage.wal_compression,
+        WalCompressionSetting::None
+    );
+}
+
+#[test]
+fn defaults_given_explicitly_and_harmless_flags_are_accepted() {
+    parse(&[
+        "--storage.remote.read-concurrent-limit=10",
+        "--no-agent",
+        "--web.console.templates=/etc/prometheus/consoles",
+        "--web.console.libraries=/usr/share/prometheus/console_libraries",
+        "--no-auto-gomemlimit",
+    ])
+    .unwrap();
+}
+
+#[test]
+fn the_prefix_comes_from_the_external_url() {
+    assert_eq!(
+        parse(&["--web.external-url=http://x.org/prom/"])
+            .unwrap()
+            .web
+            .route_prefix,
+        "/prom"
+    );
+    assert_eq!(
+        parse(&[
+            "--web.external-url=http://x.org/prom",
+            "--web.route-prefix=/"
+        ])
+        .unwrap()
+        .web
+        .route_prefix,
+        "/"
+    );
+    assert_eq!(parse(&[]).unwrap().web.route_prefix, "/");
+}
+
+#[test]
+fn features_come_in_lists() {
+    let settings = parse(&[
+        "--enable-feature=exemplar-storage,promql-experimental-functions",
+        "--enable-feature=nonsense",
+    ])
+    .unwrap();
+    assert!(settings.features.has(Feature::ExemplarStorage));
+    assert!(settings.features.has(Feature::PromqlExperimentalFunctions));
+    assert!(!settings.features.has(Feature::ExtraScrapeMetrics));
+}

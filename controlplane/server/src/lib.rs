@@ -1,0 +1,52 @@
+//! The metrics server: configuration, HTTP API, pages, and the wiring of storage, queries and scraping.
+//!
+//! ```text
+//! prometheus.yml --config--> Config --+--> scrape pools --append--> tsdb <--read-- promql <--+
+//! flags --flags--> ServerSettings ----+                              ^                       |
+//!                                     +--> Server -- listeners -- http router -- api --------+
+//!                                                                    +-- remote write, admin, federation
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `flags`, `settings` | Prometheus' command line; the same settings built from code |
+//! | `config` | `prometheus.yml` |
+//! | `server` | bind, run, reload, stop |
+//! | `state`, `queries`, `reload` | what handlers share; the engine behind a limit; reload requests |
+//! | `http` | the router and what wraps every request |
+//! | `api` | `/api/v1` and `/federate` |
+//! | `metrics`, `version` | what the server says about itself |
+//!
+//! Life: [`Server::bind`] checks the configuration and takes the ports, [`Server::run`] opens the database while
+//! health already answers, then becomes ready. Shutdown stops scraping, drains requests, closes the database.
+//!
+//! Invariants:
+//! - nothing that can take long runs on an async thread: queries, reads, appends and file access use blocking ones;
+//! - a configuration is applied as a whole or not at all;
+//! - answers are Prometheus' own, byte for byte where clients look: status, JSON shape, error types and texts.
+
+mod api;
+pub mod config;
+mod flags;
+mod http;
+mod metrics;
+mod queries;
+mod reload;
+mod server;
+mod settings;
+mod state;
+mod version;
+
+pub use config::{Config, ConfigError, ConfigSource};
+pub use flags::{
+    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, ServerFlags,
+    WalCompressionFlag,
+};
+pub use reload::ReloadHandle;
+pub use server::{Server, ServerError};
+pub use settings::{
+    DEFAULT_RETENTION, Listen, QuerySettings, ServerSettings, StorageSettings,
+    WalCompressionSetting, WebSettings,
+};
+pub use state::Phase;
+pub use version::PROMETHEUS_COMPATIBILITY;

@@ -1,0 +1,132 @@
+//! What all handlers share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use axum::extract::State;
+use bellwether_model::re2::Re2;
+use bellwether_scrape::ScrapeManager;
+use bellwether_telemetry::Registry;
+use bellwether_tsdb::Db;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::http::HttpMetrics;
+use crate::queries::Queries;
+use crate::reload::ReloadHandle;
+use crate::settings::WebSettings;
+
+/// The extractor of the shared state.
+pub(crate) type Shared = State<Arc<AppState>>;
+
+/// Where the server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Ports are bound, the database is being opened: health answers, everything else says 503.
+    Starting,
+    /// Everything answers.
+    Ready,
+    /// Draining.
+    Stopping,
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(crate) struct RunningConfig {
+    pub(crate) config: Config,
+    /// As `/api/v1/status/config` shows it.
+    pub(crate) yaml: String,
+    pub(crate) loaded_at_ms: i64,
+    /// Whether the latest attempt to load succeeded; the one in force always did.
+    pub(crate) last_reload_ok: bool,
+}
+
+impl RunningConfig {
+    pub(crate) fn new(config: Config) -> Self {
+        let yaml = config.to_yaml();
+        Self {
+            config,
+            yaml,
+            loaded_at_ms: now_ms(),
+            last_reload_ok: true,
+        }
+    }
+}
+
+/// The open database and what runs on it.
+pub(crate) struct OpenCore {
+    pub(crate) db: Arc<Db>,
+    pub(crate) queries: Queries,
+    pub(crate) scrape: ScrapeManager,
+}
+
+/// State of the HTTP handlers. Lives as long as the server.
+pub(crate) struct AppState {
+    pub(crate) registry: Registry,
+    pub(crate) http: HttpMetrics,
+    pub(crate) web: WebSettings,
+    pub(crate) cors: Re2,
+    pub(crate) flags: BTreeMap<String, String>,
+    pub(crate) config: ArcSwap<RunningConfig>,
+    pub(crate) reload: ReloadHandle,
+    /// Cancelled by `/-/quit`.
+    pub(crate) quit: CancellationToken,
+    pub(crate) hostname: String,
+    pub(crate) started_text: String,
+    pub(crate) retention_text: String,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Set once, when the database is open.
+    pub(crate) core: OnceLock<Arc<OpenCore>>,
+}
+
+impl AppState {
+    pub(crate) fn core(&self) -> Option<&Arc<OpenCore>> {
+        self.core.get()
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase() == Phase::Ready
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// RFC 3339 in UTC with milliseconds where there are any.
+pub(crate) fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms)
+        .map(|t| t.to_string())
+        .unwrap_or_default()
+}
+
+/// RFC 3339 in UTC with whole seconds.
+pub(crate) fn rfc3339_seconds(ms: i64) -> String {
+    rfc3339(ms.div_euclid(1000) * 1000)
+}
+
+/// Now, as Go prints a time.
+pub(crate) fn now_rfc3339_nanos() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+/// The machine's name, for the API.
+pub(crate) fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
