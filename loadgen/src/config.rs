@@ -89,6 +89,9 @@ pub enum LoadError {
     /// A pattern that this version does not run.
     #[error("pattern {0} is not available in this version; use steady")]
     PatternNotAvailable(Pattern),
+    /// The system refuses the thread that keeps the schedule.
+    #[error("cannot start the schedule's thread: {0}")]
+    Thread(std::io::ErrorKind),
 }
 
 /// Requests per second at most: what one scheduling task can dispatch.

@@ -21,6 +21,7 @@
 //! - requests in flight, and with them connections and memory, are bounded;
 //! - the same seed gives the same sequence of operations and bodies.
 
+mod alarm;
 mod config;
 mod connection;
 mod mix;

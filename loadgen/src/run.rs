@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alarm::Alarm;
 use crate::config::{LoadConfig, LoadError, Target};
 use crate::connection::{Pool, TransportError};
 use crate::operation::Draft;
@@ -56,6 +57,7 @@ async fn run_load(
         places: Arc::new(Semaphore::new(config.in_flight_max)),
         requests: TaskTracker::new(),
         abort: CancellationToken::new(),
+        alarm: Alarm::start().map_err(|error| LoadError::Thread(error.kind()))?,
         start: Instant::now(),
         config,
     };
@@ -79,6 +81,7 @@ struct Load {
     requests: TaskTracker,
     /// Ends the requests that outlast the drain.
     abort: CancellationToken,
+    alarm: Alarm,
     start: Instant,
 }
 
@@ -122,7 +125,7 @@ impl Load {
             if due > Instant::now() {
                 tokio::select! {
                     () = shutdown.cancelled() => return true,
-                    () = tokio::time::sleep_until(due) => {}
+                    () = self.alarm.wait_until(due.into_std()) => {}
                 }
             } else if index % DISPATCH_BATCH == 0 {
                 tokio::task::yield_now().await;

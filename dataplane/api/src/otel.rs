@@ -296,16 +296,17 @@ fn propagator(kinds: &[Propagator]) -> TextMapCompositePropagator {
     TextMapCompositePropagator::new(propagators)
 }
 
-/// The blocking HTTP clients of one service, one per time limit and proxy use,
-/// so that its signals share connections.
+/// The blocking HTTP clients of one service, one per time limit and way of
+/// connecting, so that its signals share connections.
 #[derive(Default)]
-struct HttpClients(HashMap<(Duration, bool), reqwest::blocking::Client>);
+struct HttpClients(HashMap<(Duration, bool, bool), reqwest::blocking::Client>);
 
 impl HttpClients {
     fn get(&mut self, config: &SignalConfig) -> Result<reqwest::blocking::Client, TelemetryError> {
         // A proxy cannot reach our own loopback: it would answer for its own.
         let direct = is_loopback(&config.endpoint);
-        let key = (config.timeout, direct);
+        let plain = is_plain_http(&config.endpoint);
+        let key = (config.timeout, direct, plain);
         if let Some(client) = self.0.get(&key) {
             return Ok(client.clone());
         }
@@ -313,10 +314,22 @@ impl HttpClients {
         if direct {
             builder = builder.no_proxy();
         }
+        if plain {
+            builder = builder
+                .tls_certs_only([])
+                .redirect(reqwest::redirect::Policy::none());
+        }
         let client = builder.build()?;
         self.0.insert(key, client.clone());
         Ok(client)
     }
+}
+
+/// Whether `url` needs no TLS. A client for such a URL goes without the
+/// system's certificates: reading them costs memory and start-up time per
+/// client, and several services live in one process.
+pub(crate) fn is_plain_http(url: &str) -> bool {
+    url.starts_with("http://")
 }
 
 /// Whether the host of `url` is this machine.

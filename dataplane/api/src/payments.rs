@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::breaker::Breaker;
 use crate::http_metrics::DURATION_BOUNDARIES_S;
-use crate::otel::{Telemetry, ensure_tls_provider, is_loopback};
+use crate::otel::{Telemetry, ensure_tls_provider, is_loopback, is_plain_http};
 use crate::propagation::HeaderInjector;
 
 /// The header by which the shop asks the provider to play dead while a
@@ -119,6 +119,11 @@ impl PaymentClient {
         let mut builder = reqwest::Client::builder().timeout(timeout);
         if is_loopback(&full) {
             builder = builder.no_proxy();
+        }
+        if is_plain_http(&full) {
+            builder = builder
+                .tls_certs_only([])
+                .redirect(reqwest::redirect::Policy::none());
         }
         Ok(Self {
             http: builder.build().map_err(|_| invalid())?,

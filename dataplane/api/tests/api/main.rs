@@ -43,16 +43,9 @@ impl Api {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(bellwether_api::run(config, listener, shutdown.clone()));
-        // The service installs a TLS provider as it starts; reqwest needs one.
-        let started = Instant::now();
-        let http = loop {
-            let built = std::panic::catch_unwind(|| reqwest::Client::builder().no_proxy().build());
-            if let Ok(Ok(client)) = built {
-                break client;
-            }
-            assert!(started.elapsed() < Duration::from_secs(10));
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
+        // An error means that another test was faster: just as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             url,
             http,
