@@ -1,6 +1,7 @@
 /** Keys and preferences. */
 
-import { Modal } from "@mantine/core";
+import { X } from "lucide-react";
+import { useEffect, useRef } from "react";
 import { usePrefs } from "../state/prefs";
 import { useScopeVersion } from "../state/version";
 import { KEYS } from "./keys";
@@ -8,14 +9,24 @@ import { KEYS } from "./keys";
 export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
 	const prefs = usePrefs();
 	const version = useScopeVersion();
+	// The browser's own dialog keeps the focus inside, closes on Esc and needs no styles at run time.
+	const dialog = useRef<HTMLDialogElement>(null);
+	useEffect(() => {
+		if (open && !dialog.current?.open) dialog.current?.showModal();
+	}, [open]);
 	return (
-		<Modal
-			opened={open}
-			onClose={onClose}
-			title="Keys and preferences"
-			centered
-			closeButtonProps={{ "aria-label": "Close" }}
-		>
+		<dialog className="dialog" ref={dialog} onClose={onClose} aria-labelledby="help-title">
+			<header className="row">
+				<h2 id="help-title">Keys and preferences</h2>
+				<button
+					type="button"
+					className="button quiet icon spread"
+					aria-label="Close"
+					onClick={() => dialog.current?.close()}
+				>
+					<X />
+				</button>
+			</header>
 			<table className="data dense">
 				<tbody>
 					{KEYS.map((k) => (
@@ -64,6 +75,6 @@ export function Help({ open, onClose }: { open: boolean; onClose: () => void }) 
 				{version !== "" && `Bellwether ${version} · `}
 				<a href="licenses">third-party licences</a>
 			</p>
-		</Modal>
+		</dialog>
 	);
 }

@@ -42,16 +42,9 @@ export function Shell() {
 	useEffect(() => setDrawer(false), [path]);
 	return (
 		<div className="shell" data-drawer={drawer} data-collapsed={collapsed}>
-			<a
-				className="skip"
-				href="#page"
-				onClick={(e) => {
-					e.preventDefault();
-					document.getElementById("page")?.focus();
-				}}
-			>
+			<button type="button" className="skip" onClick={() => document.getElementById("page")?.focus()}>
 				Skip to the page
-			</a>
+			</button>
 			<Sidebar onHelp={() => setHelp(true)} />
 			{drawer && <div className="scrim only-narrow" onClick={() => setDrawer(false)} aria-hidden />}
 			<div className="main">

@@ -54,7 +54,7 @@ export function ChartPanel(props: ChartPanelProps) {
 	const full = panel.table;
 	const table = useMemo(() => (full ? largest(full, all ? 500 : LIMIT) : undefined), [full, all]);
 	const styles = useMemo(() => (table ? props.styles(table) : []), [table, props.styles]);
-	const empty = table !== undefined && table.columns.every((c) => c.values.every((v) => v === null));
+	const empty = table?.columns.every((c) => c.values.every((v) => v === null)) ?? false;
 
 	// Newest sample of any line: what is older than three intervals (and a step) is said to be so.
 	const newest = useMemo(() => {

@@ -74,7 +74,7 @@ export function scaleOf(
 	}
 	if (input.top !== undefined) high = Math.max(high, input.top);
 	// The threshold is shown when the data comes near it; a far one would flatten the lines.
-	if (input.threshold !== undefined && (high > input.threshold * 0.35 || high <= 0))
+	if (input.threshold !== undefined && (high > input.threshold * 0.5 || high <= 0))
 		high = Math.max(high, input.threshold * 1.1);
 	return valueScale(low, Number.isFinite(high) ? high : 1, input.integers);
 }

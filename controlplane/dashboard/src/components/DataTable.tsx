@@ -40,7 +40,7 @@ export function DataTable<T>({ caption, rows, columns, rowKey, initial, dense, o
 	}, [rows, columns, order]);
 	return (
 		// biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls sideways must be reachable by keyboard
-		<section className="scroll-x" tabIndex={0} aria-label={caption}>
+		<section className="scroll-x" tabIndex={0} aria-label={`${caption}: table`}>
 			<table className={dense ? "data dense" : "data"}>
 				<caption className="sr-only">{caption}</caption>
 				<thead>

@@ -32,7 +32,7 @@ export function FilterPill({ name, any, options, chosen, onChange, mono }: Filte
 					data-on={chosen.length > 0}
 					onClick={() => setOpen(!open)}
 				>
-					{name} <b className={mono ? "mono" : ""}>{said}</b> <ChevronDown aria-hidden />
+					{name} <b className={mono && chosen.length > 0 ? "mono" : ""}>{said}</b> <ChevronDown aria-hidden />
 				</button>
 			</Popover.Target>
 			<Popover.Dropdown>

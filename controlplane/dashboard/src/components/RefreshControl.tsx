@@ -24,7 +24,8 @@ export function RefreshControl() {
 			</Tooltip>
 			<Menu position="bottom-end" withinPortal>
 				<Menu.Target>
-					<button type="button" aria-label={`Refresh automatically: ${WORDS[refresh]}`}>
+					<button type="button">
+						<span className="sr-only">Refresh automatically: </span>
 						{formatRefresh(refresh)} <ChevronDown />
 					</button>
 				</Menu.Target>

@@ -42,7 +42,7 @@ export interface Panel {
 interface RangeOptions {
 	readonly step?: number;
 	readonly enabled?: boolean;
-	/** A range of its own, in seconds before now. */
+	/** A range of its own, in seconds before now. It ends with the step that is still running. */
 	readonly lastSeconds?: number;
 }
 
@@ -57,7 +57,8 @@ function rangeQuery(scope: PageScope, ask: Ask, options: RangeOptions) {
 		structuralSharing: false as const,
 		queryFn: async ({ signal }: { signal: AbortSignal }): Promise<RangeAnswer> => {
 			const now = clock.forFetch();
-			const exact = span ? { start: now - span, end: now } : rangeOrDefault(range, now);
+			// Rounding down would leave out the newest part of a step that is long.
+			const exact = span ? { start: now + step - span, end: now + step } : rangeOrDefault(range, now);
 			const { start, end } = alignRange(exact.start, exact.end, step);
 			const { value, warnings, infos } = unwrap(
 				await prometheus.queryRange(ask.expr, start, end, step, signal),

@@ -80,9 +80,9 @@ export function ComparePage() {
 					}
 				/>
 			)}
-			{/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls sideways must be reachable by keyboard */}
 			<section
 				className="card scroll-x"
+				// biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls sideways must be reachable by keyboard
 				tabIndex={0}
 				aria-label="Environments side by side"
 				data-panel="Compare"
@@ -196,7 +196,7 @@ function Against({ value, base, unit }: { value: number | null; base: number | n
 		const tone = Math.abs(delta) < 0.5 ? "idle" : delta > 0 ? "crit" : "ok";
 		return (
 			<span className="chip plain num" data-tone={tone}>
-				{delta >= 0 ? "+" : "−"}
+				{delta > -0.05 ? "+" : "−"}
 				{Math.abs(delta).toFixed(1)} pp
 			</span>
 		);

@@ -68,6 +68,11 @@ const colours = HighlightStyle.define([
 	{ tag: tags.invalid, color: "var(--crit)" },
 ]);
 
+function newLine(view: EditorView): boolean {
+	view.dispatch(view.state.replaceSelection("\n"));
+	return true;
+}
+
 export interface EditorProps {
 	label: string;
 	value: string;
@@ -117,7 +122,7 @@ export default function Editor({ label, value, onChange, onRun }: EditorProps) {
 					),
 					Prec.highest(keymap.of(completionKeymap)),
 					keymap.of([
-						{ key: "Shift-Enter", run: (v) => (v.dispatch(v.state.replaceSelection("\n")), true) },
+						{ key: "Shift-Enter", run: newLine },
 						...closeBracketsKeymap,
 						...historyKeymap,
 						...lintKeymap,

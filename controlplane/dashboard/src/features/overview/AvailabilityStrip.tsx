@@ -54,7 +54,7 @@ export function AvailabilityStrip() {
 										// biome-ignore lint/suspicious/noArrayIndexKey: the place is the identity of a cell
 										key={i}
 										data-cell={state}
-										title={`${formatStamp(time[i] ?? 0, utc).slice(5, 16)}: ${show(values[i], "percent").number} % ${WORDS[state]}`}
+										title={`${formatStamp((time[i] ?? 0) - 1800, utc).slice(5, 16)}: ${show(values[i], "percent").number} % ${WORDS[state]}`}
 									/>
 								))}
 							</div>

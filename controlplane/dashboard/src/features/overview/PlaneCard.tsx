@@ -65,13 +65,7 @@ export function PlaneCard({ view }: { view: PlaneView }) {
 			<p className="reason">{health.reason}</p>
 			<div className="signals">
 				{signals.map(({ title, signal, unit, limits, anchor }) => (
-					<PageLink
-						key={title}
-						to={metricsPath()}
-						params={{ ...env, show: anchor }}
-						className="signal"
-						label={`${title} of ${plane.name}: open chart`}
-					>
+					<PageLink key={title} to={metricsPath()} params={{ ...env, show: anchor }} className="signal">
 						<span className="label">{title}</span>
 						<BigNumber value={signal.value} unit={unit} tone={tone(signal.value, limits)} />
 						<Sparkline

@@ -15,15 +15,14 @@ function digits(value: number, places: number): string {
 	return text === "-0" || /^-0\.0*$/.test(text) ? text.slice(1) : text;
 }
 
-/** About three significant digits. */
+/** About three significant digits, without zeros at the end. */
 function significant(value: number): string {
 	const size = Math.abs(value);
 	if (size === 0) return "0";
-	if (size >= 100) return digits(value, 0);
-	if (size >= 10) return digits(value, 1);
-	if (size >= 1) return digits(value, size >= 9.995 ? 1 : 2).replace(/\.00$/, "");
-	if (size >= 0.01) return digits(value, 3).replace(/0+$/, "");
-	return value.toPrecision(2);
+	if (size < 0.01) return value.toPrecision(2);
+	const places = size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3;
+	const text = digits(value, places);
+	return places === 0 ? text : text.replace(/\.?0+$/, "");
 }
 
 function scaled(value: number): [number, string] {
@@ -91,15 +90,8 @@ export function show(value: number | null | undefined, unit: Unit): Shown {
 		}
 		case "count": {
 			const [v, k] = scaled(value);
-			return {
-				number:
-					k === "" && Number.isInteger(v)
-						? String(v)
-						: k === "" && Math.abs(v) >= 10
-							? digits(v, 0)
-							: significant(v),
-				unit: k,
-			};
+			const places = Number.isInteger(v) || Math.abs(v) >= 100 ? 0 : 1;
+			return { number: k === "" ? digits(v, places) : significant(v), unit: k };
 		}
 		case "bytes": {
 			const [v, u] = bytes(value);
@@ -146,7 +138,7 @@ export function formatTick(value: number, step: number, max: number, unit: Unit)
 		case "bytes": {
 			const [, name] = bytes(top);
 			const factor = 1024 ** ["B", "KiB", "MiB", "GiB", "TiB"].indexOf(name);
-			return `${digits(value / factor, Math.min(2, places(step / factor)))}${GAP}${name}`;
+			return `${digits(value / factor, places(step / factor))}${GAP}${name}`;
 		}
 		default: {
 			const factor = top >= 1e9 ? 1e9 : top >= 1e6 ? 1e6 : top >= 1e4 ? 1e3 : 1;
