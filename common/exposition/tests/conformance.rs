@@ -102,8 +102,8 @@ fn every_page_has_the_outcome_of_prometheus_3_5() {
 fn every_accepted_page_gives_the_series_of_prometheus_3_5() {
     let Some(dir) = openmetrics_dir() else { return };
     let text = std::fs::read_to_string(dir.join("scraped_series.json")).unwrap();
-    let cases: BTreeMap<String, Vec<(BTreeMap<String, String>, String)>> =
-        serde_json::from_str(&text).unwrap();
+    type Series = (BTreeMap<String, String>, String);
+    let cases: BTreeMap<String, Vec<Series>> = serde_json::from_str(&text).unwrap();
     assert!(cases.len() > 50);
     for (case, want) in cases {
         let page = std::fs::read(dir.join(&case).join("metrics")).unwrap();

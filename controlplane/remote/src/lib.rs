@@ -1,59 +1,34 @@
-//! Remote write 1.0: decoding requests without copies and writing them to storage.
+//! Remote write 1.0: the receiving side, and the encoder that tests and senders use.
+//!
+//! Data flow: [`decompress`] opens the snappy block within a size limit; [`decode`] walks the protobuf message
+//! `prometheus.WriteRequest` in place and hands out one borrowed [`TimeSeries`] after the other; [`write()`] puts
+//! them into storage in one transaction with Prometheus' semantics. HTTP (methods, content types, 415) is the
+//! server's business.
+//!
+//! Invariants:
+//! - no input panics; every length is checked against the message that holds it;
+//! - decoding floats allocates nothing per sample; unknown fields are skipped, as protobuf demands;
+//! - the good samples of a request are stored even when others of it are refused.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `wire` | protobuf's wire format: a cursor and a writer |
+//! | `request` | the messages: borrowed series, samples, exemplars, histograms, metadata |
+//! | `encode` | building a request |
+//! | `receive` | into storage |
+//! | `error` | [`RemoteWriteError`] and [`DecodeError`] |
 
-use bellwether_model::storage::Appendable;
+mod encode;
+mod error;
+mod receive;
+mod request;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-/// What [`write`] stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WriteStats {
-    /// Float samples stored.
-    pub samples: u64,
-    /// Histograms stored.
-    pub histograms: u64,
-    /// Exemplars stored.
-    pub exemplars: u64,
-}
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteWriteError {
-    /// 400.
-    #[error("{0}")]
-    BadRequest(String),
-    /// 500.
-    #[error("{0}")]
-    Storage(String),
-}
-
-impl RemoteWriteError {
-    /// The HTTP status of the answer.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::BadRequest(_) => 400,
-            Self::Storage(_) => 500,
-        }
-    }
-}
-
-/// Decompresses a snappy block body. `limit` bounds the decompressed size in bytes.
-///
-/// # Errors
-/// [`RemoteWriteError::BadRequest`].
-pub fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, RemoteWriteError> {
-    let _ = (body, limit);
-    Err(RemoteWriteError::BadRequest("not implemented".into()))
-}
-
-/// Writes a decompressed request (protobuf `prometheus.WriteRequest`). Blocking: call from `spawn_blocking`.
-/// `now_ms` is the receiver's clock: samples more than ten minutes ahead are refused.
-///
-/// # Errors
-/// The first refused sample; the good samples of the request are stored anyway.
-pub fn write(
-    storage: &dyn Appendable,
-    request: &[u8],
-    now_ms: i64,
-) -> Result<WriteStats, RemoteWriteError> {
-    let _ = (storage, request, now_ms);
-    Err(RemoteWriteError::BadRequest("not implemented".into()))
-}
+pub use encode::{RequestBuilder, encode_floats};
+pub use error::{DecodeError, Refusal, RemoteWriteError};
+pub use receive::{MAX_AHEAD_MS, WriteStats, decompress, write};
+pub use request::{
+    ExemplarRecord, HistogramRecord, MetricMetadata, SampleRecord, TimeSeries, WriteRequest, decode,
+};
