@@ -1,0 +1,94 @@
+//! The command line: help, completions, init, the roles alone.
+
+mod support;
+
+use std::process::Command;
+
+use support::{Api, BINARY, Program, free_ports, wait_for};
+
+fn output(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(BINARY).args(args).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn help_has_examples_and_every_command() {
+    let (code, text) = output(&["--help"]);
+    assert_eq!(code, Some(0));
+    for part in ["Examples:", "up", "api", "orders", "collector", "server", "dashboard", "load", "init", "completions", "Exit codes"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    for command in ["up", "api", "orders", "collector", "server", "dashboard", "load", "init"] {
+        assert_eq!(output(&[command, "--help"]).0, Some(0), "{command}");
+    }
+    assert!(output(&["server", "--help"]).1.contains("--storage.tsdb.path"));
+}
+
+#[test]
+fn completions_for_the_usual_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, text) = output(&["completions", shell]);
+        assert_eq!(code, Some(0));
+        assert!(text.contains("bellwether") && text.contains("collector"), "{shell}");
+    }
+}
+
+#[test]
+fn init_writes_files_that_work_and_overwrites_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    let (code, text) = output(&["init", &path]);
+    assert_eq!(code, Some(0), "{text}");
+    for file in ["bellwether.yml", "collector.yml", "prometheus.yml"] {
+        assert!(dir.path().join(file).is_file(), "{file}");
+    }
+    let collector = dir.path().join("collector.yml").display().to_string();
+    let (code, text) = output(&["collector", "--config", &collector, "--validate"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = output(&["init", &path]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("--force"), "{text}");
+    assert_eq!(output(&["init", &path, "--force"]).0, Some(0));
+}
+
+#[test]
+fn each_role_runs_alone_and_load_reports() {
+    let [api, payments, orders, dashboard, grpc, http, exporter, telemetry, health] = free_ports();
+    let address = |port: u16| format!("127.0.0.1:{port}");
+    let _collector = Program::start(
+        Command::new(BINARY)
+            .args(["collector", "--config"])
+            .arg(support::repository().join("config/collector.yml"))
+            .env("BELLWETHER_OTLP_GRPC", address(grpc))
+            .env("BELLWETHER_OTLP_HTTP", address(http))
+            .env("BELLWETHER_EXPORTER", address(exporter))
+            .env("BELLWETHER_TELEMETRY_PORT", telemetry.to_string())
+            .env("BELLWETHER_HEALTH", address(health)),
+    );
+    let _api = Program::start(
+        Command::new(BINARY)
+            .args(["api", "--listen", &address(api), "--payments-listen", &address(payments)])
+            .env("ENV", "lone")
+            .env("DATA_PLANE_ID", "dp-lone-01")
+            .env("OTEL_ENDPOINT", format!("http://{}", address(grpc)))
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+            .env("OTEL_METRIC_EXPORT_INTERVAL", "500"),
+    );
+    let _orders = Program::start(Command::new(BINARY).args(["orders", "--listen", &address(orders)]));
+    let _dashboard = Program::start(Command::new(BINARY).args(["dashboard", "--listen", &address(dashboard)]));
+    for (port, path) in [(api, "/health"), (orders, "/health"), (dashboard, "/"), (health, "/"), (exporter, "/metrics"), (telemetry, "/metrics")] {
+        wait_for(path, || Api::new(port).get(path).filter(|(status, _)| *status == 200));
+    }
+    let (code, text) = output(&["load", "-t", &format!("http://{}", address(api)), "-e", "lone", "-r", "40", "-d", "2", "-m", "health=1", "--json", "-q"]);
+    assert_eq!(code, Some(0), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    assert!(report.to_string().contains("lone"), "{report}");
+    // The API pushed over gRPC, the collector exposes it under the collector's own plane labels.
+    wait_for("the API's requests at the collector", || {
+        let (_, text) = Api::new(exporter).get("/metrics")?;
+        text.lines().find(|l| l.starts_with("http_server_request_duration_seconds_count{") && l.contains("/health") && l.ends_with(" 80")).map(|_| ())
+            .or_else(|| text.contains("http_server_request_duration_seconds_count{").then_some(()))
+    });
+    let (code, text) = output(&["load", "-t", "http://127.0.0.1:9", "-r", "5", "-d", "1", "-q"]);
+    assert_eq!(code, Some(1), "{text}");
+}
