@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `flags`, `settings` | Prometheus' command line; the same settings built from code |
 //! | `config` | `prometheus.yml` |
-//! | `server` | bind, run, reload, stop |
+//! | `server` | bind, run, stop |
+//! | `runtime` | the database, scraping, reloads and maintenance behind the listeners |
 //! | `state`, `queries`, `reload` | what handlers share; the engine behind a limit; reload requests |
 //! | `http` | the router and what wraps every request |
 //! | `api` | `/api/v1` and `/federate` |
@@ -32,9 +33,12 @@ mod http;
 mod metrics;
 mod queries;
 mod reload;
+mod runtime;
 mod server;
 mod settings;
 mod state;
+#[cfg(test)]
+mod testing;
 mod version;
 
 pub use config::{Config, ConfigError, ConfigSource};

@@ -30,6 +30,8 @@ mod query_body;
 mod series;
 mod status;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::ops::Deref;

@@ -10,7 +10,7 @@ use bellwether_model::{Matcher, duration, float};
 use bellwether_promql::parse_metric_selector;
 use http::{Method, StatusCode, header};
 
-use super::error::ApiError;
+use super::error::{ApiError, ErrorType};
 
 /// Largest form body, as in Go.
 const FORM_BYTES_MAX: usize = 10 << 20;
@@ -224,8 +224,11 @@ pub(crate) fn parse_timeout(text: &str) -> Result<Option<Duration>, ApiError> {
     let ns = parse_duration_ns(text).map_err(|e| ApiError::parameter("timeout", e))?;
     match u64::try_from(ns) {
         Ok(ns) if ns > 0 => Ok(Some(Duration::from_nanos(ns))),
-        // Measured on 3.5.3.
-        _ => Err(ApiError::parameter("query", "context deadline exceeded")),
+        // Prometheus answers so or with `context deadline exceeded` as bad data, by chance (measured on 3.5.3).
+        _ => Err(ApiError::new(
+            ErrorType::Timeout,
+            "query timed out in query execution",
+        )),
     }
 }
 

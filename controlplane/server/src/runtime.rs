@@ -1,0 +1,394 @@
+//! What runs behind the listeners: the database, scraping, reloads, maintenance.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bellwether_model::re2::Re2;
+use bellwether_scrape::{ScrapeManager, ScrapeOptions};
+use bellwether_telemetry::{Gauge, Registry};
+use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::config::{Config, ConfigSource};
+use crate::flags::{Feature, Features};
+use crate::http::HttpMetrics;
+use crate::metrics::{self, ConfigMetrics};
+use crate::queries::Queries;
+use crate::reload::{ReloadHandle, ReloadReply};
+use crate::server::{ServerError, blocking};
+use crate::settings::{
+    DEFAULT_RETENTION, QuerySettings, ServerSettings, StorageSettings, WalCompressionSetting,
+};
+use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
+
+/// Time between rounds of compaction and retention, as in Prometheus.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// Exemplars kept when the feature is on and the configuration says nothing.
+const EXEMPLARS_MAX: usize = 100_000;
+
+/// What opening and reloading need beyond the shared state.
+pub(crate) struct Parts {
+    source: ConfigSource,
+    data_dir: PathBuf,
+    db_options: DbOptions,
+    query: QuerySettings,
+    features: Features,
+    scrape_options: ScrapeOptions,
+    auto_reload: Option<Duration>,
+    reload_on_sighup: bool,
+    config_metrics: ConfigMetrics,
+    pub(crate) ready_gauge: Gauge,
+}
+
+/// State and parts from settings and a checked configuration; nothing is opened yet.
+pub(crate) fn prepare(
+    settings: ServerSettings,
+    config: Config,
+    cors: Re2,
+) -> (Arc<AppState>, mpsc::Receiver<ReloadReply>, Parts) {
+    let db_options = db_options(&settings.storage, &settings.features, &config);
+    let registry = Registry::new();
+    let ready_gauge = metrics::register_process(&registry);
+    let config_metrics = ConfigMetrics::new(&registry);
+    let (reload, reloads) = ReloadHandle::new();
+    let state = Arc::new(AppState {
+        http: HttpMetrics::new(registry.clone()),
+        registry,
+        web: settings.web,
+        cors,
+        flags: settings.flags,
+        config: ArcSwap::from_pointee(RunningConfig::new(config)),
+        reload,
+        quit: CancellationToken::new(),
+        hostname: hostname(),
+        started_text: now_rfc3339_nanos(),
+        retention_text: api::retention_text(db_options.retention, db_options.retention_size),
+        phase: watch::Sender::new(Phase::Starting),
+        core: OnceLock::new(),
+    });
+    let parts = Parts {
+        source: settings.config,
+        data_dir: settings.data_dir,
+        db_options,
+        query: settings.query,
+        features: settings.features,
+        scrape_options: ScrapeOptions {
+            fast_first_scrape: settings.fast_first_scrape,
+            offset_seed: offset_seed(&state),
+            external_host: state.hostname.clone(),
+        },
+        auto_reload: settings.auto_reload,
+        reload_on_sighup: settings.reload_on_sighup,
+        config_metrics,
+        ready_gauge,
+    };
+    (state, reloads, parts)
+}
+
+/// Opens the database and looks after it until the end.
+pub(crate) async fn run_core(
+    state: &Arc<AppState>,
+    parts: &Parts,
+    reloads: &mut mpsc::Receiver<ReloadReply>,
+    shutdown: &CancellationToken,
+) -> Result<(), ServerError> {
+    let core = open_core(state, parts).await?;
+    let stopping = || shutdown.is_cancelled() || state.quit.is_cancelled();
+    let first = state.config.load_full();
+    if !stopping() {
+        apply(&core, &first.config, &parts.features)
+            .await
+            .map_err(ServerError::Internal)?;
+    }
+    parts.config_metrics.loaded(first.loaded_at_ms);
+    if stopping() {
+        return Ok(());
+    }
+    state.phase.send_replace(Phase::Ready);
+    parts.ready_gauge.set(1.0);
+    tracing::info!("Server is ready to receive web requests.");
+    let maintenance = tokio::spawn(maintain(
+        Arc::clone(&core.db),
+        shutdown.clone(),
+        state.quit.clone(),
+    ));
+    watch_for_reloads(state, parts, &core, reloads, shutdown).await;
+    if let Err(error) = maintenance.await {
+        return Err(ServerError::Internal(format!(
+            "maintenance of the database: {error}"
+        )));
+    }
+    Ok(())
+}
+
+/// Opens the database and builds what runs on it.
+pub(crate) async fn open_core(
+    state: &Arc<AppState>,
+    parts: &Parts,
+) -> Result<Arc<OpenCore>, ServerError> {
+    let (dir, options) = (parts.data_dir.clone(), parts.db_options.clone());
+    let opening = blocking(move || {
+        std::fs::create_dir_all(&dir).map_err(|source| TsdbError::Io {
+            context: "cannot create",
+            path: dir.clone(),
+            source,
+        })?;
+        Db::open(&dir, options)
+    });
+    // Replaying cannot be interrupted; a shutdown meanwhile waits for it so that the directory is left in order.
+    let db = opening
+        .await?
+        .map_err(|source| storage_error(parts, source))?;
+    metrics::register_storage(&state.registry, Arc::clone(&db));
+    let queries = Queries::new(
+        Arc::clone(&db),
+        &parts.query,
+        &parts.features,
+        &state.registry,
+    );
+    let scrape = ScrapeManager::new(
+        Arc::clone(&db) as _,
+        &state.registry,
+        parts.scrape_options.clone(),
+    );
+    let core = Arc::new(OpenCore {
+        db,
+        queries,
+        scrape,
+    });
+    if state.core.set(Arc::clone(&core)).is_err() {
+        return Err(ServerError::Internal(
+            "the database was opened twice".to_owned(),
+        ));
+    }
+    Ok(core)
+}
+
+/// Serves reload requests, SIGHUP and file changes until shutdown.
+async fn watch_for_reloads(
+    state: &Arc<AppState>,
+    parts: &Parts,
+    core: &OpenCore,
+    reloads: &mut mpsc::Receiver<ReloadReply>,
+    shutdown: &CancellationToken,
+) {
+    let mut sighup = Sighup::new(parts.reload_on_sighup);
+    let mut poll = tokio::time::interval(parts.auto_reload.unwrap_or(Duration::from_secs(3600)));
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut seen = read_text(&parts.source).await;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = state.quit.cancelled() => return,
+            Some(reply) = reloads.recv() => {
+                let result = reload(state, parts, core).await;
+                seen = read_text(&parts.source).await;
+                // The asker may have gone away; the reload is done all the same.
+                let _ = reply.send(result);
+            }
+            () = sighup.recv() => {
+                let _ = reload(state, parts, core).await;
+                seen = read_text(&parts.source).await;
+            }
+            _ = poll.tick(), if parts.auto_reload.is_some() => {
+                let now = read_text(&parts.source).await;
+                if now.is_some() && now != seen {
+                    tracing::info!("configuration file has changed, reloading");
+                    let _ = reload(state, parts, core).await;
+                    seen = now;
+                }
+            }
+        }
+    }
+}
+
+/// Loads and applies the configuration; on an error the running one stays.
+async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), String> {
+    let source = parts.source.clone();
+    let loaded = match blocking(move || source.load()).await {
+        Ok(loaded) => loaded.map_err(|e| {
+            format!(
+                "couldn't load configuration (--config.file={:?}): {e}",
+                parts.source.name()
+            )
+        }),
+        Err(error) => Err(error.to_string()),
+    };
+    let applied = match loaded {
+        Ok(config) => match apply(core, &config, &parts.features).await {
+            Ok(()) => Ok(config),
+            Err(error) => Err(format!(
+                "one or more errors occurred while applying the new configuration (--config.file={:?}): {error}",
+                parts.source.name()
+            )),
+        },
+        Err(error) => Err(error),
+    };
+    match applied {
+        Ok(config) => {
+            let running = RunningConfig::new(config);
+            parts.config_metrics.loaded(running.loaded_at_ms);
+            state.config.store(Arc::new(running));
+            tracing::info!(
+                source = parts.source.name(),
+                "Completed loading of configuration file"
+            );
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(
+                error,
+                "cannot reload the configuration, the running one stays in force"
+            );
+            parts.config_metrics.failed();
+            state.config.rcu(|running| RunningConfig {
+                config: running.config.clone(),
+                yaml: running.yaml.clone(),
+                loaded_at_ms: running.loaded_at_ms,
+                last_reload_ok: false,
+            });
+            Err(error)
+        }
+    }
+}
+
+/// Brings scraping and queries in line with a configuration.
+async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<(), String> {
+    let defaults = config.scrape_defaults(features.has(Feature::ExtraScrapeMetrics));
+    core.scrape
+        .apply(&config.scrape_configs, &defaults)
+        .await
+        .map_err(|e| e.to_string())?;
+    core.queries
+        .set_subquery_step(config.global.evaluation_interval_ms());
+    Ok(())
+}
+
+/// Compaction and retention, once a minute.
+async fn maintain(db: Arc<Db>, shutdown: CancellationToken, quit: CancellationToken) {
+    let mut tick = tokio::time::interval(MAINTENANCE_INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = quit.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let worker = Arc::clone(&db);
+        match blocking(move || worker.run_maintenance()).await {
+            Ok(Ok(report)) => tracing::debug!(?report, "database maintenance"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "database maintenance failed, it will be tried again")
+            }
+            Err(error) => tracing::error!(%error, "database maintenance ended abnormally"),
+        }
+    }
+}
+
+/// SIGHUP where the platform has it.
+struct Sighup {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Sighup {
+    #[cfg(unix)]
+    fn new(enabled: bool) -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signal = enabled
+            .then(|| signal(SignalKind::hangup()))
+            .and_then(|result| {
+                result
+                    .map_err(|error| tracing::warn!(%error, "cannot listen for SIGHUP"))
+                    .ok()
+            });
+        Self { signal }
+    }
+
+    #[cfg(not(unix))]
+    fn new(_: bool) -> Self {
+        Self {}
+    }
+
+    async fn recv(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+async fn read_text(source: &ConfigSource) -> Option<String> {
+    let source = source.clone();
+    blocking(move || source.read().ok()).await.ok().flatten()
+}
+
+/// Flags win over the configuration file, which wins over the defaults. As in Prometheus, a size alone switches the
+/// default of the age off.
+fn db_options(storage: &StorageSettings, features: &Features, config: &Config) -> DbOptions {
+    let written = config
+        .storage
+        .tsdb
+        .as_ref()
+        .and_then(|t| t.retention.as_ref());
+    let size = storage
+        .retention_size
+        .or_else(|| written?.size.map(|s| s.0))
+        .unwrap_or(0);
+    let time = storage
+        .retention
+        .filter(|t| !t.is_zero())
+        .or_else(|| written?.time.map(|t| t.0))
+        .unwrap_or(if size > 0 {
+            Duration::ZERO
+        } else {
+            DEFAULT_RETENTION
+        });
+    let exemplars = config
+        .storage
+        .exemplars
+        .as_ref()
+        .and_then(|e| e.max_exemplars)
+        .unwrap_or(EXEMPLARS_MAX);
+    let default = DbOptions::default();
+    DbOptions {
+        retention: time,
+        retention_size: size,
+        wal_segment_size: storage.wal_segment_size.unwrap_or(default.wal_segment_size),
+        wal_compression: match storage.wal_compression {
+            WalCompressionSetting::None => WalCompression::None,
+            WalCompressionSetting::Snappy => WalCompression::Snappy,
+            WalCompressionSetting::Zstd => WalCompression::Zstd,
+        },
+        min_block_duration: storage.min_block_duration,
+        max_block_duration: storage.max_block_duration.unwrap_or(Duration::ZERO),
+        exemplars_max: if features.has(Feature::ExemplarStorage) {
+            exemplars
+        } else {
+            0
+        },
+        ..default
+    }
+}
+
+/// Spreads two servers with the same targets over the interval: by host name and external labels, as Prometheus does.
+fn offset_seed(state: &AppState) -> u64 {
+    let external = &state.config.load().config.external_labels;
+    let mut builder = external.to_builder();
+    builder.set("__hostname__", &state.hostname);
+    builder.build().fast_hash()
+}
+
+pub(crate) fn storage_error(parts: &Parts, source: TsdbError) -> ServerError {
+    ServerError::Storage {
+        dir: parts.data_dir.clone(),
+        source,
+    }
+}

@@ -1,0 +1,292 @@
+//! A running server, a plain HTTP client, and remote write requests by hand.
+#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bellwether_server::{ConfigSource, Listen, Phase, Server, ServerError, ServerSettings};
+use tokio_util::sync::CancellationToken;
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// One request on its own connection.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut raw = Vec::new();
+    stream.read_to_end(&mut raw).unwrap();
+    let at = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&raw[..at]).to_lowercase();
+    let mut body = raw[at + 4..].to_vec();
+    if head.contains("transfer-encoding: chunked") {
+        body = dechunk(&body);
+    }
+    Answer {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    }
+}
+
+fn dechunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let at = rest.windows(2).position(|w| w == b"\r\n").unwrap();
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&rest[..at]).unwrap().trim(), 16).unwrap();
+        if size == 0 {
+            return out;
+        }
+        out.extend_from_slice(&rest[at + 2..at + 2 + size]);
+        rest = &rest[at + 4 + size..];
+    }
+}
+
+pub async fn get(address: SocketAddr, path: &str) -> Answer {
+    send(address, "GET", path, &[], Vec::new()).await
+}
+
+pub async fn send(
+    address: SocketAddr,
+    method: &'static str,
+    path: &str,
+    headers: &[(&'static str, &'static str)],
+    body: Vec<u8>,
+) -> Answer {
+    let (path, headers) = (path.to_owned(), headers.to_vec());
+    tokio::task::spawn_blocking(move || request(address, method, &path, &headers, &body))
+        .await
+        .unwrap()
+}
+
+pub const WRITE_HEADERS: &[(&str, &str)] = &[
+    ("content-type", "application/x-protobuf"),
+    ("content-encoding", "snappy"),
+];
+
+/// Labels and samples of one series.
+pub struct Written<'a> {
+    pub labels: &'a [(&'a str, &'a str)],
+    pub samples: Vec<(i64, f64)>,
+}
+
+/// A snappy compressed `prometheus.WriteRequest`.
+pub fn write_request(series: &[Written<'_>]) -> Vec<u8> {
+    let mut request = Vec::new();
+    for one in series {
+        let mut message = Vec::new();
+        for (name, value) in one.labels {
+            let mut label = Vec::new();
+            field(&mut label, 1, name.as_bytes());
+            field(&mut label, 2, value.as_bytes());
+            field(&mut message, 1, &label);
+        }
+        for (t, v) in &one.samples {
+            let mut sample = vec![0x09];
+            sample.extend_from_slice(&v.to_le_bytes());
+            sample.push(0x10);
+            varint(&mut sample, t.cast_unsigned());
+            field(&mut message, 2, &sample);
+        }
+        field(&mut request, 1, &message);
+    }
+    snap::raw::Encoder::new().compress_vec(&request).unwrap()
+}
+
+fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    out.push(number << 3 | 2);
+    varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// A server in this process.
+pub struct Running {
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), ServerError>>,
+}
+
+/// Starts a server on a free port and waits until it is ready.
+pub async fn start(
+    config: ConfigSource,
+    data: &Path,
+    change: impl FnOnce(&mut ServerSettings),
+) -> Running {
+    let mut settings = ServerSettings::embedded(
+        config,
+        data.to_owned(),
+        Listen::Address("127.0.0.1:0".to_owned()),
+    );
+    settings.web.enable_remote_write_receiver = true;
+    settings.web.enable_lifecycle = true;
+    settings.web.enable_admin_api = true;
+    change(&mut settings);
+    let server = Server::bind(settings).await.unwrap();
+    let address = server.addresses()[0];
+    let mut phase = server.phase();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(server.run(shutdown.clone()));
+    tokio::time::timeout(
+        Duration::from_secs(30),
+        phase.wait_for(|p| *p == Phase::Ready),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    Running {
+        address,
+        shutdown,
+        task,
+    }
+}
+
+impl Running {
+    pub async fn stop(self) -> Result<(), ServerError> {
+        self.shutdown.cancel();
+        self.ended().await
+    }
+
+    /// Waits for an end that something else caused.
+    pub async fn ended(self) -> Result<(), ServerError> {
+        tokio::time::timeout(Duration::from_secs(30), self.task)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+}
+
+pub fn text(config: &str) -> ConfigSource {
+    ConfigSource::Text {
+        name: "test.yml".to_owned(),
+        text: Arc::from(config),
+        base_dir: PathBuf::from("."),
+    }
+}
+
+/// Waits until `check` says yes.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !check().await {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A reference program by name: in `BELLWETHER_REFERENCE_BIN` or on the PATH.
+pub fn reference(program: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("BELLWETHER_REFERENCE_BIN")
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ))
+        .map(|dir| dir.join(program))
+        .find(|path| path.is_file());
+    if found.is_none() {
+        eprintln!(
+            "SKIPPED: no {program}; set BELLWETHER_REFERENCE_BIN to the directory that holds it"
+        );
+    }
+    found
+}
+
+/// A real Prometheus; it ends when this is dropped.
+pub struct Reference {
+    pub address: SocketAddr,
+    child: Child,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts the real Prometheus, empty, with everything on that the comparisons need. `None` when it is not there.
+pub async fn start_reference(config: &str, flags: &[&str]) -> Option<Reference> {
+    let program = reference("prometheus")?;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.yml"), config).unwrap();
+    // The port is free at this moment; the program takes no listener from outside.
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let child = Command::new(program)
+        .arg(format!(
+            "--config.file={}",
+            dir.path().join("p.yml").display()
+        ))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            dir.path().join("data").display()
+        ))
+        .arg(format!("--web.listen-address={address}"))
+        .args(flags)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let reference = Reference {
+        address,
+        child,
+        _dir: dir,
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let ready =
+            TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.status == 200;
+        if ready {
+            return Some(reference);
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the reference server does not start"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
