@@ -7,11 +7,11 @@ use std::time::Duration;
 use bellwether_model::storage::Queryable;
 
 use crate::annotations::Annotations;
-use crate::ast::ValueType;
+use crate::ast::{Expr, ValueType};
 use crate::error::QueryError;
 use crate::eval;
 use crate::eval::grid::StepGrid;
-use crate::parser::{ParseOptions, parse};
+use crate::parser::{ParseError, ParseOptions, parse};
 use crate::plan::Planner;
 use crate::value::Value;
 
@@ -97,6 +97,14 @@ impl Engine {
         &self.options
     }
 
+    /// Parses an expression with the engine's options.
+    ///
+    /// # Errors
+    /// The first error that Prometheus would report.
+    pub fn parse(&self, text: &str) -> Result<Expr, ParseError> {
+        parse(text, &self.options.parse)
+    }
+
     /// Evaluates an expression at one time (milliseconds since the epoch).
     ///
     /// # Errors
@@ -108,7 +116,21 @@ impl Engine {
         ts_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.run(queryable, text, StepGrid::instant(ts_ms), true, options)
+        self.instant_expr(queryable, &self.parse(text)?, ts_ms, options)
+    }
+
+    /// [`Engine::instant`] for an expression that was parsed before, e.g. that of a rule.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn instant_expr(
+        &self,
+        queryable: &dyn Queryable,
+        expr: &Expr,
+        ts_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        self.run(queryable, expr, StepGrid::instant(ts_ms), true, options)
     }
 
     /// Evaluates an expression at `start, start+step, ... <= end` (milliseconds).
@@ -125,44 +147,60 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
+        self.range_expr(
+            queryable,
+            &self.parse(text)?,
+            (start_ms, end_ms),
+            step_ms,
+            options,
+        )
+    }
+
+    /// [`Engine::range`] for an expression that was parsed before.
+    ///
+    /// # Errors
+    /// As [`Engine::range`].
+    pub fn range_expr(
+        &self,
+        queryable: &dyn Queryable,
+        expr: &Expr,
+        (start_ms, end_ms): (i64, i64),
+        step_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        let bad = |text: &str| Err(QueryError::BadData(text.to_owned()));
         if step_ms <= 0 {
-            return Err(QueryError::BadData(
-                "zero or negative query resolution step widths are not accepted. Try a positive integer"
-                    .to_owned(),
-            ));
+            return bad(
+                "zero or negative query resolution step widths are not accepted. Try a positive integer",
+            );
         }
         if end_ms < start_ms {
-            return Err(QueryError::BadData(
-                "end timestamp must not be before start time".to_owned(),
+            return bad("end timestamp must not be before start time");
+        }
+        let kind = match expr.value_type() {
+            ValueType::Matrix => Some("range vector"),
+            ValueType::String => Some("string"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            return bad(&format!(
+                "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
             ));
         }
         let grid = StepGrid::range(start_ms, end_ms, step_ms);
-        self.run(queryable, text, grid, false, options)
+        self.run(queryable, expr, grid, false, options)
     }
 
     fn run(
         &self,
         queryable: &dyn Queryable,
-        text: &str,
+        expr: &Expr,
         grid: StepGrid,
         instant: bool,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        let expr = parse(text, &self.options.parse)?;
-        if !instant {
-            let kind = match expr.value_type() {
-                ValueType::Matrix => Some("range vector"),
-                ValueType::String => Some("string"),
-                _ => None,
-            };
-            if let Some(kind) = kind {
-                return Err(QueryError::BadData(format!(
-                    "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
-                )));
-            }
-        }
         let planner = Planner::new(grid, instant, self.options.default_subquery_step_ms);
-        let plan = planner.plan(&expr)?;
+        let plan = planner.plan(expr)?;
         eval::run(&self.options, options, queryable, &plan, grid, instant)
     }
 }

@@ -139,6 +139,11 @@ const TIME_DEPENDENT: &[&str] = &[
     "year",
 ];
 
+/// Whether a function's value depends on the evaluation time even when its arguments do not.
+pub(crate) fn depends_on_time(name: &str) -> bool {
+    TIME_DEPENDENT.contains(&name)
+}
+
 /// Plans expressions for one query.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planner {
@@ -312,7 +317,7 @@ impl Planner {
             && args
                 .iter()
                 .all(|a| matches!(a.node.kind, Kind::Selector(_)));
-        let invariant = fixed_timestamp || (all_fixed && !TIME_DEPENDENT.contains(&func.name));
+        let invariant = fixed_timestamp || (all_fixed && !depends_on_time(func.name));
         let args = args
             .into_iter()
             .map(|a| if invariant { a.node } else { a.finish() })

@@ -1,20 +1,19 @@
 //! Aggregations into groups. Input rows come in batches and are folded into one accumulator per group and
 //! step, so that memory follows the number of groups.
 
-use std::sync::Arc;
-
+use bellwether_model::Labels;
 use bellwether_model::float::{kahan_add, plain};
-use bellwether_model::labels::METRIC_NAME;
-use bellwether_model::{FloatHistogram, Labels};
+use bellwether_model::labels::{METRIC_NAME, quote};
 use hashbrown::HashMap;
 
-use crate::annotations::{AnnotationKind, Annotations, Bits, HistogramOperation};
+use crate::annotations::{AnnotationKind, Annotations, Bits};
 use crate::ast::{AggregateOp, Span};
 use crate::error::QueryError;
-use crate::functions::{HintsSeen, HistogramMean, Mean, go_max, go_min, quantile};
+use crate::functions::{HistogramMean, Mean, go_max, go_min, is_label_name, quantile};
 use crate::plan::{Aggregate, Kind, Node};
 
-use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, absent, is_absent};
+use super::aggregate_histogram::{HistogramSum, Histograms, Noter};
+use super::column::{Cell, Row, RowBuilder, SeriesSet, absent, is_absent};
 use super::context::Context;
 use super::grid::StepGrid;
 use super::{aggregate_k, eval_scalar, for_each_batch};
@@ -144,157 +143,6 @@ impl State {
             AggregateOp::Quantile => Self::Quantile(vec![Vec::new(); steps]),
             _ => Self::Group(vec![absent(); steps]),
         }
-    }
-}
-
-/// Sums and means of histograms per step, only allocated when there are histograms.
-struct Histograms<T>(Vec<Option<HistogramCell<T>>>);
-
-impl<T> Default for Histograms<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-struct HistogramCell<T> {
-    /// `None` when the group's first sample was a float: there is no result then anyway.
-    total: Option<T>,
-    seen: HintsSeen,
-    incompatible: bool,
-}
-
-/// A compensated sum of histograms.
-struct HistogramSum(FloatHistogram, Option<FloatHistogram>);
-
-/// What the fold needs of a sum or mean.
-trait HistogramTotal: Sized {
-    fn first(h: &FloatHistogram) -> Self;
-    /// Adds one; `None` when it does not fit, else whether bounds were reconciled.
-    fn add(&mut self, h: &FloatHistogram) -> Option<bool>;
-    fn finish(self) -> Option<FloatHistogram>;
-}
-
-impl HistogramTotal for HistogramSum {
-    fn first(h: &FloatHistogram) -> Self {
-        Self(h.clone(), None)
-    }
-
-    fn add(&mut self, h: &FloatHistogram) -> Option<bool> {
-        self.0
-            .kahan_add(h, &mut self.1)
-            .ok()
-            .map(|o| o.bounds_reconciled)
-    }
-
-    fn finish(mut self) -> Option<FloatHistogram> {
-        if let Some(c) = &self.1 {
-            self.0.add(c).ok()?;
-        }
-        Some(self.0)
-    }
-}
-
-impl HistogramTotal for HistogramMean {
-    fn first(h: &FloatHistogram) -> Self {
-        Self::new(h)
-    }
-
-    fn add(&mut self, h: &FloatHistogram) -> Option<bool> {
-        HistogramMean::add(self, h).ok()
-    }
-
-    fn finish(self) -> Option<FloatHistogram> {
-        HistogramMean::finish(self).ok()
-    }
-}
-
-/// Where notes about an aggregation go.
-struct Noter<'a> {
-    span: Span,
-    notes: &'a mut Annotations,
-}
-
-impl Noter<'_> {
-    fn ignored(&mut self, op: &'static str) {
-        self.notes
-            .add(AnnotationKind::HistogramIgnoredInAggregation(op), self.span);
-    }
-}
-
-impl<T: HistogramTotal> Histograms<T> {
-    /// Whether the step's group cannot have a result any more.
-    fn broken(&self, step: usize) -> bool {
-        matches!(self.0.get(step), Some(Some(cell)) if cell.incompatible)
-    }
-
-    fn add(
-        &mut self,
-        step: usize,
-        steps: usize,
-        h: &FloatHistogram,
-        float_first: bool,
-        metric: &str,
-        noter: &mut Noter<'_>,
-    ) {
-        if self.0.is_empty() {
-            self.0.resize_with(steps, || None);
-        }
-        let Some(cell) = &mut self.0[step] else {
-            let mut seen = HintsSeen::default();
-            seen.see(h.reset_hint);
-            self.0[step] = Some(HistogramCell {
-                total: (!float_first).then(|| T::first(h)),
-                seen,
-                incompatible: false,
-            });
-            return;
-        };
-        let Some(total) = cell.total.as_mut().filter(|_| !cell.incompatible) else {
-            return;
-        };
-        cell.seen.see(h.reset_hint);
-        match total.add(h) {
-            None => {
-                let kind = AnnotationKind::MixedExponentialCustom(metric.to_owned());
-                noter.notes.add(kind, noter.span);
-                cell.incompatible = true;
-            }
-            Some(true) => noter.notes.add(
-                AnnotationKind::MismatchedCustomBuckets(HistogramOperation::Aggregation),
-                noter.span,
-            ),
-            Some(false) => {}
-        }
-    }
-
-    /// The result of a step: `Err` when there is none because of the histograms.
-    fn take(
-        &mut self,
-        step: usize,
-        has_float: bool,
-        noter: &mut Noter<'_>,
-    ) -> Result<Option<Sample>, ()> {
-        let Some(cell) = self.0.get_mut(step).and_then(Option::take) else {
-            return Ok(None);
-        };
-        if has_float {
-            noter
-                .notes
-                .add(AnnotationKind::MixedFloatsHistogramsAggregation, noter.span);
-            return Err(());
-        }
-        if cell.incompatible {
-            return Err(());
-        }
-        if cell.seen.collision() {
-            noter.notes.add(
-                AnnotationKind::CounterResetCollision(HistogramOperation::Aggregation),
-                noter.span,
-            );
-        }
-        let mut h = cell.total.and_then(T::finish).ok_or(())?;
-        h.compact();
-        Ok(Some(Sample::Histogram(Arc::new(h))))
     }
 }
 
@@ -505,8 +353,11 @@ fn count_values(
             ));
         }
     };
-    if label.is_empty() {
-        return Err(QueryError::Execution("invalid label name \"\"".to_owned()));
+    if !is_label_name(label) {
+        return Err(QueryError::Execution(format!(
+            "invalid label name {}",
+            quote(label)
+        )));
     }
     let mut grouping = a.grouping.clone();
     if !a.without {

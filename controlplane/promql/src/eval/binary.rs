@@ -65,7 +65,7 @@ pub(super) fn eval(
                 BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => {
                     set_ops::eval(b.op, matching, l, r, grid)?
                 }
-                _ => binary_match::eval(ctx, b, matching, l, r, span, grid, notes)?,
+                _ => binary_match::eval(ctx, b, matching, &l, &r, span, grid, notes)?,
             }
         }
     };

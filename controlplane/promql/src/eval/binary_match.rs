@@ -49,14 +49,14 @@ pub(super) fn eval(
     ctx: &Context<'_>,
     b: &Binary,
     matching: &VectorMatching,
-    l: SeriesSet,
-    r: SeriesSet,
+    l: &[Row],
+    r: &[Row],
     span: Span,
     grid: StepGrid,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let swapped = matching.card == Cardinality::OneToMany;
-    let (many, one) = if swapped { (&r, &l) } else { (&l, &r) };
+    let (many, one) = if swapped { (r, l) } else { (l, r) };
     let mut groups: Vec<MatchGroup> = Vec::new();
     let mut index: HashMap<Labels, usize> = HashMap::new();
     for (rows, is_many) in [(many, true), (one, false)] {
@@ -73,9 +73,9 @@ pub(super) fn eval(
             }
             let group = &mut groups[at];
             if is_many {
-                group.many.push(i)
+                group.many.push(i);
             } else {
-                group.one.push(i)
+                group.one.push(i);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The evaluator: one function per kind of node, each node evaluated once for all steps.
 
 mod aggregate;
+mod aggregate_histogram;
 mod aggregate_k;
 mod binary;
 mod binary_match;
@@ -117,6 +118,9 @@ pub(crate) fn eval_scalar(
     Ok(row.map_or_else(|| vec![f64::NAN; grid.steps()], |r| r.values))
 }
 
+/// Takes rows, batch by batch.
+pub(crate) type Sink<'a> = dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError> + 'a;
+
 /// Hands the rows of a node to `sink` in batches, in the same order as [`eval`] returns them. Selectors and
 /// range functions over selectors never hold all their rows, which is what makes aggregations of them cheap.
 pub(crate) fn for_each_batch(
@@ -124,7 +128,7 @@ pub(crate) fn for_each_batch(
     node: &Node,
     grid: StepGrid,
     notes: &mut Annotations,
-    sink: &mut dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError>,
+    sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
     ctx.check()?;
     if grid.steps() == 0 {

@@ -18,7 +18,7 @@ use crate::plan::{Call, Kind, Node, Selector, Subquery};
 use super::column::{Cell, Row, Sample, drop_metadata, histogram_weight, same_labelset};
 use super::context::Context;
 use super::grid::StepGrid;
-use super::{eval, range_span, scalar_args, selector, smoothed};
+use super::{Sink, eval, range_span, scalar_args, selector, smoothed};
 
 /// The samples of one series, floats and histograms apart, each in time order.
 #[derive(Debug, Default)]
@@ -31,6 +31,16 @@ pub(crate) struct RangeInput {
 }
 
 impl RangeInput {
+    /// Floats at the times 0, 1, 2 ...
+    #[cfg(test)]
+    pub(crate) fn of_floats(floats: &[f64]) -> Self {
+        Self {
+            float_times: (0..floats.len() as i64).collect(),
+            floats: floats.to_vec(),
+            ..Self::default()
+        }
+    }
+
     fn clear(&mut self) {
         self.float_times.clear();
         self.floats.clear();
@@ -204,7 +214,7 @@ pub(crate) fn range_call(
     call: &Call,
     grid: StepGrid,
     notes: &mut Annotations,
-    sink: &mut dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError>,
+    sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
     let Some(arg) = call.args.iter().find(|a| a.ty == ValueType::Matrix) else {
         return Err(QueryError::Execution(format!(

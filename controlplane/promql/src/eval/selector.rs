@@ -10,6 +10,7 @@ use crate::annotations::Annotations;
 use crate::error::QueryError;
 use crate::plan::Selector;
 
+use super::Sink;
 use super::column::{Row, SeriesSet, histogram_weight};
 use super::context::Context;
 use super::grid::StepGrid;
@@ -185,7 +186,7 @@ pub(super) fn batches(
     selector: &Selector,
     grid: StepGrid,
     notes: &mut Annotations,
-    sink: &mut dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError>,
+    sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
     for series in select(ctx, selector)?.chunks(BATCH) {
         sink(rows_of(ctx, selector, grid, Show::Value, series)?, notes)?;

@@ -161,7 +161,7 @@ pub(super) fn fraction(lower: f64, upper: f64, mut buckets: Vec<Bucket>) -> f64 
         rank = b.count;
         start = b.upper;
     }
-    let cap = |rank: Option<f64>| rank.filter(|r| !(*r > count)).unwrap_or(count);
+    let cap = |rank: Option<f64>| rank.map_or(count, |r| if r > count { count } else { r });
     (cap(upper_rank) - cap(lower_rank)) / count
 }
 

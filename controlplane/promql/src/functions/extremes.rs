@@ -16,8 +16,6 @@ pub(crate) struct Extreme {
     candidates: VecDeque<usize>,
     /// First index not yet looked at.
     next: usize,
-    /// Number of values that are not NaN among those looked at, by index: only needed for all-NaN windows.
-    last_number: Option<usize>,
 }
 
 impl Extreme {
@@ -52,7 +50,6 @@ impl Extreme {
             time,
             candidates: VecDeque::new(),
             next: 0,
-            last_number: None,
         }
     }
 }
@@ -61,7 +58,6 @@ impl RangeFunction for Extreme {
     fn begin(&mut self, _: &RangeInput) {
         self.candidates.clear();
         self.next = 0;
-        self.last_number = None;
     }
 
     fn eval(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
@@ -84,7 +80,6 @@ impl RangeFunction for Extreme {
                     self.candidates.pop_back();
                 }
                 self.candidates.push_back(self.next);
-                self.last_number = Some(self.next);
             }
             self.next += 1;
         }
@@ -133,11 +128,7 @@ mod tests {
                 }
             })
             .collect();
-        let input = RangeInput {
-            float_times: (0..500).collect(),
-            floats: floats.clone(),
-            ..RangeInput::default()
-        };
+        let input = RangeInput::of_floats(&floats);
         for width in [1, 3, 40] {
             let (mut max, mut min) = (Extreme::max(false), Extreme::min(false));
             max.begin(&input);

@@ -13,6 +13,11 @@ fn invalid(what: &str, function: &str, text: &str) -> QueryError {
     QueryError::Execution(format!("invalid {what} in {function}(): {text}"))
 }
 
+/// Whether a text can be a label name: not empty. Bytes that are not UTF-8 reach us as the replacement character.
+pub(crate) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('\u{fffd}')
+}
+
 /// `label_replace(v, dst, replacement, src, regex)`
 pub(super) fn replace(
     inv: &Invocation<'_, '_>,
@@ -22,7 +27,7 @@ pub(super) fn replace(
     let (src, pattern) = (inv.text(3)?, inv.text(4)?);
     let regex = Re2::anchored(pattern)
         .map_err(|_| invalid("regular expression", "label_replace", pattern))?;
-    if dst.is_empty() {
+    if !is_label_name(dst) {
         return Err(invalid("destination label name", "label_replace", dst));
     }
     let mut rows = inv.rows(0, notes)?;
@@ -49,10 +54,10 @@ pub(super) fn join(
     let sources = (3..inv.call.args.len())
         .map(|i| inv.text(i))
         .collect::<Result<Vec<_>, _>>()?;
-    if sources.iter().any(|s| s.is_empty()) {
-        return Err(invalid("source label name", "label_join", ""));
+    if let Some(bad) = sources.iter().find(|s| !is_label_name(s)) {
+        return Err(invalid("source label name", "label_join", bad));
     }
-    if dst.is_empty() {
+    if !is_label_name(dst) {
         return Err(invalid("destination label name", "label_join", dst));
     }
     let mut rows = inv.rows(0, notes)?;

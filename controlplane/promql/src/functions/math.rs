@@ -126,7 +126,11 @@ pub(super) fn clamp(
     map_floats(inv, rows, |v, step| {
         let (low, high) = (low[step], high[step]);
         // No result at all when the bounds are the wrong way round.
-        (!(high < low)).then(|| go_max(low, go_min(high, v)))
+        if high < low {
+            None
+        } else {
+            Some(go_max(low, go_min(high, v)))
+        }
     })
 }
 

@@ -29,9 +29,10 @@ use crate::error::QueryError;
 use crate::eval::column::{Row, SeriesSet};
 use crate::eval::context::Context;
 use crate::eval::grid::StepGrid;
-use crate::eval::range_call;
+use crate::eval::{Sink, range_call};
 use crate::plan::{Call, Kind, Node};
 
+pub(crate) use labels::is_label_name;
 pub(crate) use math::{go_max, go_min};
 pub(crate) use over_time::{HintsSeen, HistogramMean, Mean};
 pub(crate) use quantile::quantile;
@@ -175,7 +176,7 @@ pub(crate) fn call_batches(
     span: Span,
     grid: StepGrid,
     notes: &mut Annotations,
-    sink: &mut dyn FnMut(Vec<Row>, &mut Annotations) -> Result<(), QueryError>,
+    sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
     match range_table::find(call.func.name) {
         Some(def) => range_call(ctx, def, call, grid, notes, sink),

@@ -165,6 +165,6 @@ pub(super) fn fraction(
             note(AnnotationKind::FractionNan(name.to_owned()));
         }
     }
-    let cap = |rank: Option<f64>| rank.filter(|r| !(*r > count)).unwrap_or(count);
+    let cap = |rank: Option<f64>| rank.map_or(count, |r| if r > count { count } else { r });
     (cap(upper_rank) - cap(lower_rank)) / h.count
 }

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn nan_is_last_in_both_directions() {
-        let mut v = vec![1.0, f64::NAN, 3.0, 2.0];
+        let mut v = [1.0, f64::NAN, 3.0, 2.0];
         v.sort_by(|a, b| by_number(*a, *b, true));
         assert_eq!(v[..3], [3.0, 2.0, 1.0]);
         v.sort_by(|a, b| by_number(*a, *b, false));

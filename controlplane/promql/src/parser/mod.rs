@@ -10,7 +10,7 @@
 mod check;
 mod duration_expr;
 mod expr;
-mod literal;
+pub(crate) mod literal;
 mod selector;
 #[cfg(test)]
 mod tests;
@@ -26,9 +26,9 @@ use crate::position::line_col;
 /// Longest accepted text.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
-/// Deepest accepted nesting of parentheses, calls, unary operators, powers and sub-queries. The evaluator
-/// recurses over these, so the limit keeps it within a small thread's stack.
-pub const MAX_NESTING: usize = 256;
+/// Deepest accepted nesting of parentheses, calls, unary operators, powers and sub-queries. Parser and evaluator
+/// recurse over these: at this limit even unoptimised builds stay within a thread of 2 MiB.
+pub const MAX_NESTING: usize = 128;
 
 /// Which parts of the language are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,8 +200,7 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&self, span: Span, message: impl Into<String>) -> ParseError {
-        let position =
-            (!self.text.is_empty()).then(|| line_col(self.text, span.start as usize));
+        let position = (!self.text.is_empty()).then(|| line_col(self.text, span.start as usize));
         ParseError {
             span,
             message: message.into(),
@@ -278,14 +277,26 @@ impl<'a> Parser<'a> {
         result
     }
 
+    /// Goes one level deeper. Errors end the parse, so the counter is only taken back on success.
+    fn descend(&mut self) -> Parsed<()> {
+        self.check_nesting(0)?;
+        self.nesting += 1;
+        Ok(())
+    }
+
+    /// Whether `more` levels still fit.
+    fn check_nesting(&mut self, more: usize) -> Parsed<()> {
+        if self.nesting + more < MAX_NESTING {
+            return Ok(());
+        }
+        let token = self.peek()?;
+        let message = format!("expression is nested more than {MAX_NESTING} levels deep");
+        Err(self.error(span_of(token), message))
+    }
+
     /// Runs `read` one level deeper.
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.nesting >= MAX_NESTING {
-            let token = self.peek()?;
-            let message = format!("expression is nested more than {MAX_NESTING} levels deep");
-            return Err(self.error(span_of(token), message));
-        }
-        self.nesting += 1;
+        self.descend()?;
         let result = read(self);
         self.nesting -= 1;
         result

@@ -1,1 +1,15 @@
-//! Scripts in Prometheus' test language.
+//! Scripts in Prometheus' test language: load series, evaluate expressions, compare results.
+//!
+//! [`parse`](script::parse) turns a script into commands, [`run`] executes them against an engine and a
+//! [`storage::MemoryStorage`] and reports every evaluation that did not give what the script expects. Each
+//! instant evaluation is also repeated with its selectors pinned by `@` at other times, and as the middle step
+//! of a range query, as upstream does it.
+
+mod compare;
+mod nhcb;
+mod run;
+pub mod script;
+pub mod storage;
+mod values;
+
+pub use run::{Failure, Report, engine_options, run};

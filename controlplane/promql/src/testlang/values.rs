@@ -1,0 +1,328 @@
+//! Series lines: labels and sequences of values.
+
+use bellwether_model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint};
+use bellwether_model::labels::METRIC_NAME;
+use bellwether_model::{FloatHistogram, Labels, LabelsBuilder, Span, float, stale_nan};
+
+use crate::parser::literal::unquote;
+
+/// One value of a sequence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SequenceValue {
+    /// No sample.
+    Omitted,
+    /// A number.
+    Float(f64),
+    /// A histogram, and whether its reset hint was written down and so has to be compared.
+    Histogram(Box<FloatHistogram>, bool),
+}
+
+/// Parses a number as the language writes it.
+pub(super) fn number(text: &str) -> Result<f64, String> {
+    float::parse(text).map_err(|e| e.to_string())
+}
+
+/// Parses `name{a="b"} VALUES`.
+pub(super) fn series(line: &str) -> Result<(Labels, Vec<SequenceValue>), String> {
+    let (labels, rest) = labels(line)?;
+    Ok((labels, sequence(rest)?))
+}
+
+/// Parses the labels at the start of a line and returns what follows.
+pub(super) fn labels(line: &str) -> Result<(Labels, &str), String> {
+    let mut builder = LabelsBuilder::default();
+    let end = line
+        .find(|c: char| c == '{' || c.is_whitespace())
+        .unwrap_or(line.len());
+    let (name, mut rest) = line.split_at(end);
+    builder.set(METRIC_NAME, name);
+    if !rest.starts_with('{') {
+        return Ok((builder.build(), rest));
+    }
+    rest = rest[1..].trim_start();
+    while !rest.starts_with('}') {
+        let bad = || format!("labels expected in {line:?}");
+        let name;
+        if rest.starts_with(['"', '\'', '`']) {
+            (name, rest) = quoted(rest).ok_or_else(bad)?;
+        } else {
+            let end = rest
+                .find(|c: char| c.is_whitespace() || "=,}".contains(c))
+                .ok_or_else(bad)?;
+            name = rest[..end].to_owned();
+            rest = &rest[end..];
+        }
+        rest = rest.trim_start();
+        match rest.strip_prefix('=') {
+            Some(after) => {
+                let (value, after) = quoted(after.trim_start()).ok_or_else(bad)?;
+                builder.set(&name, &value);
+                rest = after.trim_start();
+            }
+            // A quoted metric name.
+            None => {
+                builder.set(METRIC_NAME, &name);
+            }
+        }
+        rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+        if rest.is_empty() {
+            return Err(bad());
+        }
+    }
+    Ok((builder.build(), &rest[1..]))
+}
+
+/// A quoted string at the start of a text, and what follows.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let quote = text.chars().next().filter(|c| "\"'`".contains(*c))?;
+    let mut escaped = false;
+    let end = text[1..].find(|c| {
+        let ends = c == quote && !escaped;
+        escaped = c == '\\' && !escaped && quote != '`';
+        ends
+    })?;
+    let (raw, rest) = text.split_at(end + 2);
+    Some((unquote(raw)?, rest))
+}
+
+/// Parses a sequence of values.
+pub(super) fn sequence(text: &str) -> Result<Vec<SequenceValue>, String> {
+    let mut values = Vec::new();
+    for item in items(text)? {
+        if item.starts_with("{{") {
+            histogram_item(item, &mut values)?;
+        } else {
+            float_item(item, &mut values)?;
+        }
+    }
+    Ok(values)
+}
+
+/// Splits at white space outside of histograms.
+fn items(text: &str) -> Result<Vec<&str>, String> {
+    let mut items = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (mut end, mut inside) = (0, false);
+        while end < rest.len() {
+            let here = &rest[end..];
+            if here.starts_with("{{") {
+                inside = true;
+            } else if here.starts_with("}}") {
+                inside = false;
+                end += 1;
+            } else if !inside && here.starts_with(char::is_whitespace) {
+                break;
+            }
+            end += here.chars().next().map_or(1, char::len_utf8);
+        }
+        if inside || end > rest.len() {
+            return Err(format!("unclosed histogram in {rest:?}"));
+        }
+        items.push(&rest[..end]);
+        rest = rest[end..].trim_start();
+    }
+    Ok(items)
+}
+
+/// `5`, `1+2x3`, `_x4`, `stale`
+fn float_item(item: &str, out: &mut Vec<SequenceValue>) -> Result<(), String> {
+    let (body, times) = match item.split_once('x') {
+        Some((body, times)) => {
+            let times: usize = times
+                .parse()
+                .map_err(|_| format!("bad repetition in {item:?}"))?;
+            (body, Some(times))
+        }
+        None => (item, None),
+    };
+    let repeated = times.map_or(1, |t| t + 1);
+    if body == "_" {
+        // Other than for values, the count is the number of gaps.
+        out.extend((0..times.unwrap_or(1)).map(|_| SequenceValue::Omitted));
+        return Ok(());
+    }
+    if body == "stale" {
+        out.extend((0..repeated).map(|_| SequenceValue::Float(stale_nan())));
+        return Ok(());
+    }
+    let (start, step) = split_sum(body)?;
+    let mut value = start;
+    for _ in 0..repeated {
+        out.push(SequenceValue::Float(value));
+        value += step;
+    }
+    Ok(())
+}
+
+/// `a`, `a+b`, `a-b`: start and step.
+fn split_sum(text: &str) -> Result<(f64, f64), String> {
+    if let Ok(v) = number(text) {
+        return Ok((v, 0.0));
+    }
+    for (at, sign) in text
+        .char_indices()
+        .skip(1)
+        .filter(|(_, c)| matches!(c, '+' | '-'))
+    {
+        if let (Ok(start), Ok(step)) = (number(&text[..at]), number(&text[at + 1..])) {
+            return Ok((start, if sign == '-' { -step } else { step }));
+        }
+    }
+    Err(format!("bad value {text:?}"))
+}
+
+/// `{{..}}`, `{{..}}xn`, `{{..}}+{{..}}xn`
+fn histogram_item(item: &str, out: &mut Vec<SequenceValue>) -> Result<(), String> {
+    let bad = || format!("bad histogram {item:?}");
+    let (body, after) = split_braces(item).ok_or_else(bad)?;
+    let (mut current, mut hint) = histogram(body)?;
+    let mut step: Option<(FloatHistogram, bool)> = None;
+    let mut rest = after;
+    if let Some(sign) = after.chars().next().filter(|c| "+-".contains(*c)) {
+        let (body, after) = split_braces(&after[1..]).ok_or_else(bad)?;
+        let parsed = histogram(body)?;
+        hint = parsed.1;
+        step = Some((parsed.0, sign == '-'));
+        rest = after;
+    }
+    let times: usize = match rest.strip_prefix('x') {
+        Some(n) => n.parse().map_err(|_| bad())?,
+        None if rest.is_empty() => 0,
+        None => return Err(bad()),
+    };
+    out.push(SequenceValue::Histogram(Box::new(current.clone()), hint));
+    for _ in 0..times {
+        if let Some((step, subtract)) = &step {
+            let result = if *subtract {
+                current.sub(step)
+            } else {
+                current.add(step)
+            };
+            result.map_err(|e| e.to_string())?;
+        }
+        out.push(SequenceValue::Histogram(Box::new(current.clone()), hint));
+    }
+    Ok(())
+}
+
+fn split_braces(text: &str) -> Option<(&str, &str)> {
+    let body = text.strip_prefix("{{")?;
+    let end = body.find("}}")?;
+    Some((&body[..end], &body[end + 2..]))
+}
+
+/// The inside of `{{...}}`; the flag says whether a reset hint was given.
+fn histogram(body: &str) -> Result<(FloatHistogram, bool), String> {
+    let mut h = FloatHistogram::default();
+    let mut hint = false;
+    let (mut offset, mut negative_offset) = (0i32, 0i32);
+    let mut rest = body.trim();
+    while !rest.is_empty() {
+        let (key, after) = rest
+            .split_once(':')
+            .ok_or_else(|| format!("bad histogram {body:?}"))?;
+        let after = after.trim_start();
+        let (value, tail) = match after.strip_prefix('[') {
+            Some(list) => list
+                .split_once(']')
+                .ok_or_else(|| format!("unclosed list in {body:?}"))?,
+            None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
+        };
+        rest = tail.trim_start();
+        let list = || {
+            value
+                .split_whitespace()
+                .map(number)
+                .collect::<Result<Vec<f64>, String>>()
+        };
+        let integer = || value.parse::<i32>().map_err(|e| format!("{key}: {e}"));
+        match key.trim() {
+            "schema" => h.schema = integer()?,
+            "sum" => h.sum = number(value)?,
+            "count" => h.count = number(value)?,
+            "z_bucket" => h.zero_count = number(value)?,
+            "z_bucket_w" => h.zero_threshold = number(value)?,
+            "custom_values" => h.custom_values = list()?,
+            "buckets" => h.positive_buckets = list()?,
+            "n_buckets" => h.negative_buckets = list()?,
+            "offset" => offset = integer()?,
+            "n_offset" => negative_offset = integer()?,
+            "counter_reset_hint" => {
+                hint = true;
+                h.reset_hint = match value {
+                    "unknown" => CounterResetHint::Unknown,
+                    "reset" => CounterResetHint::Reset,
+                    "not_reset" => CounterResetHint::NotReset,
+                    "gauge" => CounterResetHint::Gauge,
+                    other => return Err(format!("bad reset hint {other:?}")),
+                };
+            }
+            other => return Err(format!("unknown histogram key {other:?}")),
+        }
+    }
+    let spans = |counts: &[f64], offset| match u32::try_from(counts.len()) {
+        Ok(0) | Err(_) => Vec::new(),
+        Ok(length) => vec![Span { offset, length }],
+    };
+    h.positive_spans = spans(&h.positive_buckets, offset);
+    h.negative_spans = spans(&h.negative_buckets, negative_offset);
+    if !h.custom_values.is_empty() && h.schema != CUSTOM_BUCKETS_SCHEMA {
+        return Err("custom_values need schema -53".to_owned());
+    }
+    Ok((h, hint))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn floats(text: &str) -> Vec<f64> {
+        let all = sequence(text).unwrap();
+        all.iter()
+            .map(|v| match v {
+                SequenceValue::Float(v) => *v,
+                _ => f64::NAN,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn sequences_follow_the_notation() {
+        assert_eq!(
+            floats("1+2x3 -5 2x1 1e3-1e-1x1"),
+            [1.0, 3.0, 5.0, 7.0, -5.0, 2.0, 2.0, 1000.0, 999.9]
+        );
+        assert_eq!(floats("-1-2x1"), [-1.0, -3.0]);
+        assert_eq!(sequence("_x3 _").unwrap().len(), 4);
+        assert_eq!(floats("0x3"), [0.0; 4]);
+        assert!(sequence("1+x").is_err());
+    }
+
+    #[test]
+    fn histograms_have_spans() {
+        let all =
+            sequence("{{schema:1 sum:-0.3 count:3.1 buckets:[5 10 7] offset:-3}}x1 5").unwrap();
+        assert_eq!(all.len(), 3);
+        let SequenceValue::Histogram(h, false) = &all[0] else {
+            panic!("{all:?}");
+        };
+        assert_eq!(
+            h.positive_spans,
+            [Span {
+                offset: -3,
+                length: 3
+            }]
+        );
+    }
+
+    #[test]
+    fn labels_may_be_quoted() {
+        let (labels, rest) = labels(r#"{"a.b", x="y\n", "c d"='e'} 5"#).unwrap();
+        assert_eq!(labels.metric_name(), Some("a.b"));
+        assert_eq!(labels.get("x"), Some("y\n"));
+        assert_eq!(labels.get("c d"), Some("e"));
+        assert_eq!(rest, " 5");
+    }
+}
