@@ -32,7 +32,6 @@ pub const BUILT: bool = assets::BUILT;
 ///
 /// It brings no fallback and leaves out `/metrics`, `/api`, `/-` and `/health`, which belong to the server that
 /// mounts it; the metrics page answers under `/red` there.
-#[must_use]
 pub fn assets_router() -> axum::Router {
     page::pages("/", page::MetricsPath::Red)
 }

@@ -3,12 +3,12 @@
 import { X } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { usePrefs } from "../state/prefs";
-import { useScopeVersion } from "../state/version";
+import { useUiConfig } from "../state/scope";
 import { KEYS } from "./keys";
 
 export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
 	const prefs = usePrefs();
-	const version = useScopeVersion();
+	const version = useUiConfig().data?.version ?? "";
 	// The browser's own dialog keeps the focus inside, closes on Esc and needs no styles at run time.
 	const dialog = useRef<HTMLDialogElement>(null);
 	useEffect(() => {

@@ -12,7 +12,7 @@ import { LastUpdated, RefreshControl } from "../components/RefreshControl";
 import { useRefreshLoop } from "../state/clock";
 import { usePrefs, useTheme } from "../state/prefs";
 import { useAlerts, useRules } from "../state/queries";
-import { ScopeProvider, useScope } from "../state/scope";
+import { ScopeProvider, useScope, useUiConfig } from "../state/scope";
 import { useGlobal } from "../state/url";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { Help } from "./Help";
@@ -105,7 +105,10 @@ function Sidebar({ onHelp }: { onHelp: () => void }) {
 	const collapsed = usePrefs((p) => p.collapsed);
 	const set = usePrefs((p) => p.set);
 	const firing = alerts.filter((a) => a.state === "firing").length;
-	const shown = NAV.filter((p) => !(p.needs === "alerts" && noAlerts) && !(p.needs === "rules" && noRules));
+	const features = useUiConfig().data?.features ?? {};
+	const shown = NAV.filter((p) => features[p.title.toLowerCase()] !== false).filter(
+		(p) => !(p.needs === "alerts" && noAlerts) && !(p.needs === "rules" && noRules),
+	);
 	const groups = [...new Set(shown.map((p) => p.group))];
 	return (
 		<nav className="sidebar" aria-label="Pages">

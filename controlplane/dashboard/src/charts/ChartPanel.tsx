@@ -113,7 +113,7 @@ export function ChartPanel(props: ChartPanelProps) {
 				</span>
 			</header>
 			{panel.failure && <FailureNotice failure={panel.failure} onRetry={panel.retry} query={query} />}
-			{!table && panel.loading && <Loading height={height} />}
+			{!table && panel.loading && !panel.failure && <Loading height={height} panel={panel} />}
 			{table && empty && (
 				<div className="panel-placeholder" style={{ minHeight: height }}>
 					<div>
@@ -196,16 +196,41 @@ export function ChartPanel(props: ChartPanelProps) {
 	);
 }
 
-/** A skeleton of the final size; after five seconds it says so. */
-function Loading({ height }: { height: number }) {
+/** A skeleton of the final size; after five seconds it says so, and the query can be cancelled. */
+function Loading({ height, panel }: { height: number; panel: Panel }) {
 	const [waited, setWaited] = useState(0);
+	const [cancelled, setCancelled] = useState(false);
+	const running = panel.refreshing;
 	useEffect(() => {
+		setWaited(0);
+		if (!running) return;
 		const timer = setInterval(() => setWaited((w) => w + 1), 1000);
 		return () => clearInterval(timer);
-	}, []);
+	}, [running]);
+	const act = (stop: boolean) => {
+		setCancelled(stop);
+		if (stop) panel.cancel();
+		else panel.retry();
+	};
 	return (
-		<div className="panel-placeholder" style={{ height: height + 90 }} aria-busy="true">
-			{waited >= 5 ? <span>still running, {waited} s</span> : <div className="skeleton" />}
+		<div className="panel-placeholder" style={{ height: height + 90 }} aria-busy={running}>
+			{running && waited >= 5 ? (
+				<span>
+					still running, {waited} s{" "}
+					<button type="button" className="link-button" onClick={() => act(true)}>
+						Cancel
+					</button>
+				</span>
+			) : cancelled && !running ? (
+				<span>
+					Cancelled.{" "}
+					<button type="button" className="link-button" onClick={() => act(false)}>
+						Ask again
+					</button>
+				</span>
+			) : (
+				<div className="skeleton" />
+			)}
 		</div>
 	);
 }

@@ -1,6 +1,7 @@
 /** A small line without axes, as SVG, so that the start page needs no chart library. Gaps stay gaps. */
 
 import { useId } from "react";
+import { statsOf } from "../lib/series/table";
 
 export interface SparklineProps {
 	values: readonly (number | null)[];
@@ -10,6 +11,21 @@ export interface SparklineProps {
 	/** Lower end of the scale; the smallest value when left out. */
 	floor?: number;
 	label: string;
+}
+
+/** At most `count` points: means of neighbours, and the last value as it is. */
+export function thin(values: readonly (number | null)[], count: number): readonly (number | null)[] {
+	const size = Math.ceil(values.length / count);
+	if (size <= 1) return values;
+	const out: (number | null)[] = [];
+	// Groups are counted from the end, so that the newest group is whole.
+	for (let end = values.length - 1; end > 0; end -= size) {
+		const group = values.slice(Math.max(0, end - size), end).filter((v): v is number => v !== null);
+		out.unshift(group.length ? group.reduce((a, b) => a + b, 0) / group.length : null);
+	}
+	const { last, lastIndex } = statsOf(values);
+	out.push(lastIndex >= values.length - size ? last : null);
+	return out;
 }
 
 export function sparkPath(values: readonly (number | null)[], width: number, height: number, floor?: number) {
@@ -49,7 +65,7 @@ export function sparkPath(values: readonly (number | null)[], width: number, hei
 
 export function Sparkline({ values, colour, width = 72, height = 26, floor, label }: SparklineProps) {
 	const id = useId();
-	const path = sparkPath(values, width, height, floor);
+	const path = sparkPath(thin(values, Math.round(width / 2)), width, height, floor);
 	if (!path) return <svg width={width} height={height} aria-hidden="true" />;
 	return (
 		<svg

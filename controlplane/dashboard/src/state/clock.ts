@@ -26,7 +26,8 @@ export function refreshAll(client: QueryClient, seconds: number, force: boolean)
 	const at = Date.now() / 1000;
 	void client.invalidateQueries({
 		predicate: (query) => {
-			if (query.queryKey[0] === "config") return false;
+			// Null says that the server has no such endpoint; asking again would only fill the console.
+			if (query.queryKey[0] === "config" || query.state.data === null) return false;
 			const known = failures.get(query.queryHash);
 			if (query.state.status !== "error") {
 				if (known) failures.delete(query.queryHash);

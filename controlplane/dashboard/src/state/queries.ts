@@ -1,6 +1,6 @@
 /** Queries for panels. One entry per query and range in the cache; a tick asks again under the same key. */
 
-import { type UseQueryResult, useQueries, useQuery } from "@tanstack/react-query";
+import { type UseQueryResult, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { type Failure, failureFrom, unwrap } from "../api/client";
 import * as prometheus from "../api/prometheus";
@@ -37,6 +37,7 @@ export interface Panel {
 	/** Epoch milliseconds of the oldest answer. */
 	readonly updatedAt: number;
 	readonly retry: () => void;
+	readonly cancel: () => void;
 }
 
 interface RangeOptions {
@@ -72,13 +73,19 @@ function rangeQuery(scope: PageScope, ask: Ask, options: RangeOptions) {
 /** One or several range queries as one panel; the columns carry the id of their query in front. */
 export function useRangePanel(asks: readonly Ask[], options: RangeOptions = {}): Panel {
 	const scope = useScope();
+	const client = useQueryClient();
 	const combine = useMemo(() => combiner(asks, options.step ?? scope.step), [asks, options.step, scope.step]);
-	return useQueries({ queries: asks.map((ask) => rangeQuery(scope, ask, options)), combine });
+	const queries = asks.map((ask) => rangeQuery(scope, ask, options));
+	const panel = useQueries({ queries, combine });
+	const cancel = () => {
+		for (const { queryKey } of queries) void client.cancelQueries({ queryKey, exact: true });
+	};
+	return { ...panel, cancel };
 }
 
 /** Every query of a tick aligns to the same step, but a slow one may lag a tick behind: columns are laid on one time axis. */
 function combiner(asks: readonly Ask[], fallbackStep: number) {
-	return (results: UseQueryResult<RangeAnswer>[]): Panel => {
+	return (results: UseQueryResult<RangeAnswer>[]): Omit<Panel, "cancel"> => {
 		const answers = results.map((r) => r.data);
 		const newest = answers.reduce<RangeAnswer | undefined>(
 			(a, b) => (b && (!a || b.end > a.end) ? b : a),
@@ -108,7 +115,7 @@ function combiner(asks: readonly Ask[], fallbackStep: number) {
 			asks,
 			updatedAt: Math.min(...results.map((r) => r.dataUpdatedAt)),
 			retry: () => {
-				for (const r of results) if (r.error) void r.refetch();
+				for (const r of results) if (r.error || r.data === undefined) void r.refetch();
 			},
 		};
 	};

@@ -94,15 +94,19 @@ export function useSampleAges(names: Names, enabled = true) {
 	});
 }
 
-export function ScopeProvider({ children, waiting }: { children: ReactNode; waiting: ReactNode }) {
-	const global = useGlobal();
-	const width = useChartWidth();
-	const configQuery = useQuery({
+export function useUiConfig() {
+	return useQuery({
 		queryKey: ["config"],
 		queryFn: ({ signal }) => fetchConfig(signal),
 		staleTime: Number.POSITIVE_INFINITY,
 		retry: 1,
 	});
+}
+
+export function ScopeProvider({ children, waiting }: { children: ReactNode; waiting: ReactNode }) {
+	const global = useGlobal();
+	const width = useChartWidth();
+	const configQuery = useUiConfig();
 	const targetsQuery = useTargets();
 	const config = configQuery.data ?? DEFAULT_CONFIG;
 	const ages = useSampleAges(config.names, !configQuery.isPending);

@@ -104,7 +104,7 @@ export function RoutesWithErrors() {
 										{format(r.errors, "percent")}
 									</span>{" "}
 									<span className="bar" aria-hidden>
-										<i style={{ width: `${Math.min(100, r.errors)}%` }} />
+										<i style={{ width: `${(100 * r.errors) / (rows[0]?.errors ?? r.errors)}%` }} />
 									</span>
 								</span>
 							),
