@@ -10,7 +10,7 @@ pub fn find(name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
         .into_iter()
         .chain(std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache/bellwether-reference/usr/bin")))
-        .chain(std::env::var_os("PATH").iter().flat_map(|p| std::env::split_paths(p).collect::<Vec<_>>()));
+        .chain(std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>()));
     let found = dirs.map(|d| d.join(name)).find(|p| p.is_file());
     found.or_else(|| missing(name))
 }

@@ -95,6 +95,38 @@ fn align(now_ms: i64, slot_ms: i64, interval: Duration) -> i64 {
     }
 }
 
+/// Extra scrapes after a fast first one, in milliseconds after it: a rate needs two samples, and nobody who has
+/// just started a stack wants to wait an interval for the second.
+const WARM_UP_MS: [i64; 3] = [1_500, 3_000, 4_500];
+
+/// The extra scrapes that are still to come, the next one last.
+struct WarmUp(Vec<i64>);
+
+impl WarmUp {
+    fn new(fast_first: bool, first_slot: i64) -> Self {
+        let slots = WARM_UP_MS.iter().rev().map(|ms| first_slot + ms);
+        Self(if fast_first { slots.collect() } else { Vec::new() })
+    }
+
+    fn is_active(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The next extra slot, or the regular one when that comes first.
+    fn next(&mut self, now_ms: i64, regular: i64) -> i64 {
+        while let Some(&slot) = self.0.last() {
+            if slot >= regular {
+                return regular;
+            }
+            self.0.pop();
+            if slot > now_ms {
+                return slot;
+            }
+        }
+        regular
+    }
+}
+
 impl ScrapeLoop {
     pub(crate) async fn run(mut self) {
         let mut memory = Box::<TargetMemory>::default();
@@ -104,6 +136,7 @@ impl ScrapeLoop {
         } else {
             next_slot(now_ms(), spec.target.interval, self.hash)
         };
+        let mut warm_up = WarmUp::new(self.fast_first, slot);
         let mut last_start: Option<Instant> = None;
         let mut last_size = 0;
         loop {
@@ -122,7 +155,9 @@ impl ScrapeLoop {
             spec = new;
             let interval = spec.target.interval;
             let started = Instant::now();
-            if let Some(last) = last_start.replace(started) {
+            if let Some(last) = last_start.replace(started)
+                && !warm_up.is_active()
+            {
                 self.metrics
                     .interval_length(interval)
                     .observe((started - last).as_secs_f64());
@@ -135,7 +170,7 @@ impl ScrapeLoop {
                 return;
             };
             memory = back;
-            slot = next_slot(now_ms().max(slot), interval, self.hash);
+            slot = warm_up.next(now_ms(), next_slot(now_ms().max(slot), interval, self.hash));
         }
         self.linger(&spec, memory, slot).await;
     }
@@ -404,6 +439,19 @@ mod tests {
         ] {
             assert_eq!(next_slot(now, interval, hash), want);
         }
+    }
+
+    #[test]
+    fn a_warm_up_adds_scrapes_until_the_regular_slots_take_over() {
+        let mut warm_up = WarmUp::new(true, 1_000);
+        assert_eq!(warm_up.next(1_010, 9_000), 2_500);
+        // A regular slot that comes first is kept.
+        assert_eq!(warm_up.next(2_510, 3_000), 3_000);
+        assert_eq!(warm_up.next(3_010, 13_000), 4_000);
+        // A scrape that took long skips what is past.
+        assert_eq!(warm_up.next(6_000, 13_000), 13_000);
+        assert!(!warm_up.is_active());
+        assert_eq!(WarmUp::new(false, 1_000).next(1_010, 9_000), 9_000);
     }
 
     #[test]
