@@ -119,13 +119,11 @@ pub(crate) fn mark_stale(
     time_ms: i64,
 ) {
     for (series, labels) in series {
-        match appender.append(series, time_ms, stale_nan()) {
-            Err(AppendError::UnknownSeries) => {
-                if let Ok(series) = appender.series(&labels) {
-                    let _ = appender.append(series, time_ms, stale_nan());
-                }
-            }
-            Ok(()) | Err(_) => {}
+        let result = appender.append(series, time_ms, stale_nan());
+        if matches!(result, Err(AppendError::UnknownSeries))
+            && let Ok(series) = appender.series(&labels)
+        {
+            let _ = appender.append(series, time_ms, stale_nan());
         }
     }
 }

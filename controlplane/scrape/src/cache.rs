@@ -305,7 +305,6 @@ impl SeriesCache {
             ..Self::default()
         };
     }
-
 }
 
 #[cfg(test)]

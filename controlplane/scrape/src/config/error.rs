@@ -16,12 +16,21 @@ pub enum ScrapeConfigError {
     TimeoutTooLong(String),
     /// A scrape protocol that does not exist.
     #[error(
-        "{key}: unknown scrape protocol {protocol}, supported: [{}] for scrape config with job name {job:?}",
+        "scrape_protocols: unknown scrape protocol {protocol}, supported: [{}] for scrape config with job name {job:?}",
         crate::protocol::ScrapeProtocol::names()
     )]
     UnknownProtocol {
-        /// The key that holds it.
-        key: &'static str,
+        /// As written.
+        protocol: String,
+        /// The job's name.
+        job: String,
+    },
+    /// A fallback protocol that does not exist.
+    #[error(
+        "invalid fallback_scrape_protocol for scrape config with job name {job:?}: unknown scrape protocol {protocol}, supported: [{}]",
+        crate::protocol::ScrapeProtocol::names()
+    )]
+    UnknownFallback {
         /// As written.
         protocol: String,
         /// The job's name.

@@ -308,7 +308,13 @@ impl ScrapeConfig {
         let mut protocols = Vec::with_capacity(names.len());
         let mut seen = BTreeSet::new();
         for name in names {
-            protocols.push(self.protocol("scrape_protocols", name)?);
+            let protocol = ScrapeProtocol::from_name(name).ok_or_else(|| {
+                ScrapeConfigError::UnknownProtocol {
+                    protocol: name.clone(),
+                    job: self.job_name.clone(),
+                }
+            })?;
+            protocols.push(protocol);
             if !seen.insert(name) {
                 return Err(ScrapeConfigError::DuplicateProtocol {
                     protocols: names.join(" "),
@@ -322,16 +328,14 @@ impl ScrapeConfig {
     fn fallback(&self) -> Result<Option<ScrapeProtocol>, ScrapeConfigError> {
         match self.fallback_scrape_protocol.as_deref() {
             None | Some("") => Ok(None),
-            Some(name) => self.protocol("fallback_scrape_protocol", name).map(Some),
+            Some(name) => match ScrapeProtocol::from_name(name) {
+                Some(protocol) => Ok(Some(protocol)),
+                None => Err(ScrapeConfigError::UnknownFallback {
+                    protocol: name.to_owned(),
+                    job: self.job_name.clone(),
+                }),
+            },
         }
-    }
-
-    fn protocol(&self, key: &'static str, name: &str) -> Result<ScrapeProtocol, ScrapeConfigError> {
-        ScrapeProtocol::from_name(name).ok_or_else(|| ScrapeConfigError::UnknownProtocol {
-            key,
-            protocol: name.to_owned(),
-            job: self.job_name.clone(),
-        })
     }
 
     fn check_targets(&self) -> Result<(), ScrapeConfigError> {

@@ -94,6 +94,7 @@ impl EscapingScheme {
 #[serde(remote = "Self", default)]
 pub struct ScrapeConfig {
     /// Name of the job and of its pool; the default value of the `job` label. Required.
+    #[serde(deserialize_with = "null_is_default")]
     pub job_name: String,
     /// Keep scraped labels that clash with target labels. Default false: they become `exported_<name>`.
     #[serde(skip_serializing_if = "is_false")]
@@ -103,7 +104,10 @@ pub struct ScrapeConfig {
     /// Write stale markers also for series with their own timestamps. Default false.
     pub track_timestamps_staleness: bool,
     /// URL parameters.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub params: BTreeMap<String, Vec<String>>,
     /// Time between scrapes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,7 +192,10 @@ pub struct ScrapeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bearer_token_file: Option<String>,
     /// Headers to add.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub http_headers: BTreeMap<String, HttpHeader>,
     /// Fixed targets.
     #[serde(
@@ -279,9 +286,13 @@ impl Serialize for ScrapeConfig {
 #[serde(remote = "Self", default)]
 pub struct StaticConfig {
     /// `host:port` addresses.
+    #[serde(deserialize_with = "null_is_default")]
     pub targets: Vec<String>,
     /// Labels of all of them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -346,6 +357,13 @@ pub struct HttpHeader {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+/// A key without a value stands for the type's default, as in Prometheus.
+fn null_is_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A list whose entries must not be null; a null list is empty.

@@ -73,7 +73,7 @@ impl fmt::Display for Action {
 
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
         let lower = text.to_lowercase();
         match ACTIONS.iter().find(|(name, _)| *name == lower) {
             Some((_, action)) => Ok(*action),
