@@ -5,23 +5,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use bellwether_model::storage::{Appendable, Appender, Querier, Queryable, StorageError};
 use bellwether_model::{Exemplar, Labels, Matcher, Metadata};
 use parking_lot::Mutex;
 
+use crate::block::meta::BlockMeta;
+use crate::block::{Block, BlockQuerier};
 use crate::error::TsdbError;
 use crate::head::appender::HeadAppender;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
 use crate::lock::DirLock;
+use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
 use crate::options::DbOptions;
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Interval;
 use crate::wal::record::{self, WalTombstone};
 use crate::wal::segments;
-use crate::wal::writer::{WalWriter, WriterOptions};
+use crate::wal::writer::WalWriter;
 
 /// Exemplars of one series.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,12 +47,20 @@ pub struct MaintenanceReport {
     pub deleted_blocks: usize,
 }
 
+/// What queries read: blocks by rising first time, and the head from a time on.
+pub(crate) struct View {
+    pub(crate) blocks: Vec<Arc<Block>>,
+    pub(crate) head_from: i64,
+}
+
 /// A database in a directory.
 pub struct Db {
-    dir: PathBuf,
-    options: DbOptions,
-    counters: Arc<Counters>,
-    head: Arc<Head>,
+    pub(crate) dir: PathBuf,
+    pub(crate) options: DbOptions,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) head: Arc<Head>,
+    pub(crate) view: ArcSwap<View>,
+    pub(crate) pending: Mutex<Option<PendingTruncation>>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
@@ -75,6 +87,10 @@ impl Db {
             },
             Arc::clone(&counters),
         );
+        let (blocks, unreadable) = maintenance::load_blocks(dir)?;
+        counters.blocks_unreadable.add(unreadable);
+        let head_from = blocks.iter().map(|b| b.maxt).max().unwrap_or(i64::MIN);
+        head.set_min_valid(head_from);
         let begin = Instant::now();
         Replay::new(&head).run(&wal_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -86,6 +102,8 @@ impl Db {
             options,
             counters,
             head: Arc::new(head),
+            view: ArcSwap::from_pointee(View { blocks, head_from }),
+            pending: Mutex::new(None),
             maintenance: Mutex::new(()),
             lock: Mutex::new(Some(lock)),
             replay_ms,
@@ -104,7 +122,13 @@ impl Db {
         &self.options
     }
 
-    fn wal_dir(&self) -> PathBuf {
+    /// Descriptions of the blocks, by rising first time.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<BlockMeta> {
+        self.view.load().blocks.iter().map(|b| b.meta()).collect()
+    }
+
+    pub(crate) fn wal_dir(&self) -> PathBuf {
         self.dir.join("wal")
     }
 
@@ -115,7 +139,10 @@ impl Db {
     /// The first failure; the next call tries again.
     pub fn run_maintenance(&self) -> Result<MaintenanceReport, TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
-        Ok(MaintenanceReport::default())
+        if self.lock.lock().is_none() {
+            return Err(TsdbError::Closed);
+        }
+        self.maintain()
     }
 
     /// Counters and sizes.
@@ -155,7 +182,11 @@ impl Db {
             ..DbStats::default()
         };
         self.head.add_stats(&mut stats);
-        stats.lowest_timestamp = stats.head_min_time;
+        let view = self.view.load();
+        stats.blocks_loaded = view.blocks.len() as u64;
+        stats.blocks_bytes = view.blocks.iter().map(|b| b.size()).sum();
+        let oldest_block = view.blocks.iter().map(|b| b.mint).min();
+        stats.lowest_timestamp = oldest_block.unwrap_or(i64::MAX).min(stats.head_min_time);
         stats
     }
 
@@ -213,6 +244,7 @@ impl Db {
     /// When the marks cannot be written.
     pub fn delete(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
+        self.delete_in_blocks(mint, maxt, matchers)?;
         self.delete_in_head(mint, maxt, matchers)
     }
 
@@ -256,7 +288,7 @@ impl Db {
     /// I/O.
     pub fn clean_tombstones(&self) -> Result<(), TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
-        Ok(())
+        self.rewrite_deleted()
     }
 
     /// Hard-links all blocks into `dir` (which must not exist or be empty) and, with `with_head`, writes the head as a block there.
@@ -264,10 +296,8 @@ impl Db {
     /// # Errors
     /// I/O.
     pub fn snapshot(&self, dir: &Path, with_head: bool) -> Result<(), TsdbError> {
-        let _ = (dir, with_head);
-        Err(TsdbError::Storage(StorageError::Other(
-            "snapshots are not available yet".into(),
-        )))
+        let _one_at_a_time = self.maintenance.lock();
+        self.write_snapshot(dir, with_head)
     }
 
     /// Clean shutdown: flushes and syncs the log, releases the lock. Later appends fail. Safe twice.
@@ -289,13 +319,27 @@ impl Db {
 
 impl Queryable for Db {
     fn querier(&self, mint: i64, maxt: i64) -> Result<Box<dyn Querier>, StorageError> {
+        // First the reader, then the view: a view that it sees is never truncated away before it ends.
         let reader = Arc::new(self.head.isolation.reader());
-        let parts: Vec<Box<dyn Querier>> = vec![Box::new(HeadQuerier {
-            head: Arc::clone(&self.head),
-            mint,
-            maxt,
-            reader,
-        })];
+        let view = self.view.load_full();
+        let mut parts: Vec<Box<dyn Querier>> = Vec::new();
+        for block in &view.blocks {
+            if block.mint <= maxt && block.maxt > mint {
+                parts.push(Box::new(BlockQuerier {
+                    block: Arc::clone(block),
+                    mint,
+                    maxt,
+                }));
+            }
+        }
+        if maxt >= view.head_from {
+            parts.push(Box::new(HeadQuerier {
+                head: Arc::clone(&self.head),
+                mint: mint.max(view.head_from),
+                maxt,
+                reader,
+            }));
+        }
         Ok(Box::new(MergeQuerier { parts }))
     }
 }

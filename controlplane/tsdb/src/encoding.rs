@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// Why bytes do not decode. Callers add the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct DecodeError(pub &'static str);
+pub(crate) struct DecodeError(pub(crate) &'static str);
 
 /// CRC-32C (Castagnoli), the checksum of every Prometheus file.
 #[must_use]

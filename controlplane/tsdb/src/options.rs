@@ -141,6 +141,14 @@ impl DbOptions {
         Ok(())
     }
 
+    /// The same for a checkpoint, which is synced as a whole before it counts.
+    pub(crate) fn checkpoint_writer(&self) -> WriterOptions {
+        WriterOptions {
+            sync: WalSync::Segment,
+            ..self.writer()
+        }
+    }
+
     /// What the log's writer needs of them.
     pub(crate) fn writer(&self) -> WriterOptions {
         WriterOptions {

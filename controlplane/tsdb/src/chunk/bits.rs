@@ -21,11 +21,6 @@ impl BitWriter {
         &mut self.buf
     }
 
-    /// Bytes reserved.
-    pub(crate) fn capacity(&self) -> usize {
-        self.buf.capacity()
-    }
-
     /// Starts over with a byte-aligned header, keeping the memory.
     pub(crate) fn restart(&mut self, header: &[u8]) {
         self.buf.clear();
@@ -173,12 +168,6 @@ impl<'a> BitReader<'a> {
         let v = self.window() >> (64 - n);
         self.advance(n as usize)?;
         Ok(v)
-    }
-
-    /// Reads one bit.
-    #[inline]
-    pub(crate) fn bit(&mut self) -> Result<bool, DecodeError> {
-        Ok(self.read(1)? == 1)
     }
 
     /// Counts leading ones up to `max` and eats them with the zero that ends them (none after `max`).

@@ -47,8 +47,6 @@ pub(crate) struct Field<T> {
 
 /// The number type of a histogram: `i64` (counts are reinterpreted `u64`) or `f64`.
 pub(crate) trait Number: Copy + Default + PartialOrd + Send + Sync + 'static {
-    /// Chunk encoding byte.
-    const ENCODING: u8;
     /// Whether the count `a` is below the count `b`.
     fn count_below(a: Self, b: Self) -> bool;
     fn write_first_count(out: &mut BitWriter, v: Self);
@@ -65,8 +63,6 @@ pub(crate) trait Number: Copy + Default + PartialOrd + Send + Sync + 'static {
 }
 
 impl Number for i64 {
-    const ENCODING: u8 = super::ENC_HISTOGRAM;
-
     fn count_below(a: Self, b: Self) -> bool {
         (a as u64) < b as u64
     }
@@ -117,8 +113,6 @@ impl Number for i64 {
 }
 
 impl Number for f64 {
-    const ENCODING: u8 = super::ENC_FLOAT_HISTOGRAM;
-
     fn count_below(a: Self, b: Self) -> bool {
         a < b
     }

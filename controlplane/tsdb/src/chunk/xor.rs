@@ -19,11 +19,6 @@ impl XorAppender {
         self.bits.bytes()
     }
 
-    /// Bytes reserved.
-    pub(crate) fn capacity(&self) -> usize {
-        self.bits.capacity()
-    }
-
     /// Samples in the chunk.
     pub(crate) fn count(&self) -> u16 {
         match self.bits.bytes() {

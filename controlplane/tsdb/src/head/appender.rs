@@ -244,13 +244,23 @@ impl<'a> HeadAppender<'a> {
     fn publish(&mut self, txn: Txn) {
         let head = self.head;
         let mut done = Published::default();
+        // Checked again: a block may have been cut since the samples were taken.
+        let floor = head.min_valid.load(Ordering::Acquire);
         for p in &self.b.floats {
+            if p.t < floor {
+                head.counters.out_of_bounds.inc();
+                continue;
+            }
             let result = p.series.state.write().append_float(p.t, p.value, txn);
             done.note(result, p.t);
         }
         head.counters.floats.add(done.stored);
         let floats = done.stored;
         for p in self.b.histograms.drain(..) {
+            if p.t < floor {
+                head.counters.out_of_bounds.inc();
+                continue;
+            }
             let sample = Flat::from(p.value);
             match p.series.state.write().append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),
@@ -260,6 +270,10 @@ impl<'a> HeadAppender<'a> {
             }
         }
         for p in self.b.float_histograms.drain(..) {
+            if p.t < floor {
+                head.counters.out_of_bounds.inc();
+                continue;
+            }
             let sample = Flat::from(p.value);
             match p.series.state.write().append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),

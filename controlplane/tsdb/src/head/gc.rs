@@ -12,7 +12,6 @@ impl Head {
     /// Drops everything before a time. The caller made sure that blocks have it and that no reader needs it.
     pub(crate) fn truncate(&self, mint: i64) {
         self.set_min_valid(mint);
-        let mut oldest = i64::MAX;
         let mut chunks = 0;
         let mut empty = Vec::new();
         for series in self.all_series() {
@@ -20,25 +19,18 @@ impl Head {
             chunks += state.truncate(mint);
             if state.chunks() == 0 {
                 empty.push(series.id);
-            } else {
-                oldest = oldest.min(state.mint());
             }
         }
         self.counters.chunks_removed.add(chunks as u64);
         self.num_chunks.fetch_sub(chunks as i64, Ordering::Relaxed);
         self.remove_series(&empty);
-        // Samples that were committed meanwhile are newer than `mint`.
-        let now = self.min_time();
-        if now < mint && oldest != i64::MAX {
-            let _ = self.min_time.compare_exchange(
-                now,
-                oldest.max(mint),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-        }
-        if self.num_series.load(Ordering::Relaxed) == 0 {
-            self.min_time.store(i64::MAX, Ordering::Release);
+        {
+            // Without commits in between, so that none of their samples is older than the new beginning.
+            let _no_commits = self.wal.lock();
+            let slab = self.slab.read();
+            let oldest = slab.iter().map(|s| s.state.read().mint()).min();
+            self.min_time
+                .store(oldest.unwrap_or(i64::MAX), Ordering::Release);
         }
         self.tombstones
             .write()

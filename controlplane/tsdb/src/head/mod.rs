@@ -217,6 +217,15 @@ impl Head {
         )
     }
 
+    /// The texts of symbols, in no order.
+    pub(crate) fn symbol_texts(&self, wanted: &roaring::RoaringBitmap) -> Vec<(String, u32)> {
+        let symbols = self.symbols.read();
+        wanted
+            .iter()
+            .map(|s| (symbols.text(s).to_owned(), s))
+            .collect()
+    }
+
     fn has_labels(&self, series: &MemSeries, labels: &Labels) -> bool {
         let symbols = self.symbols.read();
         let mut pairs = series.labels.chunks_exact(2);

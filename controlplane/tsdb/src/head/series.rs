@@ -1,6 +1,5 @@
 //! One series in memory: its open chunk, its closed chunks, and what readers may see of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_model::storage::{AppendError, SampleBuffer};
@@ -8,6 +7,7 @@ use parking_lot::RwLock;
 
 use super::isolation::TxnLog;
 use super::symbols::Symbol;
+use crate::block::chunks::EncodedChunk;
 use crate::chunk::histogram::{CutFlags, Fit, Flat, HistogramAppender, Number};
 use crate::chunk::xor::XorAppender;
 use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR};
@@ -18,15 +18,6 @@ const SAMPLES_PER_CHUNK: u16 = 120;
 /// Bytes that a histogram chunk aims at, with at least [`MIN_HISTOGRAMS`] samples.
 const HISTOGRAM_CHUNK_BYTES: usize = 1024;
 const MIN_HISTOGRAMS: u16 = 10;
-
-/// A finished chunk in memory.
-#[derive(Clone, Debug)]
-pub(crate) struct ClosedChunk {
-    pub(crate) mint: i64,
-    pub(crate) maxt: i64,
-    pub(crate) encoding: u8,
-    pub(crate) data: Arc<[u8]>,
-}
 
 /// The chunk that takes samples.
 #[derive(Debug)]
@@ -69,7 +60,7 @@ pub(crate) struct SeriesState {
     next_at: i64,
     /// Newest time ever appended, `i64::MIN` before the first.
     pub(crate) last_t: i64,
-    pub(crate) closed: Vec<ClosedChunk>,
+    pub(crate) closed: Vec<EncodedChunk>,
     /// Samples ever appended (wrapping), for [`TxnLog`].
     total: u32,
     txns: TxnLog,
@@ -276,7 +267,7 @@ impl SeriesState {
     fn close(&mut self) {
         let data = self.open.bytes();
         if chunk::count(data) > 0 {
-            self.closed.push(ClosedChunk {
+            self.closed.push(EncodedChunk {
                 mint: self.open_mint,
                 maxt: self.last_t,
                 encoding: self.open.encoding(),
@@ -350,6 +341,20 @@ impl SeriesState {
             )?;
         }
         Ok(())
+    }
+
+    /// All chunks, the open one included, by rising time.
+    pub(crate) fn all_chunks(&self) -> Vec<EncodedChunk> {
+        let mut out = self.closed.clone();
+        if self.open.samples() > 0 {
+            out.push(EncodedChunk {
+                mint: self.open_mint,
+                maxt: self.last_t,
+                encoding: self.open.encoding(),
+                data: self.open.bytes().into(),
+            });
+        }
+        out
     }
 
     /// Drops chunks that end before a time. Returns how many.

@@ -81,11 +81,6 @@ impl Symbols {
         self.texts.len() - self.free.len()
     }
 
-    /// Upper bound of symbol numbers.
-    pub(crate) fn slots(&self) -> usize {
-        self.texts.len()
-    }
-
     /// Bytes of the texts.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -3,6 +3,7 @@
 //! `record` says what is logged, `page` how records lie in 32 KiB pages, `writer` appends, `reader` reads one
 //! segment, `repair` heals damaged ones, `checkpoint` replaces old segments by what is still needed of them.
 
+pub(crate) mod checkpoint;
 pub mod files;
 pub(crate) mod page;
 pub(crate) mod reader;

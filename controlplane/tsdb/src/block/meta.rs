@@ -1,0 +1,162 @@
+//! `meta.json` of a block.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::TsdbError;
+use crate::wal::segments::sync_dir;
+
+/// Name of the file.
+pub(crate) const FILE: &str = "meta.json";
+
+/// Counts of a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BlockStats {
+    /// Samples of all kinds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_samples: u64,
+    /// Series.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_series: u64,
+    /// Chunks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_chunks: u64,
+    /// Deleted ranges.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_tombstones: u64,
+    /// Float samples; older writers do not say.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_float_samples: u64,
+    /// Histogram samples; older writers do not say.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_histogram_samples: u64,
+}
+
+/// A block that went into a compaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BlockParent {
+    /// Its identifier.
+    pub ulid: String,
+    /// Its first time.
+    pub min_time: i64,
+    /// Its end.
+    pub max_time: i64,
+}
+
+/// How a block came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BlockCompaction {
+    /// 1 for a block from the head.
+    pub level: u32,
+    /// The blocks from the head that are in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// It is empty and may go.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deletable: bool,
+    /// Direct inputs of the compaction.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<BlockParent>,
+    /// A compaction of it failed; leave it alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// Free text, such as `from-out-of-order`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+}
+
+/// The description of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockMeta {
+    /// Identifier and directory name.
+    pub ulid: String,
+    /// First time, milliseconds, inclusive.
+    pub min_time: i64,
+    /// End, milliseconds, exclusive.
+    pub max_time: i64,
+    /// Counts.
+    #[serde(default)]
+    pub stats: BlockStats,
+    /// Origin.
+    #[serde(default)]
+    pub compaction: BlockCompaction,
+    /// Format version, 1.
+    pub version: u32,
+    /// Fields of other tools (Thanos keeps a section here), carried along unchanged.
+    #[serde(flatten)]
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl BlockMeta {
+    /// Reads a block's description.
+    ///
+    /// # Errors
+    /// I/O, malformed JSON, another version.
+    pub(crate) fn load(block: &Path) -> Result<Self, TsdbError> {
+        let path = block.join(FILE);
+        let bytes = fs::read(&path).map_err(TsdbError::io("cannot read", &path))?;
+        let meta: Self =
+            serde_json::from_slice(&bytes).map_err(|e| TsdbError::corrupt(&path, e.to_string()))?;
+        if meta.version != 1 {
+            let reason = format!("unexpected meta file version {}", meta.version);
+            return Err(TsdbError::corrupt(&path, reason));
+        }
+        Ok(meta)
+    }
+
+    /// Writes it so that a crash leaves the old or the new file.
+    ///
+    /// # Errors
+    /// I/O.
+    pub(crate) fn store(&self, block: &Path) -> Result<(), TsdbError> {
+        let mut bytes = Vec::new();
+        let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+        let mut out = serde_json::Serializer::with_formatter(&mut bytes, tabs);
+        self.serialize(&mut out)
+            .map_err(|e| TsdbError::corrupt(&block.join(FILE), e.to_string()))?;
+        write_atomic(block, FILE, &bytes)
+    }
+}
+
+/// Writes a file of a directory under a temporary name, syncs it, and puts it in place.
+///
+/// # Errors
+/// I/O.
+pub(crate) fn write_atomic(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), TsdbError> {
+    let path = dir.join(name);
+    let tmp = dir.join(format!("{name}.tmp"));
+    let io = || TsdbError::io("cannot write", &path);
+    let mut file = File::create(&tmp).map_err(io())?;
+    file.write_all(bytes).map_err(io())?;
+    file.sync_all().map_err(io())?;
+    fs::rename(&tmp, &path).map_err(io())?;
+    sync_dir(dir).map_err(io())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn unknown_sections_survive() {
+        let text = r#"{"ulid":"A","minTime":1,"maxTime":2,"version":1,"thanos":{"x":[1]}}"#;
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), text).unwrap();
+        let meta = BlockMeta::load(dir.path()).unwrap();
+        meta.store(dir.path()).unwrap();
+        assert_eq!(BlockMeta::load(dir.path()).unwrap(), meta);
+        assert_eq!(meta.extra["thanos"]["x"][0], 1);
+    }
+}

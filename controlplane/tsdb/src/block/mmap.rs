@@ -1,0 +1,20 @@
+//! Read-only memory maps of finished block files.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::error::TsdbError;
+
+/// Maps a file.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn map(path: &Path) -> Result<Mmap, TsdbError> {
+    let file = File::open(path).map_err(TsdbError::io("cannot open", path))?;
+    // SAFETY: block files are written once under a temporary directory and never changed after the rename
+    // that makes them visible; the directory lock keeps other writers out, and deletion leaves maps valid.
+    unsafe { Mmap::map(&file) }.map_err(TsdbError::io("cannot map", path))
+}

@@ -1,0 +1,273 @@
+//! Writes a block directory: everything under a temporary name, synced, then renamed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ulid::Ulid;
+
+use super::chunks::{ChunkWriter, EncodedChunk};
+use super::index_write::{ChunkMeta, IndexWriter};
+use super::meta::{self, BlockCompaction, BlockMeta, BlockStats};
+use crate::chunk::histogram::{self, Flat};
+use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR, xor};
+use crate::encoding::DecodeError;
+use crate::error::TsdbError;
+use crate::head::Head;
+use crate::head::series::{MemSeries, Txn};
+use crate::tombstones::{self, Interval, Tombstones};
+use crate::wal::segments::sync_dir;
+
+/// Suffix of a block that is being written.
+pub(crate) const TMP_CREATION: &str = ".tmp-for-creation";
+/// Suffix of a block that is being deleted.
+pub(crate) const TMP_DELETION: &str = ".tmp-for-deletion";
+
+/// A new identifier.
+pub(crate) fn new_ulid(now_ms: i64) -> String {
+    Ulid::from_parts(u64::try_from(now_ms).unwrap_or(0), rand::random::<u128>()).to_string()
+}
+
+/// A block under construction. Dropped without [`Self::finish`], its temporary directory goes.
+pub(crate) struct BlockWriter {
+    tmp: PathBuf,
+    target: PathBuf,
+    index: Option<IndexWriter>,
+    chunks: Option<ChunkWriter>,
+    stats: BlockStats,
+    metas: Vec<ChunkMeta>,
+}
+
+impl BlockWriter {
+    /// Begins a block with sorted, distinct symbols.
+    pub(crate) fn create(data: &Path, ulid: &str, symbols: Vec<String>) -> Result<Self, TsdbError> {
+        let target = data.join(ulid);
+        let tmp = data.join(format!("{ulid}{TMP_CREATION}"));
+        fs::create_dir_all(&tmp).map_err(TsdbError::io("cannot create", &tmp))?;
+        let mut this = Self {
+            index: None,
+            chunks: None,
+            stats: BlockStats::default(),
+            metas: Vec::new(),
+            target,
+            tmp,
+        };
+        this.chunks = Some(ChunkWriter::create(&this.tmp.join("chunks"))?);
+        this.index = Some(IndexWriter::create(&this.tmp.join("index"), symbols)?);
+        Ok(this)
+    }
+
+    /// Adds a series, in order of labels.
+    pub(crate) fn series(
+        &mut self,
+        labels: &[u32],
+        chunks: &[EncodedChunk],
+    ) -> Result<(), TsdbError> {
+        let (Some(index), Some(files)) = (&mut self.index, &mut self.chunks) else {
+            return Ok(());
+        };
+        self.metas.clear();
+        for c in chunks {
+            self.metas.push(ChunkMeta {
+                mint: c.mint,
+                maxt: c.maxt,
+                reference: files.write(c.encoding, &c.data)?,
+            });
+            let samples = u64::from(chunk::count(&c.data));
+            self.stats.num_samples += samples;
+            if c.encoding == ENC_XOR {
+                self.stats.num_float_samples += samples;
+            } else {
+                self.stats.num_histogram_samples += samples;
+            }
+        }
+        self.stats.num_chunks += chunks.len() as u64;
+        self.stats.num_series += 1;
+        index.series(labels, &self.metas)
+    }
+
+    /// Puts the block in place. `None` when it has no samples: then nothing is left on the disk.
+    pub(crate) fn finish(
+        mut self,
+        ulid: &str,
+        mint: i64,
+        maxt: i64,
+        compaction: BlockCompaction,
+    ) -> Result<Option<PathBuf>, TsdbError> {
+        if self.stats.num_samples == 0 {
+            return Ok(None);
+        }
+        if let Some(chunks) = self.chunks.take() {
+            chunks.finish()?;
+        }
+        if let Some(index) = self.index.take() {
+            index.finish()?;
+        }
+        let meta = BlockMeta {
+            ulid: ulid.to_owned(),
+            min_time: mint,
+            max_time: maxt,
+            stats: self.stats.clone(),
+            compaction,
+            version: 1,
+            extra: serde_json::Map::new(),
+        };
+        meta::write_atomic(&self.tmp, tombstones::FILE, &Tombstones::default().encode())?;
+        meta.store(&self.tmp)?;
+        sync_dir(&self.tmp).map_err(TsdbError::io("cannot sync", &self.tmp))?;
+        fs::rename(&self.tmp, &self.target).map_err(TsdbError::io("cannot rename", &self.tmp))?;
+        if let Some(parent) = self.target.parent() {
+            sync_dir(parent).map_err(TsdbError::io("cannot sync", parent))?;
+        }
+        Ok(Some(self.target.clone()))
+    }
+}
+
+impl Drop for BlockWriter {
+    fn drop(&mut self) {
+        // After the rename there is nothing under this name.
+        let _ = fs::remove_dir_all(&self.tmp);
+    }
+}
+
+/// A decoded sample that keeps its kind.
+pub(crate) enum Sample {
+    Float(f64),
+    Histogram(Flat<i64>),
+    FloatHistogram(Flat<f64>),
+}
+
+/// Decodes a chunk to samples.
+pub(crate) fn decode(
+    encoding: u8,
+    data: &[u8],
+    mut each: impl FnMut(i64, Sample),
+) -> Result<(), DecodeError> {
+    match encoding {
+        ENC_XOR => xor::decode(data, usize::MAX, |t, v| each(t, Sample::Float(v))),
+        ENC_HISTOGRAM => histogram::decode(data, usize::MAX, |t, h| each(t, Sample::Histogram(h))),
+        ENC_FLOAT_HISTOGRAM => {
+            histogram::decode(data, usize::MAX, |t, h| each(t, Sample::FloatHistogram(h)))
+        }
+        _ => Err(DecodeError("unknown chunk encoding")),
+    }
+}
+
+/// Encodes samples by rising time into chunks as the head would.
+pub(crate) fn encode(
+    samples: impl IntoIterator<Item = (i64, Sample)>,
+    chunk_range: i64,
+) -> Result<Vec<EncodedChunk>, DecodeError> {
+    let series = MemSeries::new(0, Box::default());
+    let mut state = series.state.write();
+    let txn = Txn {
+        number: 1,
+        watermark: 1,
+        chunk_range,
+    };
+    for (t, sample) in samples {
+        match sample {
+            Sample::Float(v) => {
+                state.append_float(t, v, txn);
+            }
+            Sample::Histogram(h) => {
+                state.append_histogram(t, h, txn)?;
+            }
+            Sample::FloatHistogram(h) => {
+                state.append_histogram(t, h, txn)?;
+            }
+        }
+    }
+    Ok(state.all_chunks())
+}
+
+/// Restricts chunks to `mint..=maxt` without deleted samples; untouched ones stay as they are.
+pub(crate) fn cut(
+    chunks: Vec<EncodedChunk>,
+    mint: i64,
+    maxt: i64,
+    deleted: &[Interval],
+    chunk_range: i64,
+) -> Result<Vec<EncodedChunk>, DecodeError> {
+    let mut out = Vec::with_capacity(chunks.len());
+    for c in chunks {
+        if c.maxt < mint || c.mint > maxt || tombstones::covers_all(deleted, c.mint, c.maxt) {
+            continue;
+        }
+        let touched = deleted.iter().any(|d| d.mint <= c.maxt && d.maxt >= c.mint);
+        if c.mint >= mint && c.maxt <= maxt && !touched {
+            out.push(c);
+            continue;
+        }
+        let mut kept = Vec::new();
+        decode(c.encoding, &c.data, |t, s| {
+            if t >= mint && t <= maxt && !tombstones::covers(deleted, t) {
+                kept.push((t, s));
+            }
+        })?;
+        out.extend(encode(kept, chunk_range)?);
+    }
+    Ok(out)
+}
+
+/// Writes the head's samples in `mint..maxt` as a block. `None` when there are none.
+pub(crate) fn write_head(
+    data: &Path,
+    head: &Head,
+    mint: i64,
+    maxt: i64,
+    now_ms: i64,
+) -> Result<Option<PathBuf>, TsdbError> {
+    let mut series = head.all_series();
+    series.retain(|s| s.state.read().may_have(mint, maxt - 1));
+    if series.is_empty() {
+        return Ok(None);
+    }
+    let (symbols, ordinals) = head.sorted_symbols(&series);
+    let ordinal = |s: &u32| ordinals.get(s).copied().unwrap_or(0);
+    // Ordinals are in order of texts, so this is the order of labels.
+    series.sort_by_cached_key(|s| s.labels.iter().map(ordinal).collect::<Vec<u32>>());
+    let deleted = head.tombstones.read().clone();
+    let ulid = new_ulid(now_ms);
+    let mut writer = BlockWriter::create(data, &ulid, symbols)?;
+    for s in series {
+        let chunks = s.state.read().all_chunks();
+        let chunks = cut(
+            chunks,
+            mint,
+            maxt - 1,
+            deleted.of(u64::from(s.id)),
+            head.options.block_range,
+        )
+        .map_err(|e| TsdbError::corrupt(data, format!("head chunk of {}: {e}", head.labels(&s))))?;
+        if !chunks.is_empty() {
+            let labels: Vec<u32> = s.labels.iter().map(ordinal).collect();
+            writer.series(&labels, &chunks)?;
+        }
+    }
+    let compaction = BlockCompaction {
+        level: 1,
+        sources: vec![ulid.clone()],
+        ..BlockCompaction::default()
+    };
+    writer.finish(&ulid, mint, maxt, compaction)
+}
+
+impl Head {
+    /// The texts that series use, sorted, and each symbol's place among them.
+    fn sorted_symbols(&self, series: &[Arc<MemSeries>]) -> (Vec<String>, BTreeMap<u32, u32>) {
+        let mut used = roaring::RoaringBitmap::new();
+        for s in series {
+            used.extend(s.labels.iter().copied());
+        }
+        let mut texts: Vec<(String, u32)> = self.symbol_texts(&used);
+        texts.sort_unstable();
+        let ordinals = texts
+            .iter()
+            .enumerate()
+            .map(|(i, (_, symbol))| (*symbol, i as u32))
+            .collect();
+        (texts.into_iter().map(|t| t.0).collect(), ordinals)
+    }
+}

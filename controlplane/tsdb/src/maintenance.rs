@@ -1,0 +1,328 @@
+//! What happens besides appends and queries: blocks from the head, truncation, compaction, retention,
+//! clean-up at the start, snapshots.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bellwether_model::Matcher;
+
+use crate::block::Block;
+use crate::block::meta::BlockMeta;
+use crate::block::write::{self, TMP_CREATION, TMP_DELETION};
+use crate::block::{merge, meta};
+use crate::compact;
+use crate::db::{Db, MaintenanceReport, View};
+use crate::error::TsdbError;
+use crate::options::{WalSync, millis};
+use crate::tombstones;
+use crate::wal::segments::{self, sync_dir};
+use crate::wal::{checkpoint, writer::WalWriter};
+
+/// A truncation of the head that waits for the readers of an older view.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingTruncation {
+    mint: i64,
+    view: u64,
+}
+
+/// Opens all blocks of a directory, by rising first time. Remains of interrupted work are removed; blocks
+/// that do not open are left alone, and their number is returned.
+pub(crate) fn load_blocks(dir: &Path) -> Result<(Vec<Arc<Block>>, u64), TsdbError> {
+    let io = || TsdbError::io("cannot list", dir);
+    let mut blocks = Vec::new();
+    let mut unreadable = 0;
+    for entry in fs::read_dir(dir).map_err(io())? {
+        let path = entry.map_err(io())?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        if name.ends_with(TMP_CREATION) || name.ends_with(TMP_DELETION) {
+            tracing::info!(path = %path.display(), "removing what an interrupted run left");
+            fs::remove_dir_all(&path).map_err(TsdbError::io("cannot remove", &path))?;
+            continue;
+        }
+        let is_block = ulid::Ulid::from_string(name).is_ok() && path.join(meta::FILE).is_file();
+        if !is_block {
+            continue;
+        }
+        match Block::open(&path) {
+            Ok(block) => blocks.push(block),
+            Err(e) => {
+                unreadable += 1;
+                tracing::error!(error = %e, block = %path.display(), "block does not open and is left alone");
+            }
+        }
+    }
+    // A crash between putting a merged block in place and deleting its inputs.
+    let parents: HashSet<String> = blocks
+        .iter()
+        .flat_map(|b| b.meta().compaction.parents)
+        .map(|p| p.ulid)
+        .collect();
+    let (superseded, mut blocks): (Vec<_>, Vec<_>) = blocks
+        .into_iter()
+        .partition(|b| parents.contains(&b.ulid()));
+    for block in superseded {
+        delete_block(&block.dir)?;
+    }
+    blocks.sort_by_key(|b| (b.mint, b.maxt));
+    Ok((blocks, unreadable))
+}
+
+/// Removes a block so that a crash leaves either the block or a name that the next start removes.
+fn delete_block(dir: &Path) -> Result<(), TsdbError> {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(TMP_DELETION);
+    let doomed = PathBuf::from(name);
+    fs::rename(dir, &doomed).map_err(TsdbError::io("cannot rename", dir))?;
+    fs::remove_dir_all(&doomed).map_err(TsdbError::io("cannot remove", &doomed))
+}
+
+impl Db {
+    /// One round of maintenance; the caller holds the maintenance lock.
+    pub(crate) fn maintain(&self) -> Result<MaintenanceReport, TsdbError> {
+        let mut report = MaintenanceReport::default();
+        self.sync_by_interval()?;
+        self.try_truncate()?;
+        while self.pending.lock().is_none() && self.is_head_full() {
+            if self.cut_head_block()? {
+                report.head_blocks += 1;
+            }
+            self.try_truncate()?;
+        }
+        report.compactions = self.compact_blocks()?;
+        report.deleted_blocks = self.apply_retention()?;
+        Ok(report)
+    }
+
+    fn sync_by_interval(&self) -> Result<(), TsdbError> {
+        if let (WalSync::Interval(_), Some(writer)) =
+            (self.options.wal_sync, self.head.wal.lock().as_mut())
+        {
+            writer
+                .sync()
+                .map_err(TsdbError::io("cannot sync", &self.wal_dir()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the head spans more than one and a half block ranges.
+    fn is_head_full(&self) -> bool {
+        let (mint, maxt) = (self.head.min_time(), self.head.max_time());
+        let range = self.options.block_range_ms();
+        mint <= maxt && maxt.saturating_sub(mint) > range / 2 * 3
+    }
+
+    /// Writes the head's oldest range as a block and lets new queries read it from there.
+    fn cut_head_block(&self) -> Result<bool, TsdbError> {
+        let mint = self.head.min_time();
+        let maxt = crate::head::series::range_end(mint, self.options.block_range_ms());
+        self.counters.compactions_triggered.inc();
+        // From now on nothing is appended before `maxt`; taking the commit lock once waits for commits
+        // that began before.
+        self.head.set_min_valid(maxt);
+        drop(self.head.wal.lock());
+        let mint = mint.min(self.head.min_time());
+        let written = write::write_head(&self.dir, &self.head, mint, maxt, (self.options.clock)());
+        let written = written.inspect_err(|_| self.counters.compactions_failed.inc())?;
+        let mut blocks = self.view.load().blocks.clone();
+        if let Some(path) = &written {
+            self.counters.compactions.inc();
+            blocks.push(Block::open(path)?);
+        }
+        let view = self.install(blocks, maxt);
+        *self.pending.lock() = Some(PendingTruncation { mint: maxt, view });
+        Ok(written.is_some())
+    }
+
+    /// Makes blocks and the head's beginning visible to new queries. Returns the view's number.
+    fn install(&self, mut blocks: Vec<Arc<Block>>, head_from: i64) -> u64 {
+        blocks.sort_by_key(|b| (b.mint, b.maxt));
+        self.view.store(Arc::new(View { blocks, head_from }));
+        self.head.isolation.next_view()
+    }
+
+    /// Drops from head and log what is in blocks, unless an old query still reads it from the head.
+    fn try_truncate(&self) -> Result<(), TsdbError> {
+        let Some(pending) = *self.pending.lock() else {
+            return Ok(());
+        };
+        if self.head.isolation.has_reader_before(pending.view) {
+            return Ok(());
+        }
+        self.head.truncate(pending.mint);
+        *self.pending.lock() = None;
+        self.truncate_log(pending.mint)
+            .inspect_err(|_| self.counters.checkpoints_failed.inc())
+            .map_err(TsdbError::io("cannot truncate the log in", &self.wal_dir()))
+    }
+
+    fn truncate_log(&self, mint: i64) -> io::Result<()> {
+        let wal = self.wal_dir();
+        // A new segment, so that the present one can go next time.
+        let Some(current) = self
+            .head
+            .wal
+            .lock()
+            .as_mut()
+            .map(WalWriter::cut)
+            .transpose()?
+        else {
+            return Ok(());
+        };
+        let Some(first) = segments::list(&wal)?.first().copied() else {
+            return Ok(());
+        };
+        // The lower two thirds hold mostly what is in blocks now; the last segments never go.
+        let Some(end) = current.checked_sub(2) else {
+            return Ok(());
+        };
+        let last = first + end.saturating_sub(first) * 2 / 3;
+        if last <= first {
+            return Ok(());
+        }
+        let options = self.options.checkpoint_writer();
+        let keep = |series| self.head.keeps_series(series, last);
+        checkpoint::write(&wal, last, mint, keep, options)?;
+        self.head.forget_removed(last);
+        self.counters.checkpoints.inc();
+        self.counters.wal_truncations.inc();
+        Ok(())
+    }
+
+    fn compact_blocks(&self) -> Result<usize, TsdbError> {
+        let ranges = compact::ranges(self.options.block_range_ms(), self.options.max_block_ms());
+        let mut done = 0;
+        loop {
+            let view = self.view.load_full();
+            let metas: Vec<BlockMeta> = view.blocks.iter().map(|b| b.meta()).collect();
+            let plan = compact::plan(&metas, &ranges);
+            if plan.is_empty() {
+                return Ok(done);
+            }
+            let inputs: Vec<Arc<Block>> =
+                plan.iter().map(|i| Arc::clone(&view.blocks[*i])).collect();
+            self.counters.compactions_triggered.inc();
+            self.replace(&inputs)
+                .inspect_err(|_| self.counters.compactions_failed.inc())?;
+            done += 1;
+        }
+    }
+
+    /// Merges blocks into one and puts it in their place.
+    fn replace(&self, inputs: &[Arc<Block>]) -> Result<(), TsdbError> {
+        let range = self.options.block_range_ms();
+        let merged = merge::merge(&self.dir, inputs, range, (self.options.clock)())?;
+        let gone: HashSet<String> = inputs.iter().map(|b| b.ulid()).collect();
+        let view = self.view.load_full();
+        let mut blocks: Vec<_> = view
+            .blocks
+            .iter()
+            .filter(|b| !gone.contains(&b.ulid()))
+            .cloned()
+            .collect();
+        if let Some(path) = merged {
+            blocks.push(Block::open(&path)?);
+        }
+        self.install(blocks, view.head_from);
+        self.counters.compactions.inc();
+        // Open queries keep their maps.
+        for block in inputs {
+            delete_block(&block.dir)?;
+        }
+        sync_dir(&self.dir).map_err(TsdbError::io("cannot sync", &self.dir))
+    }
+
+    fn apply_retention(&self) -> Result<usize, TsdbError> {
+        let view = self.view.load_full();
+        let sizes: Vec<_> = view.blocks.iter().map(|b| (b.meta(), b.size())).collect();
+        let doomed = compact::doomed(
+            &sizes,
+            millis(self.options.retention),
+            self.options.retention_size,
+            segments::size(&self.wal_dir()) + segments::size(&self.dir.join("chunks_head")),
+        );
+        if doomed.by_time.is_empty() && doomed.by_size.is_empty() {
+            return Ok(0);
+        }
+        if !doomed.by_time.is_empty() {
+            self.counters.time_retentions.inc();
+        }
+        if !doomed.by_size.is_empty() {
+            self.counters.size_retentions.inc();
+        }
+        let (gone, kept): (Vec<_>, Vec<_>) = view.blocks.iter().cloned().partition(|b| {
+            let ulid = b.ulid();
+            doomed.by_time.contains(&ulid) || doomed.by_size.contains(&ulid)
+        });
+        self.install(kept, view.head_from);
+        for block in &gone {
+            tracing::info!(block = %block.dir.display(), "deleting a block beyond retention");
+            delete_block(&block.dir)?;
+        }
+        Ok(gone.len())
+    }
+
+    pub(crate) fn delete_in_blocks(
+        &self,
+        mint: i64,
+        maxt: i64,
+        matchers: &[Matcher],
+    ) -> Result<(), TsdbError> {
+        for block in &self.view.load_full().blocks {
+            if block.mint <= maxt && block.maxt > mint {
+                block.delete(mint, maxt, matchers)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rewrite_deleted(&self) -> Result<(), TsdbError> {
+        for block in &self.view.load_full().blocks {
+            if !block.tombstones().is_empty() {
+                self.replace(std::slice::from_ref(block))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write_snapshot(&self, target: &Path, with_head: bool) -> Result<(), TsdbError> {
+        if target.starts_with(&self.dir.join("wal")) {
+            return Err(TsdbError::Option {
+                option: "snapshot directory",
+                reason: "must not be inside the log".into(),
+            });
+        }
+        fs::create_dir_all(target).map_err(TsdbError::io("cannot create", target))?;
+        for block in &self.view.load_full().blocks {
+            let to = target.join(block.ulid());
+            link_block(&block.dir, &to)?;
+        }
+        if with_head && self.head.min_time() <= self.head.max_time() {
+            let (mint, maxt) = (self.head.min_time(), self.head.max_time() + 1);
+            write::write_head(target, &self.head, mint, maxt, (self.options.clock)())?;
+        }
+        sync_dir(target).map_err(TsdbError::io("cannot sync", target))
+    }
+}
+
+/// Hard links of a block's files.
+fn link_block(from: &Path, to: &Path) -> Result<(), TsdbError> {
+    let chunks = to.join("chunks");
+    fs::create_dir_all(&chunks).map_err(TsdbError::io("cannot create", &chunks))?;
+    for name in [meta::FILE, "index", tombstones::FILE] {
+        let source = from.join(name);
+        match fs::hard_link(&source, to.join(name)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && name == tombstones::FILE => {}
+            other => other.map_err(TsdbError::io("cannot link", &source))?,
+        }
+    }
+    let source = from.join("chunks");
+    let io = || TsdbError::io("cannot link", &source);
+    for entry in fs::read_dir(&source).map_err(io())? {
+        let entry = entry.map_err(io())?;
+        fs::hard_link(entry.path(), chunks.join(entry.file_name())).map_err(io())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Checkpoints: what is still needed of old segments, so that they can go.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use bellwether_model::Metadata;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::reader::{Item, SegmentReader};
+use super::record::{self, Base, Record};
+use super::segments;
+use super::writer::{WalWriter, WriterOptions};
+
+/// Records per write while a checkpoint is made.
+const BATCH: usize = 64;
+
+/// Replaces the checkpoint and the segments up to `last` by a new checkpoint with the series for which `keep`
+/// says yes and the entries at or after `mint`.
+///
+/// # Errors
+/// The system's error; then the log is as before, but for a temporary directory that the next attempt removes.
+pub(crate) fn write(
+    wal: &Path,
+    last: u64,
+    mint: i64,
+    keep: impl Fn(u64) -> bool,
+    options: WriterOptions,
+) -> io::Result<()> {
+    let target = segments::checkpoint_path(wal, last);
+    let tmp = target.with_extension(format!("{last:08}.tmp"));
+    if tmp.exists() {
+        fs::remove_dir_all(&tmp)?;
+    }
+    fs::create_dir_all(&tmp)?;
+    let mut out = Output {
+        writer: WalWriter::open(&tmp, options)?,
+        pending: Vec::new(),
+        metadata: HashMap::default(),
+    };
+    let before = segments::checkpoints(wal)?.last().copied();
+    if let Some(n) = before {
+        let dir = segments::checkpoint_path(wal, n);
+        for s in segments::list(&dir)? {
+            out.segment(&segments::path(&dir, s), mint, &keep)?;
+        }
+    }
+    for s in segments::list(wal)? {
+        if s <= last && before.is_none_or(|b| s > b) {
+            out.segment(&segments::path(wal, s), mint, &keep)?;
+        }
+    }
+    out.finish()?;
+    segments::sync_dir(&tmp)?;
+    if target.exists() {
+        fs::remove_dir_all(&target)?;
+    }
+    fs::rename(&tmp, &target)?;
+    segments::sync_dir(wal)?;
+    // From here on the old files are superseded: what is left of them after a crash is skipped and removed later.
+    for s in segments::list(wal)? {
+        if s <= last {
+            fs::remove_file(segments::path(wal, s))?;
+        }
+    }
+    for n in segments::checkpoints(wal)? {
+        if n < last {
+            fs::remove_dir_all(segments::checkpoint_path(wal, n))?;
+        }
+    }
+    segments::sync_dir(wal)
+}
+
+struct Output {
+    writer: WalWriter,
+    pending: Vec<Vec<u8>>,
+    /// Only the latest of each series is kept.
+    metadata: HashMap<u64, Metadata, RandomState>,
+}
+
+impl Output {
+    fn segment(&mut self, path: &Path, mint: i64, keep: &impl Fn(u64) -> bool) -> io::Result<()> {
+        let mut reader = SegmentReader::open(path)?;
+        while let Some(item) = reader.next()? {
+            // Damage was repaired and counted at the start; what appears later is dropped here as there.
+            if let Item::Record(bytes) = item
+                && let Ok(record) = record::decode(&bytes)
+            {
+                self.record(record, mint, keep)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: Record, mint: i64, keep: &impl Fn(u64) -> bool) -> io::Result<()> {
+        let mut out = Vec::new();
+        match record {
+            Record::Series(mut all) => {
+                all.retain(|s| keep(s.0));
+                if !all.is_empty() {
+                    record::begin_series(&mut out);
+                    for (series, labels) in &all {
+                        record::add_series(&mut out, *series, labels);
+                    }
+                }
+            }
+            Record::Samples(mut all) => {
+                all.retain(|s| s.t >= mint && keep(s.series));
+                if let Some(first) = all.first() {
+                    let base = Base::begin(&mut out, record::SAMPLES, first.series, first.t);
+                    for s in &all {
+                        base.add_sample(&mut out, *s);
+                    }
+                }
+            }
+            Record::Histograms(mut all) => {
+                all.retain(|h| h.1 >= mint && keep(h.0));
+                if let Some((series, t, h)) = all.first() {
+                    let kind = match h.schema {
+                        bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA => {
+                            record::CUSTOM_HISTOGRAMS
+                        }
+                        _ => record::HISTOGRAMS,
+                    };
+                    let base = Base::begin(&mut out, kind, *series, *t);
+                    for (series, t, h) in &all {
+                        base.add_histogram(&mut out, *series, *t, h);
+                    }
+                }
+            }
+            Record::FloatHistograms(mut all) => {
+                all.retain(|h| h.1 >= mint && keep(h.0));
+                if let Some((series, t, h)) = all.first() {
+                    let kind = match h.schema {
+                        bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA => {
+                            record::CUSTOM_FLOAT_HISTOGRAMS
+                        }
+                        _ => record::FLOAT_HISTOGRAMS,
+                    };
+                    let base = Base::begin(&mut out, kind, *series, *t);
+                    for (series, t, h) in &all {
+                        base.add_float_histogram(&mut out, *series, *t, h);
+                    }
+                }
+            }
+            Record::Exemplars(mut all) => {
+                all.retain(|e| e.t >= mint && keep(e.series));
+                if let Some(first) = all.first() {
+                    let base = Base::begin(&mut out, record::EXEMPLARS, first.series, first.t);
+                    for e in &all {
+                        base.add_exemplar(&mut out, e);
+                    }
+                }
+            }
+            Record::Tombstones(mut all) => {
+                all.retain(|s| s.maxt >= mint && keep(s.series));
+                if !all.is_empty() {
+                    record::tombstones(&mut out, &all);
+                }
+            }
+            Record::Metadata(all) => {
+                self.metadata.extend(all.into_iter().filter(|m| keep(m.0)));
+            }
+            Record::Unknown(_) => {}
+        }
+        if !out.is_empty() {
+            self.pending.push(out);
+        }
+        if self.pending.len() >= BATCH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            self.writer.log(self.pending.iter().map(Vec::as_slice))?;
+            self.pending.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if !self.metadata.is_empty() {
+            let mut out = vec![record::METADATA];
+            for (series, m) in &self.metadata {
+                record::add_metadata(&mut out, *series, m);
+            }
+            self.pending.push(out);
+        }
+        self.flush()?;
+        self.writer.close()
+    }
+}
