@@ -254,3 +254,14 @@ fn write_double(out: &mut String, value: f64) {
         let _ = write!(out, "{value}");
     }
 }
+
+/// The text form of one attribute of an encoded resource; empty when it is not there.
+pub fn resource_value_text(resource: &[u8], key: &str) -> String {
+    if crate::schema::RESOURCE.validate(resource).is_err() {
+        return String::new();
+    }
+    Attributes::new(resource, 1)
+        .get(key)
+        .map(|value| value.to_text())
+        .unwrap_or_default()
+}

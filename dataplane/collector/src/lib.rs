@@ -23,10 +23,12 @@ mod connectors;
 mod error;
 mod exporters;
 mod extensions;
+mod grpc_codec;
 mod pipeline;
 mod process_usage;
 mod processors;
 mod receivers;
+mod rpc_status;
 
 pub use collector::{Collector, ListenAddress, run};
 pub use config::telemetry::{LogEncoding, LogLevel};

@@ -8,14 +8,14 @@ use serde::Deserialize;
 use super::types::{Accepted, GoDuration, Unsupported};
 
 /// Body limit of an HTTP server, in bytes.
-pub const HTTP_BODY_BYTES_MAX: u64 = 20 * 1024 * 1024;
+pub(crate) const HTTP_BODY_BYTES_MAX: u64 = 20 * 1024 * 1024;
 /// Message limit of a gRPC server in MiB when the configuration says 0.
-pub const GRPC_MESSAGE_MIB_DEFAULT: u64 = 4;
+pub(crate) const GRPC_MESSAGE_MIB_DEFAULT: u64 = 4;
 
 /// `confighttp` server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct HttpServer {
+pub(crate) struct HttpServer {
     /// `host:port`; the component has the default.
     pub endpoint: Option<String>,
     /// Only TCP exists here.
@@ -82,7 +82,7 @@ impl Default for HttpServer {
 /// The only transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Tcp {
+pub(crate) enum Tcp {
     /// TCP.
     Tcp,
 }
@@ -90,7 +90,7 @@ pub enum Tcp {
 /// `configgrpc` server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct GrpcServer {
+pub(crate) struct GrpcServer {
     /// `host:port`; the component has the default.
     pub endpoint: Option<String>,
     /// Only TCP exists here.
@@ -139,7 +139,7 @@ impl Default for GrpcServer {
 /// `configtls` client. TLS is on unless `insecure` is set (gRPC) or the URL says `http` (HTTP).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct TlsClient {
+pub(crate) struct TlsClient {
     /// Plain text.
     pub insecure: bool,
     /// Accept any certificate.
@@ -171,7 +171,7 @@ pub struct TlsClient {
 /// `retry_on_failure`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct RetryConfig {
+pub(crate) struct RetryConfig {
     /// Whether failed sends are tried again.
     pub enabled: bool,
     /// First waiting time.
@@ -201,7 +201,7 @@ impl Default for RetryConfig {
 
 impl RetryConfig {
     /// Mistakes as (key, message).
-    pub fn validate(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn validate(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if !(0.0..=1.0).contains(&self.randomization_factor) {
             problems.push(("randomization_factor", "must be between 0 and 1".to_owned()));
@@ -224,7 +224,7 @@ impl RetryConfig {
     }
 
     /// The waiting time after `previous`, and what to sleep: the interval with its random part.
-    pub fn next_interval(&self, previous: Option<Duration>) -> Duration {
+    pub(crate) fn next_interval(&self, previous: Option<Duration>) -> Duration {
         match previous {
             None => self.initial_interval.0,
             Some(previous) => previous.mul_f64(self.multiplier).min(self.max_interval.0),
@@ -235,7 +235,7 @@ impl RetryConfig {
 /// What `queue_size` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
-pub enum Sizer {
+pub(crate) enum Sizer {
     /// Batches.
     #[default]
     Requests,
@@ -248,7 +248,7 @@ pub enum Sizer {
 /// `sending_queue`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct QueueConfig {
+pub(crate) struct QueueConfig {
     /// Without a queue, sending happens in the caller's time and its errors go back to the caller.
     pub enabled: bool,
     /// Sends at the same time.
@@ -284,7 +284,7 @@ impl Default for QueueConfig {
 
 impl QueueConfig {
     /// Mistakes as (key, message).
-    pub fn validate(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn validate(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if self.enabled && self.queue_size == 0 {
             problems.push(("queue_size", "must be positive".to_owned()));

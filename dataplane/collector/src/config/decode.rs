@@ -4,7 +4,7 @@
 //! not become a string. Exceptions: the result of an expansion fits both, a plain string given for a
 //! list is split at commas, null stands for an empty mapping or list.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
@@ -16,13 +16,13 @@ use super::node::{Entry, Node, Position, Scalar, Value};
 ///
 /// # Errors
 /// The first mistake in the body.
-pub fn decode<T: DeserializeOwned>(node: &Node, path: &str) -> Result<T, Problem> {
+pub(crate) fn decode<T: DeserializeOwned>(node: &Node, path: &str) -> Result<T, Problem> {
     T::deserialize(NodeDeserializer { node }).map_err(|e| e.into_problem(&node.at, path))
 }
 
 /// A mistake on its way up, collecting its path.
 #[derive(Debug)]
-pub struct DecodeError {
+pub(crate) struct DecodeError {
     at: Option<Position>,
     /// Innermost first.
     path: Vec<String>,
@@ -78,9 +78,15 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        let mut message = format!("unknown value {variant:?} (one of {})", expected.join(", "));
-        if let Some(near) = bellwether_yaml::nearest(variant, expected.iter().copied()) {
-            message.push_str(&format!("; did you mean {near:?}?"));
+        // The list holds aliases, too: other cases of a name, and the empty text for `none`.
+        let names: Vec<&str> = expected
+            .iter()
+            .copied()
+            .filter(|name| !name.is_empty() && !name.starts_with(char::is_uppercase))
+            .collect();
+        let mut message = format!("unknown value {variant:?} (one of {})", names.join(", "));
+        if let Some(near) = bellwether_yaml::nearest(variant, names) {
+            let _ = write!(message, "; did you mean {near:?}?");
         }
         Self::custom(message)
     }
@@ -91,13 +97,13 @@ impl de::Error for DecodeError {
 }
 
 /// The message for a key that does not exist.
-pub fn unknown_key(key: &str, expected: &[&str]) -> String {
+pub(crate) fn unknown_key(key: &str, expected: &[&str]) -> String {
     if expected.is_empty() {
         return format!("unknown key `{key}`: this section has no keys");
     }
     let mut message = format!("unknown key `{key}` (keys: {})", expected.join(", "));
     if let Some(near) = bellwether_yaml::nearest(key, expected.iter().copied()) {
-        message.push_str(&format!("; did you mean `{near}`?"));
+        let _ = write!(message, "; did you mean `{near}`?");
     }
     message
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 ///
 /// # Errors
 /// A message that quotes the endpoint.
-pub fn listen_address(endpoint: &str) -> Result<SocketAddr, String> {
+pub(crate) fn listen_address(endpoint: &str) -> Result<SocketAddr, String> {
     let bad = |why: &str| format!("invalid endpoint {endpoint:?}: {why}");
     let (host, port) = endpoint
         .rsplit_once(':')

@@ -17,7 +17,7 @@ use super::error::Problem;
 use super::node::{self, Node, Scalar, Value};
 
 /// Looks up an environment variable.
-pub type EnvLookup<'e> = &'e (dyn Fn(&str) -> Option<String> + Sync);
+pub(crate) type EnvLookup<'e> = &'e (dyn Fn(&str) -> Option<String> + Sync);
 
 const EXPANSIONS_MAX: usize = 1000;
 const DEPTH_MAX: usize = 20;
@@ -26,7 +26,7 @@ const DEPTH_MAX: usize = 20;
 ///
 /// # Errors
 /// A bad variable name, an unknown scheme, an unreadable file, or too many expansions.
-pub fn expand(node: &mut Node, env: EnvLookup<'_>) -> Result<(), Problem> {
+pub(super) fn expand(node: &mut Node, env: EnvLookup<'_>) -> Result<(), Problem> {
     let mut expander = Expander { env, count: 0 };
     expander.node(node, 0)
 }

@@ -9,7 +9,7 @@ const NAME_LEN_MAX: usize = 1024;
 
 /// `type` or `type/name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ComponentId {
+pub(crate) struct ComponentId {
     /// Type, for example `otlp`.
     pub kind: String,
     /// Name; empty when there is none.
@@ -21,7 +21,7 @@ impl ComponentId {
     ///
     /// # Errors
     /// A message that quotes the id.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (kind, name) = match text.split_once('/') {
             Some((kind, name)) => (kind.trim(), Some(name.trim())),
             None => (text.trim(), None),
@@ -72,7 +72,7 @@ impl fmt::Display for ComponentId {
 
 /// `metrics`, `traces/2` and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PipelineId {
+pub(crate) struct PipelineId {
     /// What flows through it.
     pub signal: Signal,
     /// Name; empty when there is none.
@@ -84,7 +84,7 @@ impl PipelineId {
     ///
     /// # Errors
     /// A message that quotes the id.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let id = ComponentId::parse(text)?;
         let signal = Signal::ALL
             .into_iter()

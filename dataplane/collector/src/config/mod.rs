@@ -32,7 +32,7 @@ pub use error::{ConfigError, Problem};
 pub(crate) use expand::EnvLookup;
 pub(crate) use id::{ComponentId, PipelineId};
 pub(crate) use node::Node;
-pub(crate) use service::{Defined, PipelineConfig, ServiceConfig};
+pub(crate) use service::{PipelineConfig, ServiceConfig};
 
 /// Where configuration text comes from. Several sources are merged from left to right: mappings join,
 /// lists and scalars are replaced, a null removes.

@@ -37,7 +37,7 @@ impl Position {
 
 /// A value with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Where it starts.
     pub at: Position,
     /// What it is.
@@ -46,7 +46,7 @@ pub struct Node {
 
 /// The kinds of values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// `null`, `~` or nothing.
     Null,
     /// Text that may still be a number or a boolean.
@@ -59,7 +59,7 @@ pub enum Value {
 
 /// A scalar as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scalar {
+pub(crate) struct Scalar {
     /// Text without quotes.
     pub text: String,
     /// Quoted or block scalars are always strings.
@@ -70,7 +70,7 @@ pub struct Scalar {
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Key.
     pub key: String,
     /// Where the key stands.
@@ -81,7 +81,7 @@ pub struct Entry {
 
 impl Node {
     /// An empty node of a source.
-    pub fn null(source: &str) -> Self {
+    pub(crate) fn null(source: &str) -> Self {
         Self {
             at: Position::of_source(source),
             value: Value::Null,
@@ -89,7 +89,7 @@ impl Node {
     }
 
     /// The value under a key, if this is a mapping that has it.
-    pub fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         self.entries()
             .iter()
             .find(|e| e.key.trim() == key)
@@ -97,7 +97,7 @@ impl Node {
     }
 
     /// The entries of a mapping; nothing for any other kind.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// Position of the deepest part of a `::` path that exists below this node.
-    pub fn locate(&self, path: &str) -> Position {
+    pub(crate) fn locate(&self, path: &str) -> Position {
         let mut node = self;
         let mut at = self.at.clone();
         for part in path.split("::").filter(|p| !p.is_empty()) {
@@ -119,7 +119,7 @@ impl Node {
     }
 
     /// What the node is, for error messages.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing (null)".to_owned(),
             Value::Scalar(s) if s.quoted => format!("the string {:?}", s.text),
@@ -134,7 +134,7 @@ impl Node {
 ///
 /// # Errors
 /// Bad syntax, duplicate keys, more than one document, or a document that is too large.
-pub fn parse(source: &str, text: &str) -> Result<Node, Problem> {
+pub(super) fn parse(source: &str, text: &str) -> Result<Node, Problem> {
     let mut builder = Builder {
         source: source.into(),
         anchors: Vec::new(),
@@ -142,10 +142,7 @@ pub fn parse(source: &str, text: &str) -> Result<Node, Problem> {
     };
     let mut parser = Parser::new_from_str(text);
     let mut document = None;
-    loop {
-        let Some(next) = parser.next_event() else {
-            break;
-        };
+    while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|e| builder.scan_error(&e))?;
         match event {
             Event::StreamEnd => break,
@@ -346,7 +343,7 @@ pub(super) fn is_null(text: &str) -> bool {
 }
 
 /// Puts `later` over `earlier`: mappings join, everything else is replaced, a null removes.
-pub fn merge(earlier: Node, later: Node) -> Node {
+pub(super) fn merge(earlier: Node, later: Node) -> Node {
     match (earlier.value, later.value) {
         (Value::Map(mut entries), Value::Map(over)) => {
             for entry in over {

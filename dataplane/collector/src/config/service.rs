@@ -255,6 +255,10 @@ impl Checker {
         factories: &'f [Factory<C>],
     ) -> Option<&'f Factory<C>> {
         if let Some(factory) = factories.iter().find(|f| f.name == id.kind) {
+            if let Some(remark) = factory.remark {
+                let path = format!("{kind}::{id}");
+                self.warnings.push(Problem::at(at, &path, remark));
+            }
             return Some(factory);
         }
         if let Some(factory) = factories

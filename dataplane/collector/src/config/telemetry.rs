@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::types::{Accepted, Unsupported};
 
 /// Default address of the collector's own metrics.
-pub const METRICS_ADDRESS: &str = "localhost:8888";
+pub(crate) const METRICS_ADDRESS: &str = "localhost:8888";
 
 /// The section as written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
+pub(crate) struct TelemetryConfig {
     /// Own logs.
     pub logs: LogsConfig,
     /// Own metrics.
@@ -26,7 +26,7 @@ pub struct TelemetryConfig {
 /// Own logs. The process that runs the collector sets up logging; it reads the level from here.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct LogsConfig {
+pub(crate) struct LogsConfig {
     /// Lowest level that is written.
     pub level: LogLevel,
     /// `console` or `json`.
@@ -93,7 +93,7 @@ pub enum LogEncoding {
 /// Own metrics.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct MetricsConfig {
+pub(crate) struct MetricsConfig {
     /// How much is measured; `none` closes the port.
     pub level: MetricsLevel,
     /// `host:port`, from tutorials written before readers existed. Honoured with a warning.
@@ -107,7 +107,7 @@ pub struct MetricsConfig {
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum MetricsLevel {
+pub(crate) enum MetricsLevel {
     /// Nothing.
     None,
     /// The most important.
@@ -122,7 +122,7 @@ pub enum MetricsLevel {
 /// One way to read own metrics.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Reader {
+pub(crate) struct Reader {
     /// A page to be scraped.
     pub pull: Option<PullReader>,
     /// Not yet.
@@ -132,7 +132,7 @@ pub struct Reader {
 /// A page to be scraped.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PullReader {
+pub(crate) struct PullReader {
     /// Which kind of page.
     pub exporter: PullExporter,
 }
@@ -140,7 +140,7 @@ pub struct PullReader {
 /// Kinds of pages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PullExporter {
+pub(crate) struct PullExporter {
     /// Prometheus text.
     pub prometheus: PrometheusReader,
 }
@@ -148,7 +148,7 @@ pub struct PullExporter {
 /// A Prometheus page.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PrometheusReader {
+pub(crate) struct PrometheusReader {
     /// Interface.
     pub host: String,
     /// Port.
@@ -178,7 +178,7 @@ impl Default for PrometheusReader {
 
 /// The page that the settings ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricsPage {
+pub(crate) struct MetricsPage {
     /// `host:port`.
     pub endpoint: String,
     /// Key path of the address, for errors.
@@ -191,7 +191,7 @@ pub struct MetricsPage {
 
 impl MetricsConfig {
     /// The pages to serve; none with level `none`.
-    pub fn pages(&self) -> Vec<MetricsPage> {
+    pub(crate) fn pages(&self) -> Vec<MetricsPage> {
         if self.level == MetricsLevel::None {
             return Vec::new();
         }

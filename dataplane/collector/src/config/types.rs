@@ -6,21 +6,21 @@ use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
 /// A duration in Go's syntax: `200ms`, `1m30s`, `1.5h`; a bare `0` needs no unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct GoDuration(pub Duration);
+pub(crate) struct GoDuration(pub Duration);
 
 impl GoDuration {
     /// From whole seconds.
-    pub const fn secs(seconds: u64) -> Self {
+    pub(crate) const fn secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
     /// From milliseconds.
-    pub const fn millis(ms: u64) -> Self {
+    pub(crate) const fn millis(ms: u64) -> Self {
         Self(Duration::from_millis(ms))
     }
 
     /// `None` for zero, which switches most time-outs off.
-    pub fn non_zero(self) -> Option<Duration> {
+    pub(crate) fn non_zero(self) -> Option<Duration> {
         (!self.0.is_zero()).then_some(self.0)
     }
 }
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for GoDuration {
 }
 
 /// Parses Go's duration syntax. Negative durations are refused.
-pub fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
         return Some(Duration::ZERO);
@@ -93,7 +93,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 
 /// A key that the official collector has and this one does not yet: using it is an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Unsupported;
+pub(crate) struct Unsupported;
 
 impl<'de> Deserialize<'de> for Unsupported {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Unsupported {
 
 /// A key that is accepted and has no effect here; the field's comment says why.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Accepted;
+pub(crate) struct Accepted;
 
 impl<'de> Deserialize<'de> for Accepted {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -115,7 +115,7 @@ impl<'de> Deserialize<'de> for Accepted {
 
 /// A section that is on as soon as its key is there, even with an empty body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section<T>(pub Option<T>);
+pub(crate) struct Section<T>(pub Option<T>);
 
 impl<T> Default for Section<T> {
     fn default() -> Self {

@@ -170,6 +170,8 @@ pub(crate) struct Factory<C: ?Sized> {
     pub(crate) name: &'static str,
     /// Other accepted spellings; they log what to write instead.
     pub(crate) aliases: &'static [&'static str],
+    /// A remark that using the type logs.
+    pub(crate) remark: Option<&'static str>,
     /// Decodes the body.
     pub(crate) parse: fn(&Node, &str) -> Result<Box<C>, Problem>,
 }
@@ -177,9 +179,13 @@ pub(crate) struct Factory<C: ?Sized> {
 /// Makes the `parse` function of a factory for a configuration type and the trait of its kind.
 macro_rules! factory {
     ($name:literal, $aliases:expr, $config:ty) => {
+        $crate::pipeline::component::factory!($name, $aliases, $config, None)
+    };
+    ($name:literal, $aliases:expr, $config:ty, $remark:expr) => {
         $crate::pipeline::Factory {
             name: $name,
             aliases: $aliases,
+            remark: $remark,
             parse: |node, path| {
                 let config: $config = $crate::pipeline::component::decode_body(node, path)?;
                 Ok(Box::new(config))

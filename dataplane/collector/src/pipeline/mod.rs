@@ -17,6 +17,6 @@ pub(crate) mod own_metrics;
 pub(crate) use batch::{Batch, Decoded};
 pub(crate) use component::{
     BuildContext, Built, ConnectorConfig, ExporterConfig, ExtensionConfig, Factory, Problems,
-    ProcessorConfig, ReceiverConfig, Runner,
+    ProcessorConfig, ReceiverConfig,
 };
 pub(crate) use consumer::{ConsumeError, ConsumeFuture, Consumer, Outputs};

@@ -53,7 +53,7 @@ impl OwnMetrics {
         Self { registry }
     }
 
-    /// `otelcol_<part>_{metric_points,spans,log_records}` for a component; series appear with their first item.
+    /// `otelcol_<part>_{metric_points,spans,log_records}` for a component, one counter per signal it can carry.
     pub(crate) fn per_signal(
         &self,
         prefix: &str,

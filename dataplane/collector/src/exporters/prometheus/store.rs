@@ -131,7 +131,7 @@ impl Store {
                 self.update(id, point, now);
                 id
             }
-            None => self.create(name, labels, point, now),
+            None => self.create(&name, labels, point, now),
         };
         if let Some(Some(series)) = self.slab.get_mut(id as usize)
             && series.raw_keys.len() < RAW_KEYS_MAX
@@ -142,9 +142,9 @@ impl Store {
         Ok(())
     }
 
-    fn create(&mut self, family: Arc<str>, labels: &str, point: NewPoint, now: Instant) -> u32 {
+    fn create(&mut self, family: &Arc<str>, labels: &str, point: NewPoint, now: Instant) -> u32 {
         let series = Series {
-            family: Arc::clone(&family),
+            family: Arc::clone(family),
             labels: labels.into(),
             state: State::new(point),
             updated: now,
@@ -160,14 +160,14 @@ impl Store {
                 (self.slab.len() - 1) as u32
             }
         };
-        let hash = self.hash_labels(&family, labels);
+        let hash = self.hash_labels(family, labels);
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.by_labels.insert_unique(hash, id, |id| {
             slab[*id as usize].as_ref().map_or(0, |s| {
                 hasher.hash_one((s.family.as_ref(), s.labels.as_ref()))
             })
         });
-        if let Some(family) = self.families.get_mut(&family) {
+        if let Some(family) = self.families.get_mut(family) {
             family.series.push(id);
         }
         id

@@ -78,7 +78,6 @@ pub(super) struct NewPoint {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) value: SeriesValue,
-    pub(super) start_ns: u64,
     pub(super) time_ns: u64,
 }
 
@@ -86,7 +85,6 @@ impl State {
     pub(super) fn new(point: NewPoint) -> Self {
         Self {
             value: point.value,
-            start_ns: point.start_ns,
             time_ns: point.time_ns,
         }
     }

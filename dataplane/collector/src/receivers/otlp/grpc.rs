@@ -13,22 +13,23 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use bellwether_otlp::Signal;
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::CompressionEncoding;
 use tonic::server::UnaryService;
 use tonic::{Code, Status};
 use tower::Service;
 
 use super::Intake;
 use super::status;
+use crate::grpc_codec::BytesCodec;
 
 /// Routes of the three services; other methods answer UNIMPLEMENTED.
-pub(super) fn router(intake: Arc<Intake>, message_bytes_max: usize) -> Router {
+pub(super) fn router(intake: &Arc<Intake>, message_bytes_max: usize) -> Router {
     let mut router = Router::new();
     for signal in Signal::ALL {
         let service = ExportService {
-            intake: Arc::clone(&intake),
+            intake: Arc::clone(intake),
             signal,
             message_bytes_max,
         };
@@ -110,44 +111,5 @@ impl UnaryService<Bytes> for Export {
                 Err(refusal) => Err(status::grpc(&refusal)),
             }
         })
-    }
-}
-
-/// Messages as bytes, on both sides.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct BytesCodec;
-
-impl Codec for BytesCodec {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for BytesCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, dst: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        dst.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for BytesCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        let length = src.remaining();
-        Ok(Some(src.copy_to_bytes(length)))
     }
 }

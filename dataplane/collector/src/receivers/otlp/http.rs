@@ -13,9 +13,10 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::body;
-use super::status::{RpcStatus, http_status, parts};
+use super::status::{http_status, parts};
 use super::{Intake, Refusal};
 use crate::config::blocks::HttpServer;
+use crate::rpc_status::RpcStatus;
 
 /// The two forms of a request and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

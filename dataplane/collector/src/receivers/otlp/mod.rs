@@ -99,7 +99,7 @@ impl ReceiverConfig for OtlpReceiverConfig {
                 let limit = usize::try_from(mib << 20).unwrap_or(usize::MAX);
                 servers.push((
                     listener,
-                    grpc::router(intake, limit),
+                    grpc::router(&intake, limit),
                     options(Duration::ZERO),
                 ));
             }

@@ -4,46 +4,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use prost::Message;
+use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::Refusal;
 use crate::pipeline::ConsumeError;
-
-/// `google.rpc.Status`: the body of an OTLP/HTTP error and of gRPC's detailed errors.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    pub(super) code: i32,
-    #[prost(string, tag = "2")]
-    pub(super) message: String,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) details: Vec<AnyDetail>,
-}
-
-/// `google.protobuf.Any`.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct AnyDetail {
-    #[prost(string, tag = "1")]
-    pub(super) type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    pub(super) value: Vec<u8>,
-}
-
-/// `google.rpc.RetryInfo` with its `google.protobuf.Duration`.
-#[derive(Clone, PartialEq, Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    retry_delay: Option<ProtoDuration>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ProtoDuration {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
+use crate::rpc_status::RpcStatus;
 
 /// Code, message and waiting time of a refusal.
 pub(super) fn parts(refusal: &Refusal) -> (Code, String, Option<Duration>) {
@@ -75,20 +41,7 @@ pub(super) fn grpc(refusal: &Refusal) -> Status {
     let Some(delay) = retry_after else {
         return Status::new(code, message);
     };
-    let info = RetryInfo {
-        retry_delay: Some(ProtoDuration {
-            seconds: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
-            nanos: i32::try_from(delay.subsec_nanos()).unwrap_or(0),
-        }),
-    };
-    let status = RpcStatus {
-        code: code as i32,
-        message: message.clone(),
-        details: vec![AnyDetail {
-            type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
-            value: info.encode_to_vec(),
-        }],
-    };
+    let status = RpcStatus::with_retry(code as i32, &message, delay);
     Status::with_details(code, message, Bytes::from(status.encode_to_vec()))
 }
 
