@@ -332,6 +332,10 @@ fn check_labels(labels: &Labels, settings: &PoolSettings) -> Result<(), PageErro
     let Some(metric) = labels.metric_name() else {
         return Err(PageError::NoName);
     };
+    // Labels are sorted: an empty name is the first.
+    if labels.iter().next().is_some_and(|l| l.name.is_empty()) {
+        return Err(PageError::InvalidNames(labels.clone()));
+    }
     if settings.validation == ValidationScheme::Legacy
         && (!is_legacy_metric_name(metric) || labels.iter().any(|l| !is_legacy_label_name(l.name)))
     {

@@ -105,7 +105,11 @@ struct WarmUp(Vec<i64>);
 impl WarmUp {
     fn new(fast_first: bool, first_slot: i64) -> Self {
         let slots = WARM_UP_MS.iter().rev().map(|ms| first_slot + ms);
-        Self(if fast_first { slots.collect() } else { Vec::new() })
+        Self(if fast_first {
+            slots.collect()
+        } else {
+            Vec::new()
+        })
     }
 
     fn is_active(&self) -> bool {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bellwether_model::labels::{BUCKET_LABEL, QUANTILE_LABEL};
 use bellwether_model::{Labels, LabelsBuilder, MetricType};
 
+use super::scan::Newlines;
 use super::{Format, format_openmetrics_float, scan};
 use crate::error::{Fail, Quoted};
 
@@ -107,7 +108,10 @@ pub(super) fn parse(format: Format, series: &[u8]) -> Result<SeriesLabels<'_>, F
         input: series,
         at: name_end,
         blanks: format == Format::Text,
-        comma_needed: format == Format::OpenMetrics,
+        newlines: match format {
+            Format::Text => Newlines::Anywhere,
+            Format::OpenMetrics => Newlines::InNames,
+        },
         name: match name_end {
             0 => None,
             _ => Some(reader_text(&series[..name_end], "metric name", 0)?),
@@ -139,7 +143,7 @@ pub(super) fn parse_exemplar(raw: &[u8]) -> Result<Vec<LabelPair<'_>>, Fail> {
         input: raw,
         at: 0,
         blanks: false,
-        comma_needed: false,
+        newlines: Newlines::Nowhere,
         name: None,
         exemplar: true,
         labels: Vec::new(),
@@ -161,10 +165,9 @@ fn reader_text<'a>(bytes: &'a [u8], what: &str, at: usize) -> Result<Cow<'a, str
 struct Reader<'a> {
     input: &'a [u8],
     at: usize,
-    /// Blanks may stand between tokens (text format).
+    /// The text format's leniency: blanks may stand between tokens, commas may be missing.
     blanks: bool,
-    /// A comma must stand between labels (OpenMetrics).
-    comma_needed: bool,
+    newlines: Newlines,
     name: Option<Cow<'a, str>>,
     exemplar: bool,
     labels: Vec<LabelPair<'a>>,
@@ -227,8 +230,9 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {}
-                _ if self.comma_needed => return self.unexpected("expected comma or brace close"),
-                _ => {}
+                // The text format does without commas.
+                _ if self.blanks => {}
+                _ => return self.unexpected("expected comma or brace close"),
             }
         }
     }
@@ -236,7 +240,8 @@ impl<'a> Reader<'a> {
     fn label_name(&mut self, quoted: bool) -> Result<&'a [u8], Fail> {
         let start = self.at;
         if quoted {
-            self.at = scan::quote_end(self.input, 0, start, self.blanks)?;
+            let newlines = self.newlines != Newlines::Nowhere;
+            self.at = scan::quote_end(self.input, 0, start, newlines)?;
             Ok(&self.input[start + 1..self.at - 1])
         } else {
             self.at = scan::label_end(self.input, start);
@@ -249,7 +254,8 @@ impl<'a> Reader<'a> {
             return self.unexpected("expected label value");
         }
         let start = self.at;
-        self.at = scan::quote_end(self.input, 0, start, self.blanks)?;
+        let newlines = self.newlines == Newlines::Anywhere;
+        self.at = scan::quote_end(self.input, 0, start, newlines)?;
         reader_text(&self.input[start + 1..self.at - 1], "label value", start)
     }
 

@@ -111,7 +111,10 @@ impl<'a> Parser<'a> {
 
     /// As [`scan::braces_end`]; what is wrong between the braces is said more exactly by the label parser.
     fn braces_end(&self, start: usize, open: usize) -> Result<usize, Fail> {
-        let newlines = self.format == Format::Text;
+        let newlines = match self.format {
+            Format::Text => scan::Newlines::Anywhere,
+            Format::OpenMetrics => scan::Newlines::InNames,
+        };
         scan::braces_end(self.input, start, open, newlines).map_err(|fail| {
             let end = (fail.at + 1).min(self.input.len());
             self.label_failure(start, &self.input[start..end])

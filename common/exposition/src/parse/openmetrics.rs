@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
     fn exemplar(&self, start: usize, at: &mut usize) -> Result<RawExemplar<'a>, Fail> {
         let input = self.input;
         let open = *at + 3;
-        let close = scan::braces_end(input, start, open, false)?;
+        let close = scan::braces_end(input, start, open, scan::Newlines::Nowhere)?;
         let raw = &input[open..close];
         labels::parse_exemplar(raw).map_err(|fail| Fail {
             at: open + fail.at,

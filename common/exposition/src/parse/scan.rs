@@ -57,6 +57,17 @@ fn end_of(input: &[u8], at: usize, class: u8) -> usize {
         .map_or(input.len(), |n| at + n)
 }
 
+/// Where a raw newline may stand inside quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Newlines {
+    /// The text format's leniency.
+    Anywhere,
+    /// OpenMetrics series: in names, not in values.
+    InNames,
+    /// OpenMetrics exemplars.
+    Nowhere,
+}
+
 /// Offset behind the brace that closes the one at `open`. Only quotes are understood here: what stands
 /// between is checked when the labels are asked for.
 #[inline]
@@ -64,14 +75,20 @@ pub(super) fn braces_end(
     input: &[u8],
     line_start: usize,
     open: usize,
-    newline_in_quotes: bool,
+    newlines: Newlines,
 ) -> Result<usize, Fail> {
     let mut at = open + 1;
     loop {
         match memchr::memchr3(b'"', b'}', b'\n', &input[at..]) {
             Some(n) if input[at + n] == b'}' => return Ok(at + n + 1),
             Some(n) if input[at + n] == b'"' => {
-                at = quote_end(input, line_start, at + n, newline_in_quotes)?;
+                let allowed = match newlines {
+                    Newlines::Anywhere => true,
+                    // In OpenMetrics a value follows its equals sign at once.
+                    Newlines::InNames => input[at + n - 1] != b'=',
+                    Newlines::Nowhere => false,
+                };
+                at = quote_end(input, line_start, at + n, allowed)?;
             }
             Some(n) => {
                 let expected = "expected comma or brace close";

@@ -158,6 +158,15 @@ impl MemoryStorage {
         self.last(parts).is_some_and(is_stale_nan)
     }
 
+    /// All series with their newest values.
+    pub fn all(&self) -> Vec<(Labels, f64)> {
+        let inner = self.inner.lock();
+        let newest = |(labels, samples): (&Labels, &Vec<(i64, f64)>)| {
+            Some((labels.clone(), samples.last()?.1))
+        };
+        inner.samples.iter().filter_map(newest).collect()
+    }
+
     /// All series in order.
     pub fn series(&self) -> Vec<String> {
         let inner = self.inner.lock();
