@@ -32,6 +32,9 @@ const INPUTS: &[&str] = &[
 /// The oldest Node that the tool chain supports.
 const NODE_MINIMUM: (u32, u32) = (20, 19);
 
+/// Copy of the lock file that `node_modules` was filled from, written after `npm ci` succeeded.
+const INSTALLED: &str = "node_modules/.bellwether-package-lock.json";
+
 fn main() {
     let package =
         PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
@@ -105,14 +108,25 @@ fn build_web(package: &Path, out: &Path) -> Result<PathBuf, String> {
         .map_err(|e| format!("cannot lock .build.lock: {e}"))?;
     install_packages(package)?;
     let _ = fs::remove_file(&stamp);
-    let script = package.join("scripts/build.mjs");
-    run(
-        Command::new("node")
-            .arg(script)
-            .arg(&dist)
-            .current_dir(package),
-        "the web build",
-    )?;
+    let web = || {
+        let script = package.join("scripts/build.mjs");
+        run(
+            Command::new("node")
+                .arg(script)
+                .arg(&dist)
+                .current_dir(package),
+            "the web build",
+        )
+    };
+    if let Err(first) = web() {
+        // Somebody else's npm may have left `node_modules` half filled: fetch once more before giving up.
+        if !first.contains("Cannot find") && !first.contains("ERR_MODULE_NOT_FOUND") {
+            return Err(first);
+        }
+        let _ = fs::remove_file(package.join(INSTALLED));
+        install_packages(package)?;
+        web()?;
+    }
     fs::write(&stamp, hash).map_err(|e| format!("cannot write {}: {e}", stamp.display()))?;
     Ok(dist)
 }
@@ -121,7 +135,7 @@ fn build_web(package: &Path, out: &Path) -> Result<PathBuf, String> {
 fn install_packages(package: &Path) -> Result<(), String> {
     let wanted = fs::read(package.join("package-lock.json"))
         .map_err(|e| format!("cannot read package-lock.json: {e}"))?;
-    let mark = package.join("node_modules/.bellwether-package-lock.json");
+    let mark = package.join(INSTALLED);
     if fs::read(&mark).is_ok_and(|have| have == wanted) {
         return Ok(());
     }

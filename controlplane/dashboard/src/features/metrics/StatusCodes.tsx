@@ -11,6 +11,18 @@ import { useScope } from "../../state/scope";
 import type { MetricsScope } from "./scope";
 import { useInView } from "./useInView";
 
+/** The usual codes keep one colour whatever else is on the chart. */
+const COLOURS: Readonly<Record<string, number>> = {
+	"200": 0,
+	"201": 1,
+	"400": 4,
+	"402": 5,
+	"404": 7,
+	"500": 2,
+	"502": 3,
+	"503": 6,
+};
+
 export function StatusCodes({ metrics }: { metrics: MetricsScope }) {
 	const { names } = useScope();
 	const box = useRef<HTMLDivElement>(null);
@@ -19,12 +31,12 @@ export function StatusCodes({ metrics }: { metrics: MetricsScope }) {
 	const panel = useRangePanel(asks, { enabled: near });
 	const styles = useCallback(
 		(table: Table): SeriesStyle[] => {
-			const colours = assignColours(table.columns.map((c) => c.id));
+			const others = assignColours(table.columns.map((c) => c.id));
 			return table.columns
 				.map((c) => ({
 					id: c.id,
 					label: c.labels[names.status] ?? "(none)",
-					colour: colours.get(c.id)?.index ?? 0,
+					colour: COLOURS[c.labels[names.status] ?? ""] ?? others.get(c.id)?.index ?? 0,
 				}))
 				.sort((a, b) => a.label.localeCompare(b.label));
 		},

@@ -7,7 +7,7 @@ import { HEALTH_WORDS } from "../../lib/health/health";
 import { formatAgo, formatSpan } from "../../lib/time/range";
 import type { PlaneView } from "../../state/health";
 import { useAlerts } from "../../state/queries";
-import { useScope, useTargets } from "../../state/scope";
+import { planeKey, useScope, useTargets } from "../../state/scope";
 
 interface Item {
 	readonly key: string;
@@ -55,6 +55,9 @@ export function NeedsAttention({ views }: { views: readonly PlaneView[] }) {
 	for (const target of targets.data?.activeTargets ?? []) {
 		const environment = target.labels[names.environment];
 		if (target.health !== "down" || !wanted(environment)) continue;
+		// The entry of a plane that is down says it already.
+		const plane = planeKey(environment ?? "", target.labels[names.plane] ?? "");
+		if (views.some((v) => v.plane.key === plane && v.health.state === "down")) continue;
 		items.push({
 			key: `target ${target.scrapePool} ${target.scrapeUrl}`,
 			tone: "crit",

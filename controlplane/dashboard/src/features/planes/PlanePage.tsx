@@ -9,7 +9,7 @@ import { Environment } from "../../components/Environment";
 import { PageLink } from "../../components/PageLink";
 import { Chip, StatusChip } from "../../components/StatusChip";
 import { selector } from "../../lib/promql/selector";
-import { assignColours } from "../../lib/series/colour";
+import { assignColours, environmentColour } from "../../lib/series/colour";
 import type { Table } from "../../lib/series/table";
 import { formatAgo } from "../../lib/time/range";
 import { format } from "../../lib/units/units";
@@ -51,14 +51,18 @@ function Detail({ view }: { view: PlaneView }) {
 	const samples = useRangePanel(
 		useMemo(() => [{ id: "samples", expr: `scrape_samples_scraped{${inside}}` }], [inside]),
 	);
-	const styles = useCallback((table: Table): SeriesStyle[] => {
-		const colours = assignColours(table.columns.map((c) => c.id));
-		return table.columns.map((c) => ({
-			id: c.id,
-			label: `${c.labels.job ?? ""} ${c.labels.instance ?? ""}`.trim() || c.id,
-			colour: colours.get(c.id)?.index ?? 0,
-		}));
-	}, []);
+	const styles = useCallback(
+		(table: Table): SeriesStyle[] => {
+			const own = environmentColour(environments, plane.environment).index;
+			const colours = assignColours(table.columns.map((c) => c.id));
+			return table.columns.map((c) => ({
+				id: c.id,
+				label: `${c.labels.job ?? ""} ${c.labels.instance ?? ""}`.trim() || c.id,
+				colour: table.columns.length === 1 ? own : (colours.get(c.id)?.index ?? 0),
+			}));
+		},
+		[environments, plane.environment],
+	);
 	const own = (targets.data?.activeTargets ?? []).filter(
 		(t) => planeKey(t.labels[names.environment] ?? "", t.labels[names.plane] ?? "") === plane.key,
 	);
