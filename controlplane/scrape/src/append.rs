@@ -19,49 +19,63 @@ const EXEMPLAR_LABELS_LEN: usize = 128;
 
 /// Why a page was not stored.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PageError {
+pub enum PageError {
+    /// The page does not parse.
     #[error(transparent)]
     Parse(#[from] bellwether_exposition::ParseError),
+    /// No metric name is left after relabelling.
     #[error("missing metric name (__name__ label)")]
     NoName,
+    /// A name that the validation scheme refuses.
     #[error("invalid metric name or label names: {0}")]
     InvalidNames(Labels),
+    /// A label name twice in one series.
     #[error("label name {0:?} is not unique: invalid sample")]
     DuplicateLabel(String),
+    /// More samples than `sample_limit`.
     #[error("sample limit exceeded")]
     SampleLimit,
+    /// A label limit, in words.
     #[error("{0}")]
     LabelLimit(String),
+    /// Storage refused the transaction.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
 /// Counts of one page, as far as it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PageStats {
+pub struct PageStats {
     /// Samples on the page.
-    pub(crate) scraped: usize,
+    pub scraped: usize,
     /// Samples left after metric relabelling.
-    pub(crate) post_relabel: usize,
+    pub post_relabel: usize,
     /// Series that were not known before.
-    pub(crate) series_added: usize,
-    pub(crate) duplicates: usize,
-    pub(crate) out_of_order: usize,
-    pub(crate) out_of_bounds: usize,
-    pub(crate) exemplars_out_of_order: usize,
+    pub series_added: usize,
+    /// Samples refused because their series has one at that time.
+    pub duplicates: usize,
+    /// Samples refused because their series has a newer one.
+    pub out_of_order: usize,
+    /// Samples refused for their time, too old or too far in the future.
+    pub out_of_bounds: usize,
+    /// Exemplars refused because their series has a newer one.
+    pub exemplars_out_of_order: usize,
 }
 
 /// What [`append_page`] works with.
-pub(crate) struct PageContext<'s> {
-    pub(crate) settings: &'s PoolSettings,
-    pub(crate) target_labels: &'s Labels,
+#[derive(Clone, Copy, Debug)]
+pub struct PageContext<'s> {
+    /// Relabelling, limits, and which labels win.
+    pub settings: &'s PoolSettings,
+    /// Labels that every series gets.
+    pub target_labels: &'s Labels,
     /// Time of samples without their own.
-    pub(crate) time_ms: i64,
+    pub time_ms: i64,
 }
 
 /// What a target remembers between scrapes.
-#[derive(Default)]
-pub(crate) struct TargetMemory {
+#[derive(Debug, Default)]
+pub struct TargetMemory {
     pub(crate) series: SeriesCache,
     pub(crate) metadata: MetadataCache,
     pub(crate) report: crate::report::ReportCache,
@@ -69,7 +83,7 @@ pub(crate) struct TargetMemory {
 
 /// Appends all samples of a page and stale markers for vanished series. On an error the caller rolls back and
 /// calls [`append_failure`] with a fresh transaction.
-pub(crate) fn append_page(
+pub fn append_page(
     context: &PageContext<'_>,
     memory: &mut TargetMemory,
     appender: &mut dyn Appender,
@@ -104,7 +118,7 @@ pub(crate) fn append_page(
 }
 
 /// The transaction of a failed scrape: everything that was present becomes stale.
-pub(crate) fn append_failure(memory: &mut TargetMemory, appender: &mut dyn Appender, time_ms: i64) {
+pub fn append_failure(memory: &mut TargetMemory, appender: &mut dyn Appender, time_ms: i64) {
     // A page that broke half-way has touched entries: they do not count as present.
     let present = memory.series.present();
     memory.series.begin();

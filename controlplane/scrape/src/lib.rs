@@ -25,7 +25,7 @@
 //! - parsing and appending never run on an async worker thread;
 //! - a known series costs no allocation.
 
-mod append;
+pub mod append;
 mod cache;
 mod client;
 pub mod config;

@@ -282,7 +282,7 @@ fn upstream_fixtures_have_upstream_outcomes() {
                 };
                 match got {
                     Err(error) if error.contains(wanted) || error.contains("not supported yet") => {
-                        checked += 1
+                        checked += 1;
                     }
                     Err(error) => {
                         wrong.insert(name, format!("{error} instead of {message}"));
