@@ -322,7 +322,7 @@ pub fn quote(text: &str) -> Cow<'_, str> {
             '\x0c' => out.push_str("\\f"),
             '\x0b' => out.push_str("\\v"),
             c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                out.push_str(&format!("\\x{:02x}", c as u32))
+                out.push_str(&format!("\\x{:02x}", c as u32));
             }
             c if is_printable(c) => out.push(c),
             c if (c as u32) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", c as u32)),

@@ -20,6 +20,9 @@ const MAX_LINE: usize = 100;
 
 const INDENT: &str = "  ";
 
+/// Deeper levels are not indented further.
+const MAX_INDENT: usize = 250;
+
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
@@ -75,7 +78,7 @@ fn chain(last: &BinaryExpr) -> (&Expr, Vec<&BinaryExpr>) {
 impl fmt::Display for NumberLiteral {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.duration {
-            f.write_str(&duration::format_millis((self.value * 1e9) as i64 / 1_000_000))
+            f.write_str(&duration::format_millis((self.value * 1e3).round() as i64))
         } else {
             f.write_str(&float::plain(self.value))
         }
@@ -203,7 +206,11 @@ fn write_matchers(f: &mut fmt::Formatter<'_>, vector: &VectorSelector) -> fmt::R
     if texts.is_empty() {
         // `{}` alone can only be the second argument of info(), where Prometheus prints nothing, which does
         // not parse again.
-        return if name.is_empty() { f.write_str("{}") } else { Ok(()) };
+        return if name.is_empty() {
+            f.write_str("{}")
+        } else {
+            Ok(())
+        };
     }
     texts.sort_unstable();
     write!(f, "{{{}}}", texts.join(","))
@@ -284,21 +291,25 @@ pub fn pretty(expr: &Expr) -> String {
     out
 }
 
-/// Whether the one-line form is longer than a line. Stops printing as soon as that is known, so that a tree of
-/// n nodes costs n times a line, not n squared.
-fn needs_split(expr: &Expr) -> bool {
-    struct Budget(usize);
-    impl fmt::Write for Budget {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0 = self.0.checked_sub(text.len()).ok_or(fmt::Error)?;
-            Ok(())
-        }
+/// Counts what is printed; more than fits a line is an error, so that printing stops there and a tree of n
+/// nodes costs n times a line, not n squared.
+struct LineBudget(usize);
+
+impl fmt::Write for LineBudget {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.checked_sub(text.len()).ok_or(fmt::Error)?;
+        Ok(())
     }
-    write!(Budget(MAX_LINE), "{expr}").is_err()
+}
+
+/// Whether the one-line form is longer than a line.
+fn needs_split(expr: &Expr) -> bool {
+    write!(LineBudget(MAX_LINE), "{expr}").is_err()
 }
 
 fn indent(out: &mut String, level: usize) {
-    for _ in 0..level {
+    // Chains indent by their length: without a bound the output would grow with its square.
+    for _ in 0..level.min(MAX_INDENT) {
         out.push_str(INDENT);
     }
 }
@@ -372,16 +383,24 @@ fn write_pretty(out: &mut String, expr: &Expr, level: usize) {
 /// Each operator of a chain indents its left operand one step further, so the first operand stands furthest to
 /// the right, until the rest of the chain fits a line.
 fn write_pretty_chain(out: &mut String, last: &BinaryExpr, level: usize) {
-    let mut links = vec![last];
-    let mut lhs = &last.lhs;
-    while let ExprKind::Binary(b) = &lhs.kind
-        && needs_split(lhs)
-    {
-        links.push(b);
-        lhs = &b.lhs;
+    let (first, links) = chain(last);
+    // From the first operand on: how many links still fit a line together.
+    let mut budget = LineBudget(MAX_LINE);
+    let mut fitting = 0;
+    if write!(budget, "{first}").is_ok() {
+        fitting = links
+            .iter()
+            .rev()
+            .take_while(|b| write!(budget, " {} {}", BinaryHead(b), b.rhs).is_ok())
+            .count();
     }
-    write_pretty(out, lhs, level + links.len());
-    for (i, b) in links.iter().enumerate().rev() {
+    let split = &links[..links.len() - fitting];
+    match split.last() {
+        Some(innermost) => write_pretty(out, &innermost.lhs, level + split.len()),
+        // The caller saw that not everything fits.
+        None => write_pretty(out, first, level),
+    }
+    for (i, b) in split.iter().enumerate().rev() {
         out.push('\n');
         indent(out, level + i);
         push(out, BinaryHead(b));

@@ -33,12 +33,34 @@ pub fn all() -> &'static [Signature] {
     FUNCTIONS
 }
 
-const fn stable(name: &'static str, args: &'static [ValueType], variadic: i32, returns: ValueType) -> Signature {
-    Signature { name, args, variadic, returns, experimental: false }
+const fn stable(
+    name: &'static str,
+    args: &'static [ValueType],
+    variadic: i32,
+    returns: ValueType,
+) -> Signature {
+    Signature {
+        name,
+        args,
+        variadic,
+        returns,
+        experimental: false,
+    }
 }
 
-const fn experimental(name: &'static str, args: &'static [ValueType], variadic: i32, returns: ValueType) -> Signature {
-    Signature { name, args, variadic, returns, experimental: true }
+const fn experimental(
+    name: &'static str,
+    args: &'static [ValueType],
+    variadic: i32,
+    returns: ValueType,
+) -> Signature {
+    Signature {
+        name,
+        args,
+        variadic,
+        returns,
+        experimental: true,
+    }
 }
 
 /// Sorted by name, for the binary search.

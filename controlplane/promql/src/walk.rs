@@ -57,3 +57,17 @@ pub fn visit_mut(expr: &mut Expr, mut visit: impl FnMut(&mut Expr)) {
         open.extend(children_mut(expr).into_iter().rev());
     }
 }
+
+/// The length of the longest path from an expression down to a leaf, both counted. The parser limits nesting,
+/// not this: a chain of operators is as deep as it is long. Whoever recurses over all of a tree needs that much
+/// stack.
+#[must_use]
+pub fn depth(expr: &Expr) -> usize {
+    let mut open = vec![(expr, 1)];
+    let mut deepest = 1;
+    while let Some((expr, level)) = open.pop() {
+        deepest = deepest.max(level);
+        open.extend(children(expr).into_iter().map(|child| (child, level + 1)));
+    }
+    deepest
+}

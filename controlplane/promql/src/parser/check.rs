@@ -55,7 +55,10 @@ fn check_selector(
 ) -> Parsed<()> {
     if let Some(name) = &vector.name {
         // The name's own matcher is the last one.
-        let braces = vector.matchers.split_last().map_or(&[][..], |(_, rest)| rest);
+        let braces = vector
+            .matchers
+            .split_last()
+            .map_or(&[][..], |(_, rest)| rest);
         if let Some(other) = braces.iter().find(|m| m.name == "__name__") {
             let message = format!(
                 "metric name must not be set twice: {} or {}",
@@ -66,7 +69,12 @@ fn check_selector(
         }
         return Ok(());
     }
-    if !may_be_empty && vector.matchers.iter().all(bellwether_model::Matcher::matches_empty) {
+    if !may_be_empty
+        && vector
+            .matchers
+            .iter()
+            .all(bellwether_model::Matcher::matches_empty)
+    {
         let message = "vector selector must contain at least one non-empty matcher";
         return Err(parser.error(span, message));
     }
@@ -110,7 +118,10 @@ fn check_call(call: &mut CallExpr, span: Span, parser: &Parser<'_>) -> Parsed<()
     let name = quote(func.name);
     if func.variadic == 0 {
         if wanted != got {
-            return fail(span, format!("expected {wanted} argument(s) in call to {name}, got {got}"));
+            return fail(
+                span,
+                format!("expected {wanted} argument(s) in call to {name}, got {got}"),
+            );
         }
     } else {
         let least = wanted - 1;
@@ -239,7 +250,10 @@ fn check_link(
         return Ok(());
     };
     if matching.on
-        && let Some(label) = matching.labels.iter().find(|l| matching.include.contains(l))
+        && let Some(label) = matching
+            .labels
+            .iter()
+            .find(|l| matching.include.contains(l))
     {
         let message = format!(
             "label {} must not occur in ON and GROUP clause at once",

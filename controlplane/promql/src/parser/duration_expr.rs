@@ -1,7 +1,9 @@
 //! Durations in brackets and after `offset`: literals and arithmetic over them.
 
 use super::{Context, Parsed, Parser, join, span_of};
-use crate::ast::{BinaryOp, DurationExpr, DurationNode, DurationNodeKind, NumberLiteral, Span, UnaryOp};
+use crate::ast::{
+    BinaryOp, DurationExpr, DurationNode, DurationNodeKind, NumberLiteral, Span, UnaryOp,
+};
 use crate::lexer::{Kind, Token};
 
 /// 2^63 nanoseconds in seconds.
@@ -87,10 +89,7 @@ impl Parser<'_> {
             let rhs = self.nested(|p| p.duration_expression(rhs_min))?;
             // Duration trees are small in practice: their chains count as nesting, so that all may recurse.
             chain += 1;
-            if self.nesting + chain > super::MAX_NESTING {
-                let message = format!("duration expression is nested more than {} levels deep", super::MAX_NESTING);
-                return Err(self.error(span_of(token), message));
-            }
+            self.check_nesting(chain)?;
             self.need_duration_expressions(lhs.span)?;
             if let DurationNodeKind::Literal(NumberLiteral { value: 0.0, .. }) = rhs.kind {
                 match op {
@@ -162,7 +161,12 @@ impl Parser<'_> {
         }
     }
 
-    fn duration_call(&self, name: Token, close: Token, kind: DurationNodeKind) -> Parsed<DurationNode> {
+    fn duration_call(
+        &self,
+        name: Token,
+        close: Token,
+        kind: DurationNodeKind,
+    ) -> Parsed<DurationNode> {
         let span = join(span_of(name), span_of(close));
         self.need_duration_expressions(span)?;
         Ok(DurationNode { kind, span })
@@ -235,11 +239,11 @@ pub(super) struct Bracket {
     pub(super) close: Token,
 }
 
-/// Constants become milliseconds, by way of nanoseconds as in Prometheus.
+/// Constants become whole milliseconds.
 fn finish(node: DurationNode) -> DurationExpr {
     match node.kind {
         DurationNodeKind::Literal(literal) => {
-            DurationExpr::Millis((literal.value * 1e9).round() as i64 / 1_000_000)
+            DurationExpr::Millis((literal.value * 1e3).round() as i64)
         }
         _ => DurationExpr::Node(Box::new(node)),
     }

@@ -95,94 +95,87 @@ impl Parser<'_> {
     }
 
     /// Operands joined by operators of at least that precedence.
+    ///
+    /// Here and below, what does not recurse stands in functions of its own: the frames of the recursion are
+    /// what [`super::MAX_NESTING`] multiplies.
     fn operators(&mut self, min: u8) -> Parsed<Expr> {
-        let mut lhs = self.nested(Self::signed_operand)?;
-        loop {
-            let token = self.peek()?;
-            let Some((op, precedence)) = operator(token.kind).filter(|(_, p)| *p >= min) else {
-                return Ok(lhs);
-            };
-            self.next()?;
-            let (return_bool, matching) = self.binary_modifiers()?;
+        self.descend()?;
+        let mut lhs = self.signed_operand()?;
+        self.nesting -= 1;
+        while let Some(link) = self.link(min)? {
             // Powers group to the right.
-            let rhs = if op == BinaryOp::Pow {
-                self.nested(|p| p.operators(POWER))?
+            let rhs = if link.op == BinaryOp::Pow {
+                self.descend()?;
+                let rhs = self.operators(POWER)?;
+                self.nesting -= 1;
+                rhs
             } else {
-                self.operators(precedence + 1)?
+                self.operators(link.precedence + 1)?
             };
-            let span = join(lhs.span, rhs.span);
-            let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
-            if fills && !self.options.fill_modifiers {
-                let message = "binop fill modifiers are experimental and not enabled";
-                return Err(self.error(span, message));
-            }
-            lhs = Expr {
-                kind: ExprKind::Binary(Box::new(BinaryExpr {
-                    op,
-                    lhs,
-                    rhs,
-                    return_bool,
-                    matching: Some(matching),
-                    op_span: span_of(token),
-                })),
-                span,
-            };
+            lhs = self.binary(lhs, link, rhs)?;
         }
+        Ok(lhs)
     }
 
-    fn signed_operand(&mut self) -> Parsed<Expr> {
-        let sign = self.peek()?;
-        let op = match sign.kind {
-            Kind::Add => UnaryOp::Plus,
-            Kind::Sub => UnaryOp::Minus,
-            _ => {
-                let operand = self.operand()?;
-                return self.modifiers(operand);
-            }
+    /// An operator of at least that precedence, with its modifiers.
+    fn link(&mut self, min: u8) -> Parsed<Option<Link>> {
+        let token = self.peek()?;
+        let Some((op, precedence)) = operator(token.kind).filter(|(_, p)| *p >= min) else {
+            return Ok(None);
         };
         self.next()?;
-        let mut operand = self.operators(PRODUCT + 1)?;
-        let span = join(span_of(sign), operand.span);
-        if let ExprKind::Number(literal) = &mut operand.kind {
-            if op == UnaryOp::Minus {
-                literal.value = -literal.value;
-            }
-            operand.span = span;
-            return Ok(operand);
+        let (return_bool, matching) = self.binary_modifiers()?;
+        Ok(Some(Link {
+            op,
+            precedence,
+            span: span_of(token),
+            return_bool,
+            matching: Box::new(matching),
+        }))
+    }
+
+    fn binary(&self, lhs: Expr, link: Link, rhs: Expr) -> Parsed<Expr> {
+        let span = join(lhs.span, rhs.span);
+        let matching = *link.matching;
+        let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+        if fills && !self.options.fill_modifiers {
+            let message = "binop fill modifiers are experimental and not enabled";
+            return Err(self.error(span, message));
         }
         Ok(Expr {
-            kind: ExprKind::Unary(op, Box::new(operand)),
+            kind: ExprKind::Binary(Box::new(BinaryExpr {
+                op: link.op,
+                lhs,
+                rhs,
+                return_bool: link.return_bool,
+                matching: Some(matching),
+                op_span: link.span,
+            })),
             span,
         })
     }
 
+    fn signed_operand(&mut self) -> Parsed<Expr> {
+        let sign = self.peek()?;
+        if !matches!(sign.kind, Kind::Add | Kind::Sub) {
+            let operand = self.operand()?;
+            return self.modifiers(operand);
+        }
+        self.next()?;
+        let operand = self.operators(PRODUCT + 1)?;
+        Ok(signed(sign, operand))
+    }
+
     fn operand(&mut self) -> Parsed<Expr> {
         let token = self.peek()?;
-        let span = span_of(token);
         match token.kind {
-            Kind::Number | Kind::Duration => {
-                self.next()?;
-                let literal = self.number_literal(token)?;
-                Ok(Expr {
-                    kind: ExprKind::Number(literal),
-                    span,
-                })
-            }
-            Kind::String => {
-                self.next()?;
-                let text = self.string_value(token)?;
-                Ok(Expr {
-                    kind: ExprKind::String(text),
-                    span,
-                })
-            }
             Kind::LeftParen => {
                 self.next()?;
                 let inner = self.expression()?;
                 let close = self.expect(Kind::RightParen)?;
                 Ok(Expr {
                     kind: ExprKind::Paren(Box::new(inner)),
-                    span: join(span, span_of(close)),
+                    span: join(span_of(token), span_of(close)),
                 })
             }
             Kind::LeftBrace => self.bare_selector(),
@@ -190,8 +183,26 @@ impl Parser<'_> {
                 self.next()?;
                 self.name(token)
             }
-            _ => self.unexpected(),
+            _ => self.literal(token),
         }
+    }
+
+    fn literal(&mut self, token: Token) -> Parsed<Expr> {
+        let kind = match token.kind {
+            Kind::Number | Kind::Duration => {
+                self.next()?;
+                ExprKind::Number(self.number_literal(token)?)
+            }
+            Kind::String => {
+                self.next()?;
+                ExprKind::String(self.string_value(token)?)
+            }
+            _ => return self.unexpected(),
+        };
+        Ok(Expr {
+            kind,
+            span: span_of(token),
+        })
     }
 
     /// A word that was just read: an aggregation, a call or a selector.
@@ -200,17 +211,20 @@ impl Parser<'_> {
         if let Some(op) = aggregation(token.kind)
             && matches!(follows, Kind::LeftParen | Kind::By | Kind::Without)
         {
-            return self.within(Context::Aggregation, |p| p.aggregate(token, op));
+            let outer = std::mem::replace(&mut self.context, Context::Aggregation);
+            let aggregate = self.aggregate(token, op)?;
+            self.context = outer;
+            return Ok(aggregate);
         }
         let callable = token.kind == Kind::Identifier || token.kind.is_preprocessor();
         if callable && follows == Kind::LeftParen {
-            return self.call(token);
+            let arguments = self.arguments()?;
+            return self.call(token, arguments);
         }
         self.named_selector(token)
     }
 
-    fn call(&mut self, name: Token) -> Parsed<Expr> {
-        let (args, close) = self.arguments()?;
+    fn call(&self, name: Token, (args, close): (Vec<Expr>, Span)) -> Parsed<Expr> {
         let text = name.text(self.text);
         let fail = |message: String| self.error(span_of(name), message);
         let func = signature::lookup(text)
@@ -233,22 +247,41 @@ impl Parser<'_> {
         }
         loop {
             args.push(self.expression()?);
-            let Some(comma) = self.accept(Kind::Comma)? else {
-                let close = self.expect(Kind::RightParen)?;
-                return Ok((args, span_of(close)));
-            };
-            if !starts_expression(self.peek()?.kind) {
-                return Err(self.error(
-                    span_of(comma),
-                    "trailing commas not allowed in function call args",
-                ));
+            if let Some(close) = self.argument_end()? {
+                return Ok((args, close));
             }
         }
     }
 
+    /// The closing parenthesis, or `None` after a comma.
+    fn argument_end(&mut self) -> Parsed<Option<Span>> {
+        let Some(comma) = self.accept(Kind::Comma)? else {
+            let close = self.expect(Kind::RightParen)?;
+            return Ok(Some(span_of(close)));
+        };
+        if starts_expression(self.peek()?.kind) {
+            return Ok(None);
+        }
+        Err(self.error(
+            span_of(comma),
+            "trailing commas not allowed in function call args",
+        ))
+    }
+
     fn aggregate(&mut self, name: Token, op: AggregateOp) -> Parsed<Expr> {
-        let mut clause = self.grouping_clause()?;
-        let (args, close) = self.arguments()?;
+        let before = self.grouping_clause()?;
+        let arguments = self.arguments()?;
+        self.finish_aggregate(name, op, before, arguments)
+    }
+
+    fn finish_aggregate(
+        &mut self,
+        name: Token,
+        op: AggregateOp,
+        before: Option<GroupingClause>,
+        (args, close): (Vec<Expr>, Span),
+    ) -> Parsed<Expr> {
+        let mut clause = before;
         let mut end = close;
         if clause.is_none() {
             clause = self.grouping_clause()?;
@@ -426,6 +459,36 @@ impl Parser<'_> {
         let value = self.number_literal(token)?.value;
         self.expect(Kind::RightParen)?;
         Ok(if sign == Kind::Sub { -value } else { value })
+    }
+}
+
+/// An operator between two operands.
+struct Link {
+    op: BinaryOp,
+    precedence: u8,
+    span: Span,
+    return_bool: bool,
+    matching: Box<VectorMatching>,
+}
+
+/// A sign is folded into a number.
+fn signed(sign: Token, mut operand: Expr) -> Expr {
+    let span = join(span_of(sign), operand.span);
+    if let ExprKind::Number(literal) = &mut operand.kind {
+        if sign.kind == Kind::Sub {
+            literal.value = -literal.value;
+        }
+        operand.span = span;
+        return operand;
+    }
+    let op = if sign.kind == Kind::Sub {
+        UnaryOp::Minus
+    } else {
+        UnaryOp::Plus
+    };
+    Expr {
+        kind: ExprKind::Unary(op, Box::new(operand)),
+        span,
     }
 }
 

@@ -79,7 +79,8 @@ impl Parser<'_> {
     fn matchers(&mut self, out: &mut Vec<Matcher>) -> Parsed<Token> {
         loop {
             let close = self.within(Context::MatcherStart, |p| {
-                let token = p.next_if(|k| matches!(k, Kind::RightBrace | Kind::Identifier | Kind::String))?;
+                let token =
+                    p.next_if(|k| matches!(k, Kind::RightBrace | Kind::Identifier | Kind::String))?;
                 if token.kind == Kind::RightBrace {
                     return Ok(Some(token));
                 }
@@ -138,21 +139,12 @@ impl Parser<'_> {
                 Kind::LeftBracket => {
                     self.next()?;
                     subqueries += 1;
-                    if self.nesting + subqueries > super::MAX_NESTING {
-                        let message = format!(
-                            "expression is nested more than {} levels deep",
-                            super::MAX_NESTING
-                        );
-                        return Err(self.error(span_of(token), message));
-                    }
+                    self.check_nesting(subqueries)?;
                     expr = self.range_or_subquery(expr, token)?;
                 }
                 Kind::Offset => {
                     self.next()?;
-                    let (offset, end) = self.within(Context::Offset, |p| {
-                        let offset = p.offset_duration()?;
-                        Ok(offset)
-                    })?;
+                    let (offset, end) = self.within(Context::Offset, Self::offset_duration)?;
                     self.set_offset(&mut expr, offset, end)?;
                 }
                 Kind::At => {

@@ -4,208 +4,13 @@
 //! braces (where keywords are plain label names) and the start of brackets (duration arithmetic). It is pulled
 //! one token at a time, so that an error late in the text never hides one found earlier by the parser.
 
+mod scan;
+mod token;
+
 use bellwether_model::labels::quote;
 
-/// The kinds of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Eof,
-    Comma,
-    Colon,
-    Duration,
-    Number,
-    String,
-    Identifier,
-    /// A name with a colon: never a function or a label of a matcher.
-    MetricIdentifier,
-    LeftBrace,
-    RightBrace,
-    LeftBracket,
-    RightBracket,
-    LeftParen,
-    RightParen,
-    /// `=`: only inside braces it means something.
-    Assign,
-    // operators
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Mod,
-    Pow,
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    TrimUpper,
-    TrimLower,
-    RegexMatch,
-    RegexNoMatch,
-    And,
-    Or,
-    Unless,
-    Atan2,
-    At,
-    // aggregations
-    Avg,
-    Bottomk,
-    Count,
-    CountValues,
-    Group,
-    Max,
-    Min,
-    Quantile,
-    Stddev,
-    Stdvar,
-    Sum,
-    Topk,
-    Limitk,
-    LimitRatio,
-    // keywords
-    Bool,
-    By,
-    GroupLeft,
-    GroupRight,
-    Fill,
-    FillLeft,
-    FillRight,
-    Ignoring,
-    Offset,
-    Smoothed,
-    Anchored,
-    On,
-    Without,
-    // words that are functions too
-    Start,
-    End,
-    Step,
-    Range,
-    MaxOf,
-    MinOf,
-}
-
-impl Kind {
-    pub(crate) fn is_operator(self) -> bool {
-        (Kind::Add as u8..=Kind::At as u8).contains(&(self as u8))
-    }
-
-    pub(crate) fn is_aggregator(self) -> bool {
-        (Kind::Avg as u8..=Kind::LimitRatio as u8).contains(&(self as u8))
-    }
-
-    pub(crate) fn is_keyword(self) -> bool {
-        (Kind::Bool as u8..=Kind::Without as u8).contains(&(self as u8))
-    }
-
-    /// Words with a call form besides their other meaning.
-    pub(crate) fn is_preprocessor(self) -> bool {
-        (Kind::Start as u8..=Kind::MinOf as u8).contains(&(self as u8))
-    }
-}
-
-/// Keywords are recognised in any letter case.
-fn keyword(word: &str) -> Option<Kind> {
-    // The longest keyword has 12 letters.
-    if word.len() > 12 {
-        return None;
-    }
-    Some(match word.to_ascii_lowercase().as_str() {
-        "and" => Kind::And,
-        "or" => Kind::Or,
-        "unless" => Kind::Unless,
-        "atan2" => Kind::Atan2,
-        "sum" => Kind::Sum,
-        "avg" => Kind::Avg,
-        "count" => Kind::Count,
-        "min" => Kind::Min,
-        "max" => Kind::Max,
-        "group" => Kind::Group,
-        "stddev" => Kind::Stddev,
-        "stdvar" => Kind::Stdvar,
-        "topk" => Kind::Topk,
-        "bottomk" => Kind::Bottomk,
-        "count_values" => Kind::CountValues,
-        "quantile" => Kind::Quantile,
-        "limitk" => Kind::Limitk,
-        "limit_ratio" => Kind::LimitRatio,
-        "offset" => Kind::Offset,
-        "smoothed" => Kind::Smoothed,
-        "anchored" => Kind::Anchored,
-        "by" => Kind::By,
-        "without" => Kind::Without,
-        "on" => Kind::On,
-        "ignoring" => Kind::Ignoring,
-        "group_left" => Kind::GroupLeft,
-        "group_right" => Kind::GroupRight,
-        "fill" => Kind::Fill,
-        "fill_left" => Kind::FillLeft,
-        "fill_right" => Kind::FillRight,
-        "bool" => Kind::Bool,
-        "inf" | "nan" => Kind::Number,
-        _ => return preprocessor(word),
-    })
-}
-
-fn preprocessor(word: &str) -> Option<Kind> {
-    match word.to_ascii_lowercase().as_str() {
-        "start" => Some(Kind::Start),
-        "end" => Some(Kind::End),
-        _ => duration_keyword(word),
-    }
-}
-
-fn duration_keyword(word: &str) -> Option<Kind> {
-    Some(match word.to_ascii_lowercase().as_str() {
-        "step" => Kind::Step,
-        "range" => Kind::Range,
-        "max_of" => Kind::MaxOf,
-        "min_of" => Kind::MinOf,
-        _ => return None,
-    })
-}
-
-/// A token and its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token {
-    pub(crate) kind: Kind,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
-impl Token {
-    pub(crate) fn text<'a>(&self, source: &'a str) -> &'a str {
-        &source[self.start..self.end]
-    }
-
-    /// The token as "unexpected ..." messages name it.
-    pub(crate) fn describe(&self, source: &str) -> String {
-        let text = self.text(source);
-        match self.kind {
-            Kind::Eof => "end of input".to_owned(),
-            Kind::Identifier => format!("identifier {}", quote(text)),
-            Kind::MetricIdentifier => format!("metric identifier {}", quote(text)),
-            Kind::String => format!("string {}", abbreviate(text)),
-            Kind::Number => format!("number {}", abbreviate(text)),
-            Kind::Duration => format!("duration {}", abbreviate(text)),
-            kind if kind.is_keyword() => format!("<{text}>"),
-            kind if kind.is_operator() => format!("<op:{text}>"),
-            kind if kind.is_aggregator() => format!("<aggr:{text}>"),
-            _ => abbreviate(text),
-        }
-    }
-}
-
-/// Quoted; longer texts are cut to ten characters.
-fn abbreviate(text: &str) -> String {
-    if text.len() > 10 {
-        let cut: String = text.chars().take(10).collect();
-        format!("{}...", quote(&cut))
-    } else {
-        quote(text).into_owned()
-    }
-}
+pub(crate) use token::{Kind, Token};
+use token::{duration_keyword, keyword};
 
 /// A text that is not a token, and from where to where it reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -379,7 +184,10 @@ impl<'a> Lexer<'a> {
             ('=', Some('~')) => self.fail("unexpected character after '=': '~'"),
             ('=', _) => self.emit(Kind::Assign),
             ('!', Some('=')) => self.emit_wider(Kind::Ne),
-            ('!', other) => self.fail(format!("unexpected character after '!': {}", quote_char(other))),
+            ('!', other) => self.fail(format!(
+                "unexpected character after '!': {}",
+                quote_char(other)
+            )),
             ('<', Some('=')) => self.emit_wider(Kind::Le),
             ('<', Some('/')) => self.emit_wider(Kind::TrimUpper),
             ('<', _) => self.emit(Kind::Lt),
@@ -460,9 +268,11 @@ impl<'a> Lexer<'a> {
             }
             ':' => {
                 if !self.got_duration {
-                    self.pending = Some("unexpected colon before duration in duration expression".to_owned());
+                    self.pending =
+                        Some("unexpected colon before duration in duration expression".to_owned());
                 } else if self.got_colon {
-                    self.pending = Some("unexpected repeated colon in duration expression".to_owned());
+                    self.pending =
+                        Some("unexpected repeated colon in duration expression".to_owned());
                 }
                 self.got_colon = true;
                 self.emit(Kind::Colon)
@@ -550,130 +360,6 @@ impl<'a> Lexer<'a> {
             .trim_start_matches([' ', '\t', '\n', '\r'])
             .starts_with('(')
     }
-
-    /// A quoted text; the opening quote has been read. Only its shape is checked here.
-    fn string(&mut self, quote: char) -> Lexed {
-        loop {
-            match self.bump() {
-                Some(c) if c == quote => return self.emit(Kind::String),
-                Some('\u{fffd}') => return self.fail("invalid UTF-8 rune"),
-                Some('\\') if quote != '`' => self.escape(quote)?,
-                Some('\n') if quote != '`' => return self.fail("unterminated quoted string"),
-                Some(_) => {}
-                None if quote == '`' => return self.fail("unterminated raw string"),
-                None => return self.fail("unterminated quoted string"),
-            }
-        }
-    }
-
-    fn escape(&mut self, quote: char) -> Result<(), LexError> {
-        let (digits, base, max, mut c) = match self.bump() {
-            None => return self.fail("escape sequence not terminated"),
-            Some('a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\') => return Ok(()),
-            Some(c) if c == quote => return Ok(()),
-            Some(c @ '0'..='7') => (3, 8, 255, Some(c)),
-            Some('x') => (2, 16, 255, self.bump()),
-            Some('u') => (4, 16, char::MAX as u32, self.bump()),
-            Some('U') => (8, 16, char::MAX as u32, self.bump()),
-            Some(c) => return self.fail(format!("unknown escape sequence {}", code_point(c))),
-        };
-        let mut value: u32 = 0;
-        for left in (0..digits).rev() {
-            let Some(ch) = c else {
-                return self.fail("escape sequence not terminated");
-            };
-            let Some(digit) = ch.to_digit(base) else {
-                return self.fail(format!("illegal character {} in escape sequence", code_point(ch)));
-            };
-            value = value.wrapping_mul(base).wrapping_add(digit);
-            if left > 0 {
-                c = self.bump();
-            }
-        }
-        if value > max || (0xD800..0xE000).contains(&value) {
-            return self.fail("escape sequence is an invalid Unicode code point");
-        }
-        Ok(())
-    }
-
-    /// The first character was read.
-    fn number_or_duration(&mut self) -> Lexed {
-        self.pos = self.start;
-        if self.scan_number() {
-            return self.emit(Kind::Number);
-        }
-        if self.scan_rest_of_duration() {
-            return self.emit(Kind::Duration);
-        }
-        self.fail(format!(
-            "bad number or duration syntax: {}",
-            quote(&self.text[self.start..self.pos])
-        ))
-    }
-
-    /// Units and more numbers after the first number. Order and spelling of the units are checked later.
-    fn scan_rest_of_duration(&mut self) -> bool {
-        if !self.accept("smhdwy") {
-            return false;
-        }
-        self.accept("s");
-        while self.accept(DIGITS) {
-            self.accept_run(DIGITS);
-            if !self.accept("smhdw") {
-                return false;
-            }
-            self.accept("s");
-        }
-        match self.peek() {
-            Some(c) if is_alphanumeric(c) => {
-                // Reported as part of the bad text.
-                self.pos += 1;
-                false
-            }
-            _ => true,
-        }
-    }
-
-    /// A number's shape: decimal, octal, hexadecimal, float, with underscores. Whether it is one is decided
-    /// when it is converted.
-    fn scan_number(&mut self) -> bool {
-        let mut digits = DIGITS;
-        if self.accept("0") && self.accept("xX") {
-            self.accept("_");
-            digits = "0123456789abcdefABCDEF";
-        }
-        let hexadecimal = digits.len() > 10;
-        self.accept(".");
-        self.accept(digits);
-        let (mut dot, mut exponent) = (false, false);
-        loop {
-            if self.at(".") && dot || self.at("eE") && exponent {
-                self.pos += 1;
-                return false;
-            }
-            if self.accept(".") {
-                dot = true;
-                if self.accept("_.") || hexadecimal {
-                    return false;
-                }
-            } else if self.accept("eE") {
-                exponent = true;
-                self.accept("+-");
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else if self.accept("_") {
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else if self.at(digits) {
-                self.accept_run(digits);
-            } else {
-                break;
-            }
-        }
-        !self.peek().is_some_and(is_alphanumeric)
-    }
 }
 
 const DIGITS: &str = "0123456789";
@@ -697,12 +383,4 @@ fn quote_char(c: Option<char>) -> String {
             format!("'{}'", &quoted[1..quoted.len() - 1])
         }
     }
-}
-
-/// Go's `%#U`: `U+0063 'c'`.
-fn code_point(c: char) -> String {
-    let quoted = quote(c.encode_utf8(&mut [0; 4])).into_owned();
-    let printable = c == '"' || c == '\\' || !quoted.contains('\\');
-    let number = format!("U+{:04X}", u32::from(c));
-    if printable { format!("{number} '{c}'") } else { number }
 }
