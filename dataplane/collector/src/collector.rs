@@ -99,6 +99,7 @@ impl Collector {
         let ended = tokio::select! {
             () = shutdown.cancelled() => None,
             name = receivers.first_end() => Some(name),
+            name = first_end_of(&mut processors) => Some(name),
             name = exporters.first_end() => Some(name),
         };
         tracing::info!("collector is stopping");
@@ -127,6 +128,15 @@ pub async fn run(
 ) -> Result<(), CollectorError> {
     let collector = Collector::build(&config).await?;
     collector.run(shutdown).await
+}
+
+/// Waits until a task of any of these stages ends by itself.
+async fn first_end_of(stages: &mut [Stage]) -> String {
+    if stages.is_empty() {
+        return std::future::pending().await;
+    }
+    let ends = stages.iter_mut().map(|stage| Box::pin(stage.first_end()));
+    futures_util::future::select_all(ends).await.0
 }
 
 /// Tasks that stop together.

@@ -117,7 +117,8 @@ async fn http_answers() {
     )
     .await;
 
-    let bad: [(&[(&str, &str)], Vec<u8>, &str); 5] = [
+    type Case<'c> = (&'c [(&'c str, &'c str)], Vec<u8>, &'c str);
+    let bad: [Case<'_>; 5] = [
         (&[PROTO], vec![0xff; 10], "invalid OTLP protobuf"),
         (
             &[PROTO, ("content-encoding", "gzip")],

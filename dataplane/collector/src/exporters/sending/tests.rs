@@ -1,1 +1,150 @@
+#![allow(clippy::unwrap_used)]
 
+use bytes::Bytes;
+
+use super::*;
+use crate::config::types::GoDuration;
+
+/// Fails a number of times, then takes everything.
+struct Flaky {
+    failures: Mutex<Vec<ConsumeError>>,
+    taken: Mutex<Vec<usize>>,
+    attempts: AtomicUsize,
+}
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+impl Transport for Flaky {
+    fn send(&self, batch: Batch) -> BoxFuture<'_, Result<(), ConsumeError>> {
+        Box::pin(async move {
+            self.attempts.fetch_add(1, Ordering::SeqCst);
+            if let Some(error) = self.failures.lock().pop() {
+                return Err(error);
+            }
+            self.taken.lock().push(batch.items());
+            Ok(())
+        })
+    }
+}
+
+fn flaky(failures: Vec<ConsumeError>) -> Arc<Flaky> {
+    Arc::new(Flaky {
+        failures: Mutex::new(failures),
+        taken: Mutex::default(),
+        attempts: AtomicUsize::new(0),
+    })
+}
+
+fn settings(with_queue: bool) -> Settings {
+    Settings {
+        queue: QueueConfig {
+            enabled: with_queue,
+            ..QueueConfig::default()
+        },
+        retry: RetryConfig {
+            initial_interval: GoDuration::millis(1),
+            max_interval: GoDuration::millis(5),
+            max_elapsed_time: GoDuration::secs(5),
+            ..RetryConfig::default()
+        },
+        timeout: Some(Duration::from_secs(1)),
+    }
+}
+
+fn batch(items: usize) -> Batch {
+    Batch::validated(Signal::Metrics, Bytes::new(), items)
+}
+
+fn counted(metrics: &OwnMetrics, what: &str) -> f64 {
+    let name = format!("otelcol_exporter_{what}_metric_points");
+    metrics.counter(&name, "", &[("exporter", "e")]).get()
+}
+
+#[tokio::test]
+async fn retryable_errors_are_tried_again() {
+    let metrics = OwnMetrics::new();
+    let transport = flaky(vec![
+        ConsumeError::retryable("a"),
+        ConsumeError::retryable("b"),
+    ]);
+    let built = build(Arc::clone(&transport) as _, settings(false), &metrics, "e");
+    built.consumer.unwrap().consume(batch(7)).await.unwrap();
+    assert_eq!(*transport.taken.lock(), [7]);
+    assert_eq!(transport.attempts.load(Ordering::SeqCst), 3);
+    assert_eq!(counted(&metrics, "sent"), 7.0);
+    assert_eq!(counted(&metrics, "send_failed"), 0.0);
+}
+
+#[tokio::test]
+async fn permanent_errors_are_not() {
+    let metrics = OwnMetrics::new();
+    let transport = flaky(vec![ConsumeError::permanent("bad")]);
+    let built = build(Arc::clone(&transport) as _, settings(false), &metrics, "e");
+    let error = built.consumer.unwrap().consume(batch(7)).await.unwrap_err();
+    assert_eq!(error, ConsumeError::permanent("bad"));
+    assert_eq!(transport.attempts.load(Ordering::SeqCst), 1);
+    assert_eq!(counted(&metrics, "send_failed"), 7.0);
+}
+
+#[tokio::test]
+async fn the_retry_time_is_limited() {
+    let metrics = OwnMetrics::new();
+    let waiting = ConsumeError::Retryable {
+        message: "wait".into(),
+        retry_after: Some(Duration::from_secs(60)),
+    };
+    let built = build(flaky(vec![waiting.clone()]), settings(false), &metrics, "e");
+    // The server asks for more time than there is: given up at once.
+    assert_eq!(
+        built.consumer.unwrap().consume(batch(1)).await,
+        Err(waiting)
+    );
+}
+
+#[tokio::test]
+async fn shutdown_gives_everything_one_more_attempt() {
+    let metrics = OwnMetrics::new();
+    let waiting = ConsumeError::Retryable {
+        message: "wait".into(),
+        retry_after: Some(Duration::from_secs(4)),
+    };
+    let transport = flaky(vec![waiting]);
+    let built = build(Arc::clone(&transport) as _, settings(true), &metrics, "e");
+    let consumer = built.consumer.unwrap();
+    for items in 1..=5 {
+        consumer.consume(batch(items)).await.unwrap();
+    }
+    let stop = CancellationToken::new();
+    let task = tokio::spawn((built.runner.unwrap())(stop.clone()));
+    while transport.attempts.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(3), task)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(transport.taken.lock().iter().sum::<usize>(), 15);
+    assert_eq!(counted(&metrics, "sent"), 15.0);
+    let late = consumer.consume(batch(1)).await.unwrap_err();
+    assert!(late.is_retryable(), "{late}");
+}
+
+#[tokio::test]
+async fn capacity_in_items() {
+    let metrics = OwnMetrics::new();
+    let mut settings = settings(true);
+    settings.queue.sizer = crate::config::blocks::Sizer::Items;
+    settings.queue.queue_size = 10;
+    let built = build(flaky(vec![]), settings, &metrics, "e");
+    let consumer = built.consumer.unwrap();
+    consumer.consume(batch(6)).await.unwrap();
+    let full = consumer.consume(batch(5)).await.unwrap_err();
+    assert_eq!(full, ConsumeError::retryable("sending queue is full"));
+    consumer.consume(batch(4)).await.unwrap();
+    let too_large = consumer.consume(batch(11)).await.unwrap_err();
+    assert!(!too_large.is_retryable());
+    assert_eq!(counted(&metrics, "enqueue_failed"), 16.0);
+}

@@ -71,6 +71,12 @@ impl<'de> Deserialize<'de> for ConfigValue {
                 Ok(ConfigValue(Value::IntValue(value)))
             }
 
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<ConfigValue, E> {
+                i64::try_from(value)
+                    .map(|value| ConfigValue(Value::IntValue(value)))
+                    .map_err(|_| E::custom(format_args!("{value} is larger than a 64-bit integer")))
+            }
+
             fn visit_f64<E>(self, value: f64) -> Result<ConfigValue, E> {
                 Ok(ConfigValue(Value::DoubleValue(value)))
             }
