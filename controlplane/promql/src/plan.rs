@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Window(Window),
     Subquery(Box<Subquery>),
     Negate(Box<Node>),
-    Binary(Box<Binary>),
+    Chain(Box<Chain>),
     Aggregate(Box<Aggregate>),
     Call(Box<Call>),
     /// The same at every step.
@@ -92,14 +92,25 @@ impl Subquery {
     }
 }
 
-/// A binary operation.
+/// Binary operations from left to right: `first op rhs op rhs ...`. A list instead of a tree, because such a
+/// chain may be as long as a query's text and must not need stack.
 #[derive(Clone, Debug)]
-pub(crate) struct Binary {
+pub(crate) struct Chain {
+    pub(crate) first: Node,
+    pub(crate) links: Vec<Link>,
+}
+
+/// One operation of a chain; its left operand is all that stands before.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
     pub(crate) op: BinaryOp,
-    pub(crate) lhs: Node,
     pub(crate) rhs: Node,
     pub(crate) return_bool: bool,
     pub(crate) matching: Option<VectorMatching>,
+    /// The place of the operation with both operands.
+    pub(crate) span: Span,
+    /// The type of the result.
+    pub(crate) ty: ValueType,
 }
 
 /// An aggregation.
@@ -195,9 +206,13 @@ impl Planner {
         let span = expr.span;
         let make = |kind, invariant, wrap| Planned {
             node: Node {
+                ty: match &kind {
+                    Kind::Number(_) => ValueType::Scalar,
+                    Kind::Negate(inner) => inner.ty,
+                    _ => expr.value_type(),
+                },
                 kind,
                 span,
-                ty: expr.value_type(),
             },
             invariant,
             wrap,
@@ -215,19 +230,7 @@ impl Planner {
                     make(Kind::Negate(Box::new(inner.node)), invariant, wrap)
                 }
             }
-            ExprKind::Binary(b) => {
-                let (lhs, rhs) = (self.node(&b.lhs)?, self.node(&b.rhs)?);
-                let invariant = lhs.invariant && rhs.invariant;
-                let pick = |p: Planned| if invariant { p.node } else { p.finish() };
-                let binary = Binary {
-                    op: b.op,
-                    lhs: pick(lhs),
-                    rhs: pick(rhs),
-                    return_bool: b.return_bool,
-                    matching: b.matching.clone(),
-                };
-                make(Kind::Binary(Box::new(binary)), invariant, invariant)
-            }
+            ExprKind::Binary(_) => self.chain(expr)?,
             ExprKind::Aggregate(a) => {
                 let (aggregate, invariant, wrap) = self.aggregate(a)?;
                 make(Kind::Aggregate(Box::new(aggregate)), invariant, wrap)
@@ -273,6 +276,57 @@ impl Planner {
                 make(Kind::Subquery(Box::new(subquery)), at.is_some(), false)
             }
         })
+    }
+
+    /// Plans a chain of binary operations, innermost first.
+    fn chain(&self, expr: &Expr) -> Result<Planned, QueryError> {
+        let mut spine = Vec::new();
+        let mut leftmost = expr;
+        while let ExprKind::Binary(b) = &leftmost.kind {
+            spine.push((b, leftmost.span));
+            leftmost = &b.lhs;
+        }
+        let mut lhs = self.node(leftmost)?;
+        for (b, span) in spine.into_iter().rev() {
+            let rhs = self.node(&b.rhs)?;
+            let invariant = lhs.invariant && rhs.invariant;
+            let pick = |p: Planned| if invariant { p.node } else { p.finish() };
+            let scalar = lhs.node.ty == ValueType::Scalar && rhs.node.ty == ValueType::Scalar;
+            let ty = if scalar {
+                ValueType::Scalar
+            } else {
+                ValueType::Vector
+            };
+            let link = Link {
+                op: b.op,
+                rhs: pick(rhs),
+                return_bool: b.return_bool,
+                matching: b.matching.clone(),
+                span,
+                ty,
+            };
+            let mut node = pick(lhs);
+            if let Kind::Chain(chain) = &mut node.kind {
+                chain.links.push(link);
+                (node.span, node.ty) = (span, ty);
+            } else {
+                let chain = Chain {
+                    first: node,
+                    links: vec![link],
+                };
+                node = Node {
+                    kind: Kind::Chain(Box::new(chain)),
+                    span,
+                    ty,
+                };
+            }
+            lhs = Planned {
+                node,
+                invariant,
+                wrap: invariant,
+            };
+        }
+        Ok(lhs)
     }
 
     /// `start()`, `end()`, `range()` and `step()` are numbers once the query's times are known.
@@ -440,10 +494,12 @@ pub(crate) fn time_bounds(node: &Node, grid: StepGrid, lookback_ms: i64) -> Opti
         Kind::Subquery(s) => time_bounds(&s.expr, s.grid(grid), lookback_ms),
         Kind::Negate(inner) => time_bounds(inner, grid, lookback_ms),
         Kind::Invariant(inner) => time_bounds(inner, grid.first_only(), lookback_ms),
-        Kind::Binary(b) => join(
-            time_bounds(&b.lhs, grid, lookback_ms),
-            time_bounds(&b.rhs, grid, lookback_ms),
-        ),
+        Kind::Chain(c) => c
+            .links
+            .iter()
+            .fold(time_bounds(&c.first, grid, lookback_ms), |all, link| {
+                join(all, time_bounds(&link.rhs, grid, lookback_ms))
+            }),
         Kind::Aggregate(a) => join(
             time_bounds(&a.expr, grid, lookback_ms),
             a.param

@@ -1,57 +1,77 @@
 //! Binary operators: between scalars, between a vector and a scalar, and the way to vector matching.
 
 use crate::annotations::Annotations;
-use crate::ast::{BinaryOp, Span, ValueType, VectorMatching};
+use bellwether_model::Labels;
+
+use crate::ast::{BinaryOp, Cardinality, ValueType, VectorMatching};
 use crate::error::QueryError;
-use crate::plan::Binary;
+use crate::plan::{Chain, Link};
 
 use super::column::{Cell, Row, Sample, SeriesSet, absent, is_absent};
 use super::context::Context;
-use super::element::{self, apply, changes_metric, is_comparison};
+use super::element::{self, apply, changes_metric};
 use super::grid::StepGrid;
 use super::{binary_match, eval as eval_node, eval_scalar, finish_dropped, set_ops};
 
-/// The value of a binary operation.
+/// The value of a chain of binary operations.
 pub(super) fn eval(
     ctx: &Context<'_>,
-    b: &Binary,
-    span: Span,
+    chain: &Chain,
     grid: StepGrid,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let before = ctx.held();
-    let rows = match (b.lhs.ty, b.rhs.ty) {
+    let mut rows = eval_node(ctx, &chain.first, grid, notes)?;
+    let mut ty = chain.first.ty;
+    for link in &chain.links {
+        ctx.check()?;
+        rows = operate(ctx, link, ty, rows, grid, notes)?;
+        ty = link.ty;
+        ctx.probe(rows.iter().map(Row::weight).sum())?;
+        ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
+    }
+    Ok(rows)
+}
+
+/// One operation; `l` is the value of its left side.
+fn operate(
+    ctx: &Context<'_>,
+    link: &Link,
+    left_type: ValueType,
+    l: SeriesSet,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    let only = |rows: SeriesSet| {
+        let row = rows.into_iter().next();
+        row.map_or_else(|| vec![f64::NAN; grid.steps()], |r| r.values)
+    };
+    match (left_type, link.rhs.ty) {
         (ValueType::Scalar, ValueType::Scalar) => {
-            let l = eval_scalar(ctx, &b.lhs, grid, notes)?;
-            let r = eval_scalar(ctx, &b.rhs, grid, notes)?;
-            let values = l
-                .iter()
-                .zip(&r)
-                .map(|(l, r)| element::scalars(b.op, *l, *r));
-            vec![Row::floats(
-                bellwether_model::Labels::empty(),
-                values.collect(),
-            )]
+            let mut values = only(l);
+            let r = eval_scalar(ctx, &link.rhs, grid, notes)?;
+            for (l, r) in values.iter_mut().zip(r) {
+                *l = element::scalars(link.op, *l, r);
+            }
+            Ok(vec![Row::floats(Labels::empty(), values)])
         }
         (ValueType::Scalar, _) => {
-            let scalar = eval_scalar(ctx, &b.lhs, grid, notes)?;
-            let vector = eval_node(ctx, &b.rhs, grid, notes)?;
-            with_scalar(ctx, b, vector, &scalar, true, span, notes)?
+            let scalar = only(l);
+            let vector = eval_node(ctx, &link.rhs, grid, notes)?;
+            with_scalar(ctx, link, vector, &scalar, true, notes)
         }
         (_, ValueType::Scalar) => {
-            let vector = eval_node(ctx, &b.lhs, grid, notes)?;
-            let scalar = eval_scalar(ctx, &b.rhs, grid, notes)?;
-            with_scalar(ctx, b, vector, &scalar, false, span, notes)?
+            let scalar = eval_scalar(ctx, &link.rhs, grid, notes)?;
+            with_scalar(ctx, link, l, &scalar, false, notes)
         }
         _ => {
-            let l = eval_node(ctx, &b.lhs, grid, notes)?;
-            let r = eval_node(ctx, &b.rhs, grid, notes)?;
+            let r = eval_node(ctx, &link.rhs, grid, notes)?;
             let default;
-            let matching = match &b.matching {
+            let matching = match &link.matching {
                 Some(matching) => matching,
                 None => {
                     default = VectorMatching {
-                        card: crate::ast::Cardinality::OneToOne,
+                        card: Cardinality::OneToOne,
                         on: false,
                         labels: Vec::new(),
                         include: Vec::new(),
@@ -61,34 +81,29 @@ pub(super) fn eval(
                     &default
                 }
             };
-            match b.op {
-                BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => {
-                    set_ops::eval(b.op, matching, l, r, grid)?
-                }
-                _ => binary_match::eval(ctx, b, matching, &l, &r, span, grid, notes)?,
+            if link.op.is_set() {
+                set_ops::eval(link.op, matching, l, r, grid)
+            } else {
+                binary_match::eval(ctx, link, matching, &l, &r, grid, notes)
             }
         }
-    };
-    ctx.probe(rows.iter().map(Row::weight).sum())?;
-    ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
-    Ok(rows)
+    }
 }
 
 /// A vector and a scalar; `swapped` when the scalar stands on the left.
 fn with_scalar(
     ctx: &Context<'_>,
-    b: &Binary,
+    b: &Link,
     mut rows: SeriesSet,
     scalar: &[f64],
     swapped: bool,
-    span: Span,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     for row in &mut rows {
         if row.histograms.is_none() {
             floats_with_scalar(b, &mut row.values, scalar, swapped);
         } else {
-            cells_with_scalar(b, row, scalar, swapped, span, notes);
+            cells_with_scalar(b, row, scalar, swapped, notes);
         }
     }
     rows.retain(Row::has_samples);
@@ -100,7 +115,7 @@ fn with_scalar(
 }
 
 /// The common case: a row without histograms.
-fn floats_with_scalar(b: &Binary, values: &mut [f64], scalar: &[f64], swapped: bool) {
+fn floats_with_scalar(b: &Link, values: &mut [f64], scalar: &[f64], swapped: bool) {
     let present = values
         .iter_mut()
         .zip(scalar)
@@ -124,11 +139,10 @@ fn floats_with_scalar(b: &Binary, values: &mut [f64], scalar: &[f64], swapped: b
 }
 
 fn cells_with_scalar(
-    b: &Binary,
+    b: &Link,
     row: &mut Row,
     scalar: &[f64],
     swapped: bool,
-    span: Span,
     notes: &mut Annotations,
 ) {
     for (step, s) in scalar.iter().enumerate() {
@@ -143,7 +157,7 @@ fn cells_with_scalar(
             apply(b.op, own, s)
         };
         if let Some(kind) = outcome.problem.filter(|kind| !kind.is_warning()) {
-            notes.add(kind, span);
+            notes.add(kind, b.span);
             row.clear(step);
             continue;
         }
@@ -152,7 +166,7 @@ fn cells_with_scalar(
             continue;
         }
         // A comparison filters the vector, on whichever side it stands.
-        let result = if is_comparison(b.op) {
+        let result = if b.op.is_comparison() {
             own.to_sample()
         } else {
             outcome.sample

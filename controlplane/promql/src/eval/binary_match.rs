@@ -4,9 +4,9 @@ use bellwether_model::Labels;
 use hashbrown::HashMap;
 
 use crate::annotations::{AnnotationKind, Annotations};
-use crate::ast::{Cardinality, Span, VectorMatching};
+use crate::ast::{Cardinality, VectorMatching};
 use crate::error::QueryError;
-use crate::plan::Binary;
+use crate::plan::Link;
 
 use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, drop_metadata};
 use super::context::Context;
@@ -30,7 +30,7 @@ struct Pairing {
 }
 
 struct Matcher<'a> {
-    b: &'a Binary,
+    b: &'a Link,
     matching: &'a VectorMatching,
     /// The sides are exchanged, so that the "one" side is always the second.
     swapped: bool,
@@ -47,11 +47,10 @@ struct Matcher<'a> {
 #[allow(clippy::too_many_arguments)]
 pub(super) fn eval(
     ctx: &Context<'_>,
-    b: &Binary,
+    b: &Link,
     matching: &VectorMatching,
     l: &[Row],
     r: &[Row],
-    span: Span,
     grid: StepGrid,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
@@ -104,7 +103,7 @@ pub(super) fn eval(
         matcher.group(group, &skip)?;
     }
     for kind in matcher.problems.drain(..).flatten() {
-        notes.add(kind, span);
+        notes.add(kind, b.span);
     }
     Ok(matcher.out.finish())
 }

@@ -42,38 +42,6 @@ impl Outcome {
     }
 }
 
-/// The operator's text.
-pub(super) fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Mod => "%",
-        BinaryOp::Pow => "^",
-        BinaryOp::Atan2 => "atan2",
-        BinaryOp::Eq => "==",
-        BinaryOp::Ne => "!=",
-        BinaryOp::Gt => ">",
-        BinaryOp::Lt => "<",
-        BinaryOp::Ge => ">=",
-        BinaryOp::Le => "<=",
-        BinaryOp::And => "and",
-        BinaryOp::Or => "or",
-        BinaryOp::Unless => "unless",
-        BinaryOp::TrimUpper => "</",
-        BinaryOp::TrimLower => ">/",
-    }
-}
-
-/// Whether the operator compares.
-pub(super) fn is_comparison(op: BinaryOp) -> bool {
-    matches!(
-        op,
-        BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Gt | BinaryOp::Lt | BinaryOp::Ge | BinaryOp::Le
-    )
-}
-
 /// Whether the result is another metric, so that the name goes away.
 pub(super) fn changes_metric(op: BinaryOp) -> bool {
     matches!(
@@ -127,7 +95,7 @@ pub(super) fn scalars(op: BinaryOp, l: f64, r: f64) -> f64 {
 
 /// An operator between two samples.
 pub(super) fn apply(op: BinaryOp, l: Cell<'_>, r: Cell<'_>) -> Outcome {
-    let types = |l, r| Outcome::refused(AnnotationKind::IncompatibleTypes(l, symbol(op), r));
+    let types = |l, r| Outcome::refused(AnnotationKind::IncompatibleTypes(l, op.as_str(), r));
     match (l, r) {
         (Cell::Float(l), Cell::Float(r)) => match (arithmetic(op, l, r), compare(op, l, r)) {
             (Some(v), _) => Outcome::of(Sample::Float(v), true),
@@ -182,7 +150,7 @@ fn combined(
     let subtract = operation == HistogramOperation::Subtraction;
     let result = if subtract { h.sub(r) } else { h.add(r) };
     let Ok(outcome) = result else {
-        return Outcome::refused(AnnotationKind::IncompatibleBucketLayout(symbol(op)));
+        return Outcome::refused(AnnotationKind::IncompatibleBucketLayout(op.as_str()));
     };
     if subtract {
         h.reset_hint = CounterResetHint::Gauge;

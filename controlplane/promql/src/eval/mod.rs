@@ -99,7 +99,7 @@ pub(crate) fn eval(
         Kind::Selector(s) if s.smoothed => smoothed::selector(ctx, s, node.span, grid, notes),
         Kind::Selector(s) => selector::rows(ctx, s, grid),
         Kind::Negate(inner) => negate(ctx, inner, grid, notes),
-        Kind::Binary(b) => binary::eval(ctx, b, node.span, grid, notes),
+        Kind::Chain(c) => binary::eval(ctx, c, grid, notes),
         Kind::Aggregate(a) => aggregate::eval(ctx, a, node.span, grid, notes),
         Kind::Call(c) => functions::call(ctx, c, node.span, grid, notes),
         Kind::Invariant(inner) => invariant(ctx, inner, grid, notes),

@@ -97,7 +97,9 @@ fn first_selector(node: &Node) -> Option<(Option<i64>, i64)> {
             Some((s.at, offset + s.offset_ms))
         }
         Kind::Negate(inner) | Kind::Invariant(inner) => first_selector(inner),
-        Kind::Binary(b) => first_selector(&b.lhs).or_else(|| first_selector(&b.rhs)),
+        Kind::Chain(c) => {
+            first_selector(&c.first).or_else(|| c.links.iter().find_map(|l| first_selector(&l.rhs)))
+        }
         Kind::Aggregate(a) => first_selector(&a.expr),
         Kind::Call(c) => c.args.iter().find_map(first_selector),
         Kind::Number(_) | Kind::Text(_) => None,
