@@ -70,6 +70,7 @@ enum Handle {
 }
 
 /// One metric of the database: name, help, labels, how to read it.
+#[derive(Clone, Copy)]
 struct Row {
     name: &'static str,
     help: &'static str,
@@ -150,13 +151,9 @@ const ROWS: &[Row] = &[
     gauge("prometheus_tsdb_head_active_appenders", "Number of currently active appender transactions", |s| s.active_appenders as f64),
 ];
 
-/// Prometheus divides in integers and keeps the extreme values of an empty head recognisable: Thanos reads the
-/// largest one as "no data".
+/// Prometheus divides in integers. An empty head keeps extreme values, which Thanos reads as "no data".
 fn seconds(ms: i64) -> f64 {
-    match ms {
-        i64::MAX => i64::MAX as f64,
-        ms => ms.div_euclid(1000) as f64,
-    }
+    (ms / 1000) as f64
 }
 
 /// Registers the database's metrics; they are read at each rendering.

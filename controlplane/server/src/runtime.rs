@@ -282,7 +282,7 @@ async fn maintain(db: Arc<Db>, shutdown: CancellationToken, quit: CancellationTo
         match blocking(move || worker.run_maintenance()).await {
             Ok(Ok(report)) => tracing::debug!(?report, "database maintenance"),
             Ok(Err(error)) => {
-                tracing::error!(%error, "database maintenance failed, it will be tried again")
+                tracing::error!(%error, "database maintenance failed, it will be tried again");
             }
             Err(error) => tracing::error!(%error, "database maintenance ended abnormally"),
         }
@@ -321,7 +321,7 @@ impl Sighup {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

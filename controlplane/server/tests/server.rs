@@ -23,7 +23,7 @@ async fn it_scrapes_itself_and_answers_up() {
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: self\n  static_configs: [{{targets: ['{address}']}}]\n"
     );
     let server = start(text(&config), &dir.path().join("data"), |s| {
-        s.listen = vec![Listen::Bound(listener)]
+        s.listen = vec![Listen::Bound(listener)];
     })
     .await;
     assert_eq!(server.address, address);
@@ -307,5 +307,66 @@ async fn deleted_series_are_gone() {
     let left = json["data"]["result"].as_array().unwrap();
     assert_eq!(left.len(), 1, "{json}");
     assert_eq!(left[0]["metric"]["x"], "2");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_file_is_loaded_when_the_feature_is_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("prometheus.yml");
+    std::fs::write(&file, "global: {external_labels: {v: one}}\n").unwrap();
+    let server = start(
+        ConfigSource::File(file.clone()),
+        &dir.path().join("data"),
+        |s| {
+            s.auto_reload = Some(std::time::Duration::from_millis(50));
+        },
+    )
+    .await;
+    let address = server.address;
+    std::fs::write(&file, "global: {external_labels: {v: two}}\n").unwrap();
+    eventually("the new configuration is in force", || async move {
+        get(address, "/api/v1/status/config")
+            .await
+            .body
+            .contains("v: two")
+    })
+    .await;
+    server.stop().await.unwrap();
+}
+
+/// With one slot for queries, a heavy one whose client has gone must give the slot back long before it would end.
+#[tokio::test]
+async fn a_client_that_goes_away_stops_its_query() {
+    use tokio::io::AsyncWriteExt;
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(text(""), &dir.path().join("data"), |s| {
+        s.query.max_concurrency = 1;
+    })
+    .await;
+    let address = server.address;
+    let heavy = "count_over_time(vector(1)[30d:1s])";
+    let path = format!("/api/v1/query_range?query={heavy}&start=0&end=1000000&step=100");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    eventually("the heavy query runs", || async move {
+        get(address, "/metrics")
+            .await
+            .body
+            .contains("prometheus_engine_queries 1\n")
+    })
+    .await;
+    let busy = get(address, "/api/v1/query?query=1&timeout=50ms").await;
+    assert_eq!(
+        (busy.status, busy.json()["errorType"].as_str()),
+        (503, Some("timeout")),
+        "{busy:?}"
+    );
+    drop(stream);
+    let free = get(address, "/api/v1/query?query=1&timeout=20s").await;
+    assert_eq!(free.status, 200, "{free:?}");
     server.stop().await.unwrap();
 }

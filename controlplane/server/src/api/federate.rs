@@ -25,34 +25,13 @@ pub(crate) async fn federate(State(state): Shared, core: Core, params: Params) -
         Err(message) => return plain_error(StatusCode::BAD_REQUEST, &message),
     };
     let external = state.config.load().config.external_labels.clone();
-    let types: BTreeMap<String, &'static str> = core
-        .scrape
-        .metadata()
-        .into_iter()
-        .flat_map(|t| t.metrics)
-        .map(|m| (m.metric, type_word(m.kind)))
-        .collect();
     let (db, now, lookback) = (Arc::clone(&core.db), now_ms(), core.queries.lookback_ms());
-    let text = tokio::task::spawn_blocking(move || {
-        page(&db, &selectors, now, lookback, &external, &types)
-    })
-    .await;
+    let text =
+        tokio::task::spawn_blocking(move || page(&db, &selectors, now, lookback, &external)).await;
     match text {
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Ok(Err(error)) => plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(error) => plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    }
-}
-
-/// The text format's word for a type.
-fn type_word(kind: bellwether_model::MetricType) -> &'static str {
-    use bellwether_model::MetricType;
-    match kind {
-        MetricType::Counter => "counter",
-        MetricType::Gauge => "gauge",
-        MetricType::Histogram => "histogram",
-        MetricType::Summary => "summary",
-        _ => "untyped",
     }
 }
 
@@ -62,7 +41,6 @@ fn page(
     now: i64,
     lookback: i64,
     external: &Labels,
-    types: &BTreeMap<String, &'static str>,
 ) -> Result<String, StorageError> {
     let mint = now - lookback + 1;
     let querier = db.querier(mint, now)?;
@@ -96,14 +74,8 @@ fn page(
         };
         if current != Some(name) {
             current = Some(name);
-            let kind = types.get(name).copied().unwrap_or("untyped");
-            // The samples of a histogram or summary carry suffixes: their series are announced one by one.
-            let kind = if matches!(kind, "histogram" | "summary") {
-                "untyped"
-            } else {
-                kind
-            };
-            let _ = writeln!(out, "# TYPE {} {kind}", legacy(name));
+            // As in Prometheus: types of scraped families are not kept with the series.
+            let _ = writeln!(out, "# TYPE {} untyped", legacy(name));
         }
         push_line(&mut out, name, labels, external, t, value);
     }

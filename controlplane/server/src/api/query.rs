@@ -89,7 +89,7 @@ async fn run(
     if limit.is_some_and(|limit| truncate(&mut value, limit)) {
         warnings.push(json::TRUNCATED.to_owned());
     }
-    Ok(query_body::respond(value, stats, &warnings, &infos))
+    Ok(query_body::respond(value, &stats, &warnings, &infos))
 }
 
 /// Cuts a vector or matrix to `limit` series; says whether something was cut.

@@ -19,14 +19,14 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Answers with a query's value. `stats` is a ready JSON object or empty.
 pub(crate) fn respond(
     value: Value,
-    stats: String,
+    stats: &str,
     warnings: &[String],
     infos: &[String],
 ) -> Response {
     let mut tail = String::new();
     if !stats.is_empty() {
         tail.push_str(",\"stats\":");
-        tail.push_str(&stats);
+        tail.push_str(stats);
     }
     tail.push('}');
     json::push_annotations(&mut tail, warnings, infos);

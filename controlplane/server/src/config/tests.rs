@@ -239,7 +239,7 @@ fn upstream_configuration_files() {
         match (wanted, ConfigSource::File(dir.join(file)).load()) {
             ("fail", Ok(_)) => wrong.push(format!("{file}: accepted")),
             ("ok", Err(e)) if !is_about_missing_parts(&e.to_string()) => {
-                wrong.push(format!("{file}: {e}"))
+                wrong.push(format!("{file}: {e}"));
             }
             _ => {}
         }

@@ -170,13 +170,6 @@ pub struct ServerFlags {
         overrides_with = "enable_remote_write_receiver"
     )]
     no_enable_remote_write: bool,
-    /// Title of the pages
-    #[arg(
-        long = "web.page-title",
-        value_name = "TEXT",
-        default_value = "Prometheus Time Series Collection and Processing Server"
-    )]
-    pub page_title: String,
     /// Pattern of origins that browsers may call from, anchored at both ends
     #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*")]
     pub cors_origin: String,
@@ -407,7 +400,6 @@ impl ServerFlags {
                 "web.enable-remote-write-receiver",
                 bool_text(self.enable_remote_write_receiver),
             ),
-            ("web.page-title", self.page_title.clone()),
             ("web.cors.origin", self.cors_origin.clone()),
             ("storage.tsdb.path", path(&self.storage_path)),
             ("storage.tsdb.retention.time", duration::format(retention)),

@@ -15,6 +15,7 @@ enum Policy {
     Ignore,
 }
 
+#[derive(Clone, Copy)]
 struct Entry {
     name: &'static str,
     default: &'static str,
@@ -89,6 +90,10 @@ const TABLE: &[Entry] = &[
         "web.remote-write-receiver.accepted-protobuf-messages",
         "prometheus.WriteRequest",
     ),
+    ignored(value(
+        "web.page-title",
+        "Prometheus Time Series Collection and Processing Server",
+    )),
     value("web.user-assets", ""),
 ];
 
@@ -109,7 +114,7 @@ impl OtherFlags {
             };
             match entry.policy {
                 Policy::Ignore => {
-                    tracing::info!(flag = entry.name, value = given, "flag has no effect here")
+                    tracing::info!(flag = entry.name, value = given, "flag has no effect here");
                 }
                 Policy::Refuse => {
                     return Err(FlagError::Unsupported {

@@ -1,5 +1,5 @@
 //! A running server, a plain HTTP client, and remote write requests by hand.
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr, unreachable_pub)]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -108,13 +108,7 @@ pub struct Written<'a> {
 pub fn write_request(series: &[Written<'_>]) -> Vec<u8> {
     let mut request = Vec::new();
     for one in series {
-        let mut message = Vec::new();
-        for (name, value) in one.labels {
-            let mut label = Vec::new();
-            field(&mut label, 1, name.as_bytes());
-            field(&mut label, 2, value.as_bytes());
-            field(&mut message, 1, &label);
-        }
+        let mut message = label_fields(one.labels);
         for (t, v) in &one.samples {
             let mut sample = vec![0x09];
             sample.extend_from_slice(&v.to_le_bytes());
@@ -125,6 +119,80 @@ pub fn write_request(series: &[Written<'_>]) -> Vec<u8> {
         field(&mut request, 1, &message);
     }
     snap::raw::Encoder::new().compress_vec(&request).unwrap()
+}
+
+/// One series with an exemplar at each sample's time.
+pub fn write_with_exemplars(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Vec<u8> {
+    let mut message = label_fields(labels);
+    for (t, v) in samples {
+        let mut sample = vec![0x09];
+        sample.extend_from_slice(&v.to_le_bytes());
+        sample.push(0x10);
+        varint(&mut sample, t.cast_unsigned());
+        field(&mut message, 2, &sample);
+        let mut exemplar = label_fields(&[("trace_id", &format!("t{t}"))]);
+        exemplar.push(0x11);
+        exemplar.extend_from_slice(&v.to_le_bytes());
+        exemplar.push(0x18);
+        varint(&mut exemplar, t.cast_unsigned());
+        field(&mut message, 3, &exemplar);
+    }
+    let mut request = Vec::new();
+    field(&mut request, 1, &message);
+    snap::raw::Encoder::new().compress_vec(&request).unwrap()
+}
+
+/// One series of native histograms: schema 1, a zero bucket, two positive buckets and a negative one that grow with
+/// the index of the sample.
+pub fn write_histograms(labels: &[(&str, &str)], times: &[i64]) -> Vec<u8> {
+    let mut message = label_fields(labels);
+    for (i, t) in times.iter().enumerate() {
+        let n = i as u64 + 1;
+        let mut h = Vec::new();
+        let double = |h: &mut Vec<u8>, number: u8, v: f64| {
+            h.push(number << 3 | 1);
+            h.extend_from_slice(&v.to_le_bytes());
+        };
+        let integer = |h: &mut Vec<u8>, number: u8, v: u64| {
+            h.push(number << 3);
+            varint(h, v);
+        };
+        integer(&mut h, 1, 7 * n);
+        double(&mut h, 3, 12.5 * n as f64);
+        // Signed numbers are zig-zag coded: 2 is schema 1.
+        integer(&mut h, 4, 2);
+        double(&mut h, 5, 0.001);
+        integer(&mut h, 6, n);
+        field(&mut h, 8, &[0x08, 0x00, 0x10, 0x01]);
+        field(&mut h, 9, &packed(&[2 * n]));
+        field(&mut h, 11, &[0x08, 0x02, 0x10, 0x02]);
+        // 3n and, as a difference, -n: 2n in the second bucket.
+        field(&mut h, 12, &packed(&[2 * 3 * n, 2 * n - 1]));
+        integer(&mut h, 15, t.cast_unsigned());
+        field(&mut message, 4, &h);
+    }
+    let mut request = Vec::new();
+    field(&mut request, 1, &message);
+    snap::raw::Encoder::new().compress_vec(&request).unwrap()
+}
+
+fn packed(values: &[u64]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for v in values {
+        varint(&mut out, *v);
+    }
+    out
+}
+
+fn label_fields(labels: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in labels {
+        let mut label = Vec::new();
+        field(&mut label, 1, name.as_bytes());
+        field(&mut label, 2, value.as_bytes());
+        field(&mut out, 1, &label);
+    }
+    out
 }
 
 fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
