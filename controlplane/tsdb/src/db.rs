@@ -87,6 +87,12 @@ impl Db {
             },
             Arc::clone(&counters),
         );
+        if maintenance::has_out_of_order_log(dir) {
+            tracing::warn!(
+                directory = %dir.join("wbl").display(),
+                "out-of-order samples of another program are left unread in this directory"
+            );
+        }
         let (blocks, unreadable) = maintenance::load_blocks(dir)?;
         counters.blocks_unreadable.add(unreadable);
         let head_from = blocks.iter().map(|b| b.maxt).max().unwrap_or(i64::MIN);

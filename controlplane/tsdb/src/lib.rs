@@ -21,3 +21,4 @@ pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
 pub use options::{Clock, DbOptions, WalCompression, WalSync, system_clock};
 pub use stats::{Cardinality, DbStats};
+pub use wal::files::{RealFiles, SegmentFile, SegmentFiles};

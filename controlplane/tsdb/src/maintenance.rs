@@ -70,6 +70,11 @@ pub(crate) fn load_blocks(dir: &Path) -> Result<(Vec<Arc<Block>>, u64), TsdbErro
     Ok((blocks, unreadable))
 }
 
+/// Whether another program left out-of-order samples, which are not read yet.
+pub(crate) fn has_out_of_order_log(dir: &Path) -> bool {
+    segments::size(&dir.join("wbl")) > 0
+}
+
 /// Removes a block so that a crash leaves either the block or a name that the next start removes.
 fn delete_block(dir: &Path) -> Result<(), TsdbError> {
     let mut name = dir.as_os_str().to_owned();
@@ -153,6 +158,8 @@ impl Db {
         }
         self.head.truncate(pending.mint);
         *self.pending.lock() = None;
+        self.remove_foreign_head_chunks()
+            .map_err(TsdbError::io("cannot remove head chunks in", &self.dir))?;
         self.truncate_log(pending.mint)
             .inspect_err(|_| self.counters.checkpoints_failed.inc())
             .map_err(TsdbError::io("cannot truncate the log in", &self.wal_dir()))
@@ -189,6 +196,19 @@ impl Db {
         self.counters.checkpoints.inc();
         self.counters.wal_truncations.inc();
         Ok(())
+    }
+
+    /// Removes head chunks that another program left. Their samples are in the log, from which ours were read;
+    /// once that is truncated they would be a wrong copy, and their references could be given again.
+    fn remove_foreign_head_chunks(&self) -> io::Result<()> {
+        let dir = self.dir.join("chunks_head");
+        if has_out_of_order_log(&self.dir) || !dir.exists() {
+            return Ok(());
+        }
+        for n in segments::list(&dir)? {
+            fs::remove_file(dir.join(format!("{n:06}")))?;
+        }
+        sync_dir(&dir)
     }
 
     fn compact_blocks(&self) -> Result<usize, TsdbError> {

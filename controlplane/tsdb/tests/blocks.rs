@@ -170,7 +170,11 @@ fn promtool_reads_our_blocks_and_log_together() {
         );
         // `list` names all blocks, `analyze` the one that it chose.
         let named = metas.iter().filter(|m| text.contains(&m.ulid)).count();
-        assert_eq!(named, if args[1] == "list" { metas.len() } else { 1 }, "{text}");
+        assert_eq!(
+            named,
+            if args[1] == "list" { metas.len() } else { 1 },
+            "{text}"
+        );
     }
 }
 

@@ -35,7 +35,10 @@ fn fill(db: &Db, minutes: std::ops::Range<i64>) {
             zero_count: n,
             count: 3 * n,
             sum: m as f64,
-            positive_spans: vec![Span { offset: 0, length: 1 + u32::from(m > 50) }],
+            positive_spans: vec![Span {
+                offset: 0,
+                length: 1 + u32::from(m > 50),
+            }],
             positive_buckets: if m > 50 { vec![m, 0] } else { vec![2 * m] },
             ..Histogram::default()
         };
@@ -62,7 +65,11 @@ impl Reference {
     fn start(program: &Path, root: &Path, data: &Path) -> Self {
         let config = root.join("prometheus.yml");
         std::fs::write(&config, "global: {}\n").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let child = Command::new(program)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", data.display()))
@@ -76,7 +83,10 @@ impl Reference {
         let this = Self { child, port };
         let deadline = Instant::now() + Duration::from_secs(60);
         while !this.get("/-/ready").is_some_and(|a| a.contains(" 200 ")) {
-            assert!(Instant::now() < deadline, "the reference server does not get ready");
+            assert!(
+                Instant::now() < deadline,
+                "the reference server does not get ready"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         this
@@ -95,7 +105,10 @@ impl Reference {
     fn samples(&self, until: i64) -> Dump {
         let query = "%7B__name__%3D~%22.%2B%22%7D%5B30d%5D";
         let answer = self
-            .get(&format!("/api/v1/query?query={query}&time={}", until as f64 / 1000.0))
+            .get(&format!(
+                "/api/v1/query?query={query}&time={}",
+                until as f64 / 1000.0
+            ))
             .unwrap();
         let body = answer.split_once("\r\n\r\n").unwrap().1;
         let json: serde_json::Value = serde_json::from_str(body).unwrap();
@@ -113,7 +126,14 @@ impl Reference {
             for v in series["histograms"].as_array().into_iter().flatten() {
                 let number = |k: &str| v[1][k].as_str().unwrap().parse().unwrap();
                 let (count, sum) = (number("count"), number("sum"));
-                samples.insert(time(v), Value::Histogram { count, sum, buckets: Vec::new() });
+                samples.insert(
+                    time(v),
+                    Value::Histogram {
+                        count,
+                        sum,
+                        buckets: Vec::new(),
+                    },
+                );
             }
         }
         out
@@ -131,7 +151,9 @@ fn without_buckets(mut dump: Dump) -> Dump {
 
 #[test]
 fn the_reference_server_answers_the_same_from_our_directory_and_we_go_on_after_it() {
-    let Some(program) = common::reference("prometheus") else { return };
+    let Some(program) = common::reference("prometheus") else {
+        return;
+    };
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
     let db = open(&data);
@@ -155,12 +177,17 @@ fn the_reference_server_answers_the_same_from_our_directory_and_we_go_on_after_i
     db.close().unwrap();
     drop(db);
     let reference = Reference::start(&program, root.path(), &data);
-    common::assert_same(&reference.samples(T0 + 13 * 60 * MINUTE), &without_buckets(ours));
+    common::assert_same(
+        &reference.samples(T0 + 13 * 60 * MINUTE),
+        &without_buckets(ours),
+    );
 }
 
 #[test]
 fn the_reference_server_and_we_keep_each_other_out() {
-    let Some(program) = common::reference("prometheus") else { return };
+    let Some(program) = common::reference("prometheus") else {
+        return;
+    };
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
     let reference = Reference::start(&program, root.path(), &data);

@@ -1,9 +1,12 @@
 //! XOR chunks: float samples, times as delta of deltas, values as XOR (Gorilla, with Prometheus' widths).
 
+use std::sync::Arc;
+
 use super::bits::{BitReader, BitWriter, XorWindow};
 use crate::encoding::{DecodeError, put_uvarint, put_varint};
 
-/// A chunk that is being appended to. Appending allocates only when the buffer has to grow.
+/// A chunk that is being appended to. Appending allocates only when the buffer has to grow, and touches only
+/// the buffer's end: the sample count at its beginning is filled in when the chunk is copied out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct XorAppender {
     bits: BitWriter,
@@ -11,20 +14,29 @@ pub(crate) struct XorAppender {
     t_delta: i64,
     v: f64,
     window: XorWindow,
+    count: u16,
 }
 
 impl XorAppender {
-    /// The encoded chunk so far.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bits.bytes()
+    /// A copy of the encoded chunk so far.
+    pub(crate) fn to_chunk(&self) -> Arc<[u8]> {
+        let mut copy: Arc<[u8]> = self.bits.bytes().into();
+        if let Some(header) = Arc::get_mut(&mut copy).and_then(|c| c.get_mut(..2)) {
+            header.copy_from_slice(&self.count.to_be_bytes());
+        }
+        copy
+    }
+
+    /// Calls `each` for the first `limit` samples.
+    pub(crate) fn each(&self, limit: usize, each: impl FnMut(i64, f64)) -> Result<(), DecodeError> {
+        let body = self.bits.bytes().get(2..).unwrap_or_default();
+        decode_body(usize::from(self.count).min(limit), body, each)
     }
 
     /// Samples in the chunk.
+    #[inline]
     pub(crate) fn count(&self) -> u16 {
-        match self.bits.bytes() {
-            [a, b, ..] => u16::from_be_bytes([*a, *b]),
-            _ => 0,
-        }
+        self.count
     }
 
     /// The newest value.
@@ -36,14 +48,14 @@ impl XorAppender {
     pub(crate) fn restart(&mut self) {
         self.bits.restart(&[0, 0]);
         self.t_delta = 0;
+        self.count = 0;
         self.window = XorWindow::default();
     }
 
     /// Appends a sample; the caller keeps time order and stays below 65,536 samples.
     #[inline]
     pub(crate) fn append(&mut self, t: i64, v: f64) {
-        let count = self.count();
-        match count {
+        match self.count {
             0 => {
                 if self.bits.bytes().is_empty() {
                     self.bits.restart(&[0, 0]);
@@ -68,7 +80,7 @@ impl XorAppender {
         }
         self.t = t;
         self.v = v;
-        self.bits.bytes_mut()[..2].copy_from_slice(&(count + 1).to_be_bytes());
+        self.count += 1;
     }
 
     #[inline]
@@ -100,12 +112,20 @@ impl XorAppender {
 pub(crate) fn decode(
     data: &[u8],
     limit: usize,
-    mut each: impl FnMut(i64, f64),
+    each: impl FnMut(i64, f64),
 ) -> Result<(), DecodeError> {
     let [a, b, body @ ..] = data else {
         return Err(DecodeError("chunk has no header"));
     };
     let count = usize::from(u16::from_be_bytes([*a, *b])).min(limit);
+    decode_body(count, body, each)
+}
+
+fn decode_body(
+    count: usize,
+    body: &[u8],
+    mut each: impl FnMut(i64, f64),
+) -> Result<(), DecodeError> {
     if count == 0 {
         return Ok(());
     }
@@ -169,10 +189,10 @@ mod tests {
                 t = t.wrapping_add(step);
             }
             let mut got = Vec::new();
-            decode(appender.bytes(), usize::MAX, |t, v| got.push((t, v.to_bits()))).unwrap();
+            decode(&appender.to_chunk(), usize::MAX, |t, v| got.push((t, v.to_bits()))).unwrap();
             prop_assert_eq!(&got, &wanted);
-            let resumed = XorAppender::resume(appender.bytes()).unwrap();
-            prop_assert_eq!(resumed.bytes(), appender.bytes());
+            let resumed = XorAppender::resume(&appender.to_chunk()).unwrap();
+            prop_assert_eq!(resumed.to_chunk(), appender.to_chunk());
         }
 
         #[test]

@@ -251,7 +251,7 @@ impl<'a> HeadAppender<'a> {
                 head.counters.out_of_bounds.inc();
                 continue;
             }
-            let result = p.series.state.write().append_float(p.t, p.value, txn);
+            let result = p.series.append_float(p.t, p.value, txn);
             done.note(result, p.t);
         }
         head.counters.floats.add(done.stored);
@@ -262,7 +262,7 @@ impl<'a> HeadAppender<'a> {
                 continue;
             }
             let sample = Flat::from(p.value);
-            match p.series.state.write().append_histogram(p.t, sample, txn) {
+            match p.series.append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),
                 Err(e) => {
                     tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
@@ -275,7 +275,7 @@ impl<'a> HeadAppender<'a> {
                 continue;
             }
             let sample = Flat::from(p.value);
-            match p.series.state.write().append_histogram(p.t, sample, txn) {
+            match p.series.append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),
                 Err(e) => {
                     tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
@@ -366,7 +366,7 @@ impl Appender for HeadAppender<'_> {
     fn append(&mut self, series: SeriesRef, t: i64, v: f64) -> Result<(), AppendError> {
         let series = self.resolve(series)?;
         self.check_bounds(t)?;
-        let verdict = series.state.read().check_float(t, v);
+        let verdict = series.check_float(t, v);
         verdict.map_err(|e| self.count_refusal(e))?;
         self.b.floats.push(Pending {
             series,

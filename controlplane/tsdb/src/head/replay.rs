@@ -146,7 +146,7 @@ impl<'a> Replay<'a> {
                         last = self.find(s.series).map(|m| (s.series, m));
                     }
                     if let Some((_, series)) = &last {
-                        let result = series.state.write().append_float(s.t, s.v, self.txn());
+                        let result = series.append_float(s.t, s.v, self.txn());
                         self.note(result, s.t);
                     }
                 }
@@ -259,7 +259,7 @@ impl<'a> Replay<'a> {
         let Some(series) = self.find(reference) else {
             return;
         };
-        let result = series.state.write().append_histogram(t, sample, self.txn());
+        let result = series.append_histogram(t, sample, self.txn());
         match result {
             Ok(result) => self.note(result, t),
             Err(e) => {

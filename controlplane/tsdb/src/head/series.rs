@@ -1,6 +1,7 @@
 //! One series in memory: its open chunk, its closed chunks, and what readers may see of them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bellwether_model::storage::{AppendError, SampleBuffer};
 use parking_lot::RwLock;
@@ -29,15 +30,16 @@ pub(crate) enum Open {
 }
 
 impl Open {
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// A copy of the encoded chunk.
+    fn to_chunk(&self) -> Arc<[u8]> {
         match self {
-            Self::Float(c) => c.bytes(),
-            Self::Histogram(c) => c.bytes(),
-            Self::FloatHistogram(c) => c.bytes(),
+            Self::Float(c) => c.to_chunk(),
+            Self::Histogram(c) => c.bytes().into(),
+            Self::FloatHistogram(c) => c.bytes().into(),
         }
     }
 
-    pub(crate) fn encoding(&self) -> u8 {
+    fn encoding(&self) -> u8 {
         match self {
             Self::Float(_) => ENC_XOR,
             Self::Histogram(_) => ENC_HISTOGRAM,
@@ -45,8 +47,34 @@ impl Open {
         }
     }
 
-    pub(crate) fn samples(&self) -> u16 {
-        chunk::count(self.bytes())
+    fn samples(&self) -> u16 {
+        match self {
+            Self::Float(c) => c.count(),
+            Self::Histogram(c) => c.samples(),
+            Self::FloatHistogram(c) => c.samples(),
+        }
+    }
+
+    /// Appends those of the first `limit` samples that lie in `mint..=maxt`.
+    fn read_into(
+        &self,
+        limit: usize,
+        mint: i64,
+        maxt: i64,
+        out: &mut SampleBuffer,
+    ) -> Result<(), DecodeError> {
+        let bytes = match self {
+            Self::Float(c) => {
+                return c.each(limit, |t, v| {
+                    if t >= mint && t <= maxt {
+                        out.push_float(t, v);
+                    }
+                });
+            }
+            Self::Histogram(c) => c.bytes(),
+            Self::FloatHistogram(c) => c.bytes(),
+        };
+        chunk::read_into(self.encoding(), bytes, limit, mint, maxt, out)
     }
 }
 
@@ -75,6 +103,9 @@ pub(crate) struct MemSeries {
     pub(crate) labels: Box<[Symbol]>,
     /// Whether the log has the series.
     logged: AtomicBool,
+    /// Time of the newest sample; lets most order checks do without the lock. It may lag behind the state
+    /// for a moment, which the commit then notices.
+    newest: AtomicI64,
     pub(crate) state: RwLock<SeriesState>,
 }
 
@@ -120,6 +151,7 @@ impl MemSeries {
             id,
             labels,
             logged: AtomicBool::new(false),
+            newest: AtomicI64::new(i64::MIN),
             state: RwLock::new(SeriesState {
                 open: Open::Float(XorAppender::default()),
                 open_mint: 0,
@@ -138,6 +170,41 @@ impl MemSeries {
         self.logged.load(Ordering::Acquire)
     }
 
+    /// Whether a float sample may be appended; the same sample again is a silent success.
+    #[inline]
+    pub(crate) fn check_float(&self, t: i64, v: f64) -> Result<(), AppendError> {
+        if t > self.newest.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.state.read().check_float(t, v)
+    }
+
+    /// Stores a float sample.
+    #[inline]
+    pub(crate) fn append_float(&self, t: i64, v: f64, txn: Txn) -> Appended {
+        let result = self.state.write().append_float(t, v, txn);
+        // Commits are one after the other, so load and store need no atomic step.
+        if t > self.newest.load(Ordering::Relaxed) {
+            self.newest.store(t, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Stores a histogram.
+    pub(crate) fn append_histogram<T: OpenHistogram>(
+        &self,
+        t: i64,
+        sample: Flat<T>,
+        txn: Txn,
+    ) -> Result<Appended, DecodeError> {
+        let result = self.state.write().append_histogram(t, sample, txn)?;
+        // Commits are one after the other, so load and store need no atomic step.
+        if t > self.newest.load(Ordering::Relaxed) {
+            self.newest.store(t, Ordering::Relaxed);
+        }
+        Ok(result)
+    }
+
     /// Notes that the log has the series.
     pub(crate) fn set_logged(&self) {
         self.logged.store(true, Ordering::Release);
@@ -146,8 +213,7 @@ impl MemSeries {
 
 impl SeriesState {
     /// Whether a float sample may be appended; the same sample again is a silent success.
-    #[inline]
-    pub(crate) fn check_float(&self, t: i64, v: f64) -> Result<(), AppendError> {
+    fn check_float(&self, t: i64, v: f64) -> Result<(), AppendError> {
         if t > self.last_t {
             return Ok(());
         }
@@ -265,13 +331,16 @@ impl SeriesState {
 
     /// Moves the open chunk to the closed ones; `last_t` is still its end.
     fn close(&mut self) {
-        let data = self.open.bytes();
-        if chunk::count(data) > 0 {
+        if self.open.samples() > 0 {
+            // Two hours of scrapes are a few chunks: doubling would waste more than it saves.
+            if self.closed.len() == self.closed.capacity() {
+                self.closed.reserve_exact(2);
+            }
             self.closed.push(EncodedChunk {
                 mint: self.open_mint,
                 maxt: self.last_t,
                 encoding: self.open.encoding(),
-                data: data.into(),
+                data: self.open.to_chunk(),
             });
         }
         match &mut self.open {
@@ -331,14 +400,7 @@ impl SeriesState {
             chunk::read_into(c.encoding, &c.data, limit, mint, maxt, out)?;
         }
         if open_limit > 0 && self.open_mint <= maxt && self.last_t >= mint {
-            chunk::read_into(
-                self.open.encoding(),
-                self.open.bytes(),
-                open_limit,
-                mint,
-                maxt,
-                out,
-            )?;
+            self.open.read_into(open_limit, mint, maxt, out)?;
         }
         Ok(())
     }
@@ -351,7 +413,7 @@ impl SeriesState {
                 mint: self.open_mint,
                 maxt: self.last_t,
                 encoding: self.open.encoding(),
-                data: self.open.bytes().into(),
+                data: self.open.to_chunk(),
             });
         }
         out
