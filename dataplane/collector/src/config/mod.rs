@@ -12,9 +12,11 @@
 //! | `id.rs` | component and pipeline ids |
 //! | `blocks.rs` | blocks that components share |
 //! | `telemetry.rs` | `service.telemetry` |
-//! | `service.rs` | sections, pipelines, cross-checks |
+//! | `service.rs` | sections and pipelines |
+//! | `crosscheck.rs` | checks over several components |
 
 pub(crate) mod blocks;
+mod crosscheck;
 pub(crate) mod decode;
 pub(crate) mod endpoint;
 mod error;

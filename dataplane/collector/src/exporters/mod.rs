@@ -38,3 +38,15 @@ fn partial_success(exporter: &str, signal: Signal, response: &[u8]) {
         tracing::warn!(exporter, %signal, response = %text, "the destination accepted only a part of the data");
     }
 }
+
+/// An error with its causes: "transport error" alone helps nobody.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

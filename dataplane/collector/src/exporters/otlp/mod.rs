@@ -16,8 +16,8 @@ use tonic::codec::CompressionEncoding;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
-use super::partial_success;
 use super::sending::{self, Transport};
+use super::{partial_success, with_sources};
 use crate::CollectorError;
 use crate::config::blocks::{QueueConfig, RetryConfig, TlsClient};
 use crate::config::types::{Accepted, GoDuration, Unsupported};
@@ -154,6 +154,7 @@ impl ExporterConfig for OtlpGrpcConfig {
                 queue: self.sending_queue.clone(),
                 retry: self.retry_on_failure.clone(),
                 timeout: self.timeout.non_zero(),
+                drain_time: sending::DRAIN_TIME,
             };
             let id = context.id.to_string();
             Ok(sending::build(transport, settings, context.metrics, &id))
@@ -250,18 +251,6 @@ fn status_error(status: &tonic::Status) -> ConsumeError {
         },
         retry_after,
     }
-}
-
-/// An error with its causes: "transport error" alone helps nobody.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

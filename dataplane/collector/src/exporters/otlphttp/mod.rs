@@ -14,8 +14,8 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 
 use super::otlp::pem;
-use super::partial_success;
 use super::sending::{self, Transport};
+use super::{partial_success, with_sources};
 use crate::CollectorError;
 use crate::config::blocks::{QueueConfig, RetryConfig, TlsClient};
 use crate::config::types::{Accepted, GoDuration, Unsupported};
@@ -221,6 +221,7 @@ impl ExporterConfig for OtlpHttpConfig {
                 queue: self.sending_queue.clone(),
                 retry: self.retry_on_failure.clone(),
                 timeout: self.timeout.non_zero(),
+                drain_time: sending::DRAIN_TIME,
             };
             let id = context.id.to_string();
             Ok(sending::build(transport, settings, context.metrics, &id))
@@ -384,18 +385,6 @@ fn compress(
         }
         Compression::Zstd => (zstd::bulk::compress(&body, 3)?.into(), Some("zstd")),
     })
-}
-
-/// An error with its causes, without the URL twice.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

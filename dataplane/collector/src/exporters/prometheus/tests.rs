@@ -501,7 +501,31 @@ fn promtool_accepts_the_page() {
     );
 }
 
-/// The parser of this workspace reads what we expose, value by value.
+/// The server's own parser reads both formats.
+#[test]
+fn the_scraper_reads_both_formats() {
+    use bellwether_exposition::{Entry, Format, Parser};
+    let exporter = Exporter::new(|c| c.enable_open_metrics = true);
+    rich(&exporter);
+    for (format, text, with_exemplar) in [
+        (Format::Text, exporter.text(), 0),
+        (Format::OpenMetrics, exporter.open_metrics(), 2),
+    ] {
+        let mut parser = Parser::new(format, text.as_bytes());
+        let (mut series, mut exemplars) = (0, 0);
+        while let Some(entry) = parser.next().unwrap_or_else(|e| panic!("{e}\n{text}")) {
+            if let Entry::Series(line) = entry {
+                series += 1;
+                exemplars += usize::from(line.exemplar.is_some());
+            }
+        }
+        // One counter, a histogram of 5 lines, a summary of 3, an exponential one of 3, one gauge.
+        assert_eq!(series, 13, "{text}");
+        assert_eq!(exemplars, with_exemplar, "{text}");
+    }
+}
+
+/// Every value arrives with its own labels.
 #[test]
 fn a_thousand_series_are_read_back() {
     let exporter = Exporter::plain();

@@ -21,6 +21,10 @@ use crate::config::blocks::{QueueConfig, RetryConfig};
 use crate::pipeline::own_metrics::{OwnMetrics, PerSignal};
 use crate::pipeline::{Batch, Built, ConsumeError, ConsumeFuture, Consumer};
 
+/// Time for what waits in a queue after the shutdown began. Shorter than the stage's deadline, so that
+/// what could not be sent is still counted.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
+
 /// Sends one batch, one attempt.
 pub(crate) trait Transport: Send + Sync {
     /// Sends a batch to the destination.
@@ -34,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryConfig,
     /// Per attempt; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
+    /// Normally [`DRAIN_TIME`].
+    pub(crate) drain_time: Duration,
 }
 
 /// Wraps a transport.
@@ -63,6 +69,8 @@ pub(crate) fn build(
             "in failed attempts to send to the destination",
         ),
         stop: stop.clone(),
+        cut: CancellationToken::new(),
+        drain_time: settings.drain_time,
         id: id.to_owned(),
     });
     if settings.queue.enabled {
@@ -88,7 +96,11 @@ pub(super) struct Sender {
     timeout: Option<Duration>,
     sent: PerSignal,
     failed: PerSignal,
+    /// No more retries: one last attempt each.
     stop: CancellationToken,
+    /// No more attempts.
+    cut: CancellationToken,
+    drain_time: Duration,
     id: String,
 }
 
@@ -140,17 +152,25 @@ impl Sender {
     }
 
     async fn attempt(&self, batch: Batch) -> Result<(), ConsumeError> {
-        let send = self.transport.send(batch);
-        let Some(timeout) = self.timeout else {
-            return send.await;
+        let timeout = async {
+            match self.timeout {
+                Some(timeout) => tokio::time::sleep(timeout).await,
+                None => std::future::pending().await,
+            }
         };
-        match tokio::time::timeout(timeout, send).await {
-            Ok(result) => result,
-            Err(_) => Err(ConsumeError::retryable(format!(
+        tokio::select! {
+            result = self.transport.send(batch) => result,
+            () = timeout => Err(ConsumeError::retryable(format!(
                 "no answer within {} ms",
-                timeout.as_millis()
+                self.timeout.unwrap_or_default().as_millis()
             ))),
+            () = self.cut.cancelled() => Err(ConsumeError::permanent("cut off by the shutdown")),
         }
+    }
+
+    /// Counts a batch that never got an attempt.
+    fn lose(&self, batch: &Batch) {
+        self.failed.add(batch.signal(), batch.items());
     }
 
     /// The interval with its random part, so that many senders do not come back at once.

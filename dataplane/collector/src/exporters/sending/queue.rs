@@ -137,13 +137,25 @@ impl Drain {
                 },
             }
         }
-        // No retries from now on; everything that waits gets its attempt.
+        // No retries from now on; everything that waits gets its attempt, as long as there is time.
         self.sender.stop.cancel();
         exit.close();
-        while let Some((batch, consumer)) = self.next(&mut exit).await {
-            self.start(batch, consumer, &mut sends);
+        let drained = tokio::time::timeout(self.sender.drain_time, async {
+            while let Some((batch, consumer)) = self.next(&mut exit).await {
+                self.start(batch, consumer, &mut sends);
+            }
+            while sends.join_next().await.is_some() {}
+        });
+        if drained.await.is_err() {
+            self.sender.cut.cancel();
+            let mut items = 0;
+            while let Ok((batch, _)) = exit.try_recv() {
+                self.sender.lose(&batch);
+                items += batch.items();
+            }
+            tracing::error!(exporter = %self.sender.id, items, "data dropped: the shutdown came before its turn");
+            while sends.join_next().await.is_some() {}
         }
-        while sends.join_next().await.is_some() {}
     }
 
     /// A free consumer first, then a batch: batches wait in the queue, where they are counted.

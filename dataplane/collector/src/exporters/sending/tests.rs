@@ -50,6 +50,7 @@ fn settings(with_queue: bool) -> Settings {
             ..RetryConfig::default()
         },
         timeout: Some(Duration::from_secs(1)),
+        drain_time: DRAIN_TIME,
     }
 }
 
@@ -147,4 +148,35 @@ async fn capacity_in_items() {
     let too_large = consumer.consume(batch(11)).await.unwrap_err();
     assert!(!too_large.is_retryable());
     assert_eq!(counted(&metrics, "enqueue_failed"), 16.0);
+}
+
+/// Never answers.
+struct Silent;
+
+impl Transport for Silent {
+    fn send(&self, _: Batch) -> BoxFuture<'_, Result<(), ConsumeError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_silent_destination_does_not_hold_up_the_shutdown_and_all_is_counted() {
+    let metrics = OwnMetrics::new();
+    let mut settings = settings(true);
+    settings.timeout = None;
+    settings.drain_time = Duration::from_millis(30);
+    settings.queue.num_consumers = 2;
+    let built = build(Arc::new(Silent), settings, &metrics, "e");
+    let consumer = built.consumer.unwrap();
+    for items in 1..=5 {
+        consumer.consume(batch(items)).await.unwrap();
+    }
+    let stop = CancellationToken::new();
+    let task = tokio::spawn((built.runner.unwrap())(stop.clone()));
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(3), task)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(counted(&metrics, "send_failed"), 15.0);
 }

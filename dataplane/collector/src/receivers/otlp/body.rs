@@ -27,17 +27,8 @@ pub(super) enum BodyError {
     UnknownEncoding(String),
 }
 
-/// Reads a whole body and undoes its encoding.
-pub(super) async fn read(
-    body: Body,
-    encoding: Option<&str>,
-    limit: usize,
-) -> Result<Bytes, BodyError> {
-    let raw = collect(body, limit).await?;
-    decompress(raw, encoding.unwrap_or_default().trim(), limit)
-}
-
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+/// Reads a whole body.
+pub(super) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     let mut length = 0usize;
@@ -65,7 +56,8 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
     Ok(first.unwrap_or_else(|| joined.freeze()))
 }
 
-fn decompress(raw: Bytes, encoding: &str, limit: usize) -> Result<Bytes, BodyError> {
+/// Undoes the encoding of a body.
+pub(super) fn decompress(raw: Bytes, encoding: &str, limit: usize) -> Result<Bytes, BodyError> {
     match encoding {
         "" | "identity" => Ok(raw),
         "gzip" => inflate(

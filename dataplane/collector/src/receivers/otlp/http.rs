@@ -18,6 +18,9 @@ use super::{Intake, Refusal};
 use crate::config::blocks::HttpServer;
 use crate::rpc_status::RpcStatus;
 
+/// Larger bodies are decompressed and transcoded away from the async threads.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
+
 /// The two forms of a request and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -113,20 +116,45 @@ async fn take(
     request: Request,
 ) -> Result<(), Refusal> {
     let (head, body) = request.into_parts();
-    let content_encoding = head
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .and_then(|v| v.to_str().ok());
-    let body = body::read(body, content_encoding, server.body_bytes_max)
+    let limit = server.body_bytes_max;
+    let raw = body::collect(body, limit)
         .await
         .map_err(|e| Refusal::Malformed(e.to_string()))?;
-    let body = match encoding {
-        Encoding::Protobuf => body,
+    let content_encoding = head.headers.get(header::CONTENT_ENCODING);
+    let body = if raw.len() < INLINE_BYTES_MAX {
+        decode(raw, content_encoding, limit, encoding, signal)
+    } else {
+        let content_encoding = content_encoding.cloned();
+        tokio::task::spawn_blocking(move || {
+            decode(raw, content_encoding.as_ref(), limit, encoding, signal)
+        })
+        .await
+        .unwrap_or_else(|e| Err(e.to_string()))
+    };
+    server
+        .intake
+        .take(signal, body.map_err(Refusal::Malformed)?)
+        .await
+}
+
+/// The protobuf form of a body.
+fn decode(
+    raw: Bytes,
+    content_encoding: Option<&HeaderValue>,
+    limit: usize,
+    encoding: Encoding,
+    signal: Signal,
+) -> Result<Bytes, String> {
+    let content_encoding = content_encoding.map_or(Ok(""), |v| v.to_str());
+    let content_encoding =
+        content_encoding.map_err(|_| "unreadable Content-Encoding".to_owned())?;
+    let body = body::decompress(raw, content_encoding.trim(), limit).map_err(|e| e.to_string())?;
+    match encoding {
+        Encoding::Protobuf => Ok(body),
         Encoding::Json => json::to_protobuf(signal.request(), &body)
             .map(Bytes::from)
-            .map_err(|e| Refusal::Malformed(e.to_string()))?,
-    };
-    server.intake.take(signal, body).await
+            .map_err(|e| e.to_string()),
+    }
 }
 
 /// An export response without partial success is empty in both encodings.
