@@ -90,6 +90,8 @@ async fn grpc_and_http_reach_the_page() {
         r#"otelcol_receiver_accepted_metric_points{receiver="otlp",transport="grpc"} 2"#,
         r#"otelcol_receiver_accepted_metric_points{receiver="otlp",transport="http"} 1"#,
         r#"otelcol_exporter_sent_metric_points{exporter="prometheus"} 3"#,
+        r#"otelcol_processor_incoming_items{otel_signal="metrics",processor="batch"} 3"#,
+        r#"otelcol_processor_outgoing_items{otel_signal="metrics",processor="batch"} 3"#,
     ] {
         assert!(own.lines().any(|l| l == line), "no {line}\nin\n{own}");
     }

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bellwether_otlp::Signal;
+use bellwether_telemetry::Counter;
 
+use super::batch::Batch;
 use super::component::{BuildContext, Built, Runner};
-use super::consumer::{Consumer, FanOut, Outputs};
+use super::consumer::{ConsumeFuture, Consumer, FanOut, Outputs};
 use super::own_metrics::OwnMetrics;
 use crate::config::{ComponentId, PipelineConfig, PipelineId, ServiceConfig};
 use crate::{CollectorError, ListenAddress};
@@ -139,13 +141,34 @@ impl<'c> Builder<'c> {
         for processor in config.processors.iter().rev() {
             let defined = &self.config.processors[processor];
             let context = self.context(processor);
-            let built = defined.config.build(&context, id, next)?;
+            let outgoing = self.counted("outgoing", processor, id.signal, next);
+            let built = defined.config.build(&context, id, outgoing)?;
             let name = format!("processor {processor} of pipeline {id}");
             push(&mut self.graph.processors, name, built.runner);
-            next = entry(built.consumer, "processor", processor)?;
+            let incoming = entry(built.consumer, "processor", processor)?;
+            next = self.counted("incoming", processor, id.signal, incoming);
         }
         self.pipelines.insert(id.clone(), Arc::clone(&next));
         Ok(next)
+    }
+
+    /// Counts the items on one side of a processor.
+    fn counted(
+        &self,
+        side: &str,
+        processor: &ComponentId,
+        signal: Signal,
+        next: Arc<dyn Consumer>,
+    ) -> Arc<dyn Consumer> {
+        let items = self.metrics.counter(
+            &format!("otelcol_processor_{side}_items"),
+            &format!("Number of items {side} at the processor."),
+            &[
+                ("processor", &processor.to_string()),
+                ("otel_signal", signal.name()),
+            ],
+        );
+        Arc::new(Counted { items, next })
     }
 
     fn connector(
@@ -199,6 +222,19 @@ impl<'c> Builder<'c> {
             );
         }
         Ok(())
+    }
+}
+
+/// Counts what passes.
+struct Counted {
+    items: Counter,
+    next: Arc<dyn Consumer>,
+}
+
+impl Consumer for Counted {
+    fn consume(&self, batch: Batch) -> ConsumeFuture<'_> {
+        self.items.add(batch.items() as f64);
+        self.next.consume(batch)
     }
 }
 
