@@ -8,7 +8,7 @@ use bellwether_scrape::ScrapeDefaults;
 use bellwether_scrape::config::{ByteSize, PromDuration};
 use serde::{Deserialize, Serialize};
 
-/// `global` as written. A duration of 0 means the default, which [`GlobalConfig::fill_in`] puts there; a limit
+/// `global` as written. A duration of 0 means the default, which loading puts there; a limit
 /// of 0 means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
