@@ -182,7 +182,12 @@ fn run(command: &mut Command, what: &str) -> Result<(), String> {
         .map(str::trim)
         .filter(|l| !l.is_empty())
         .collect();
-    let tail = lines[lines.len().saturating_sub(8)..].join(" | ");
+    // The line that names the error says more than the stack below it.
+    let from = lines
+        .iter()
+        .position(|l| l.contains("rror"))
+        .unwrap_or(lines.len().saturating_sub(4));
+    let tail = lines[from..lines.len().min(from + 4)].join(" | ");
     Err(format!("{what} failed: {tail}"))
 }
 

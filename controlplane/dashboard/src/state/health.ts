@@ -11,7 +11,7 @@ import {
 	targetsAll,
 	targetsUp,
 } from "../lib/promql/queries";
-import { aboveFor, statsOf, type Table } from "../lib/series/table";
+import { aboveFor, current, type Table } from "../lib/series/table";
 import { rateWindow, stepFor } from "../lib/step/step";
 import { type Panel, type Sample, useAlerts, useInstant, useRangePanel } from "./queries";
 import { type Plane, planeKey, useSampleAges, useScope, useTargets } from "./scope";
@@ -82,7 +82,7 @@ export function usePlaneViews(): Planes {
 			.map((plane): PlaneView => {
 				const signal = (of: Map<string, readonly (number | null)[]> | undefined): PlaneSignal => {
 					const values = of?.get(plane.key);
-					return values ? { values, value: recent(values) } : EMPTY;
+					return values ? { values, value: current(values) } : EMPTY;
 				};
 				const s = {
 					rate: signal(rates),
@@ -156,10 +156,4 @@ export function usePlaneViews(): Planes {
 		step,
 		window,
 	};
-}
-
-/** The newest value, unless the line ended more than three steps ago. */
-function recent(values: readonly (number | null)[]): number | null {
-	const { last, lastIndex } = statsOf(values);
-	return lastIndex >= values.length - 4 ? last : null;
 }

@@ -10,7 +10,7 @@ import { StatusChip } from "../../components/StatusChip";
 import { BigNumber } from "../../components/Values";
 import { activeRequests, errorRate, latency, requestRate, type Scope } from "../../lib/promql/queries";
 import { environmentColour } from "../../lib/series/colour";
-import { statsOf, type Table } from "../../lib/series/table";
+import { current, statsOf, type Table } from "../../lib/series/table";
 import type { Unit } from "../../lib/units/units";
 import { usePlaneViews } from "../../state/health";
 import { type Panel, useRangePanel } from "../../state/queries";
@@ -131,7 +131,7 @@ function Row({ signal, columns, limit }: { signal: Signal; columns: readonly str
 	const top = signal.shared
 		? Math.max(0, ...(panel.table?.columns ?? []).map((c) => statsOf(c.values).max ?? 0))
 		: undefined;
-	const baseValue = statsOf(of(columns[0] ?? "")?.values ?? []).last;
+	const baseValue = current(of(columns[0] ?? "")?.values ?? []);
 	return (
 		<>
 			<div>
@@ -140,7 +140,7 @@ function Row({ signal, columns, limit }: { signal: Signal; columns: readonly str
 			</div>
 			{columns.map((environment, i) => {
 				const column = of(environment);
-				const value = statsOf(column?.values ?? []).last;
+				const value = current(column?.values ?? []);
 				const table: Table = { time: panel.table?.time ?? [], columns: column ? [column] : [] };
 				const styles: SeriesStyle[] = column
 					? [

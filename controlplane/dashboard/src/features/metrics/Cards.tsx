@@ -6,7 +6,7 @@ import type { Tone } from "../../components/StatusChip";
 import { BigNumber, Delta } from "../../components/Values";
 import { activeRequests, availability, errorRate, latency, requestRate } from "../../lib/promql/queries";
 import { environmentColour } from "../../lib/series/colour";
-import { statsOf } from "../../lib/series/table";
+import { current } from "../../lib/series/table";
 import { formatDuration } from "../../lib/time/range";
 import { change, type Unit } from "../../lib/units/units";
 import { single, useInstant, useRangePanel } from "../../state/queries";
@@ -91,7 +91,7 @@ function Card({ title, chart, expr, now, unit, good, colour, limits, hint }: Car
 	const exact = useInstant(now ?? expr, "end", now !== undefined);
 	const before = useInstant(now ?? expr, "before");
 	const values = panel.table?.columns[0]?.values ?? [];
-	const value = now === undefined ? statsOf(values).last : single(exact.data);
+	const value = now === undefined ? current(values) : single(exact.data);
 	const tone: Tone | undefined =
 		!limits || value === null
 			? undefined

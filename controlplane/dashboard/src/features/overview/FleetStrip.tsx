@@ -5,7 +5,7 @@ import { Chip, TONES } from "../../components/StatusChip";
 import { BigNumber, Delta } from "../../components/Values";
 import { HEALTH_WORDS, type HealthState, SEVERITY } from "../../lib/health/health";
 import { activeRequests, errorRate, latency, requestRate, type Scope } from "../../lib/promql/queries";
-import { statsOf } from "../../lib/series/table";
+import { current } from "../../lib/series/table";
 import { formatDuration } from "../../lib/time/range";
 import { change, type Unit } from "../../lib/units/units";
 import type { Planes } from "../../state/health";
@@ -75,7 +75,7 @@ function Total({ title, expr, unit, good, step, suffix, override }: TotalProps) 
 	const panel = useRangePanel([{ id: "total", expr }], { step });
 	const before = useInstant(expr, "before");
 	const values = panel.table?.columns[0]?.values ?? [];
-	const now = override ?? statsOf(values).last;
+	const now = override ?? current(values);
 	const moved = change(now, single(before.data), unit, good);
 	return (
 		<div>

@@ -1,7 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { assignColours, COLOURS, environmentColour } from "./colour";
 import { toCsv } from "./csv";
-import { aboveFor, align, labelsId, largest, parseValue, seriesName, spansAbove, statsOf } from "./table";
+import {
+	aboveFor,
+	align,
+	current,
+	labelsId,
+	largest,
+	parseValue,
+	seriesName,
+	spansAbove,
+	statsOf,
+} from "./table";
 import { timeTicks, valueScale } from "./ticks";
 
 describe("alignment", () => {
@@ -141,6 +151,12 @@ describe("statistics", () => {
 			{ from: 0, to: 20 },
 			{ from: 40, to: 40 },
 		]);
+	});
+
+	it("takes no value from a line that ended", () => {
+		expect(current([1, 2, 3, null])).toBe(3);
+		expect(current([3, null, null, null, null])).toBeNull();
+		expect(current([])).toBeNull();
 	});
 
 	it("keeps the largest by mean", () => {

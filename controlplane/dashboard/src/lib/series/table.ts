@@ -87,6 +87,12 @@ export function statsOf(values: readonly (number | null)[]): Stats {
 	return { last, min, max, mean: sum / count, lastIndex };
 }
 
+/** The newest value, unless the line ended more than three steps before the range does. */
+export function current(values: readonly (number | null)[]): number | null {
+	const { last, lastIndex } = statsOf(values);
+	return lastIndex >= values.length - 4 ? last : null;
+}
+
 /** The largest columns by mean, for panels with too many series. */
 export function largest(table: Table, limit: number): Table {
 	if (table.columns.length <= limit) return table;
