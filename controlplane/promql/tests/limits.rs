@@ -46,9 +46,16 @@ fn the_sample_limit_counts_what_is_held() {
         ("m + m", 2000),
     ] {
         let all = range(&engine(needs * 2), &storage, text).unwrap();
-        assert!(all.stats.peak_samples >= needs as u64, "{text}: {:?}", all.stats);
+        assert!(
+            all.stats.peak_samples >= needs as u64,
+            "{text}: {:?}",
+            all.stats
+        );
         let error = range(&engine(needs - 1), &storage, text).unwrap_err();
-        assert!(matches!(error, QueryError::TooManySamples), "{text}: {error}");
+        assert!(
+            matches!(error, QueryError::TooManySamples),
+            "{text}: {error}"
+        );
         assert_eq!(
             error.to_string(),
             "query processing would load too many samples into memory in query execution"
@@ -63,8 +70,13 @@ fn a_cancelled_query_ends() {
         cancel: Some(Arc::new(AtomicBool::new(true))),
         ..QueryOptions::default()
     };
-    let error = engine(1000).instant(&storage, "m", 0, &options).unwrap_err();
-    assert_eq!(error.to_string(), "query was canceled in expression evaluation");
+    let error = engine(1000)
+        .instant(&storage, "m", 0, &options)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "query was canceled in expression evaluation"
+    );
     assert_eq!(error.error_type(), "canceled");
 }
 
@@ -75,8 +87,13 @@ fn a_query_without_time_left_ends() {
         timeout: Some(Duration::ZERO),
         ..QueryOptions::default()
     };
-    let error = engine(1000).instant(&storage, "m", 0, &options).unwrap_err();
-    assert_eq!(error.to_string(), "query timed out in expression evaluation");
+    let error = engine(1000)
+        .instant(&storage, "m", 0, &options)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "query timed out in expression evaluation"
+    );
     assert_eq!(error.error_type(), "timeout");
 }
 
@@ -85,12 +102,32 @@ fn impossible_ranges_are_bad_data() {
     let (engine, storage) = (engine(1000), storage(1, 10));
     let options = QueryOptions::default();
     for (text, start, end, step, message) in [
-        ("m", 0, 10, 0, "zero or negative query resolution step widths are not accepted. Try a positive integer"),
+        (
+            "m",
+            0,
+            10,
+            0,
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ),
         ("m", 10, 0, 1, "end timestamp must not be before start time"),
-        ("m[5m]", 0, 10, 1, "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector"),
-        ("\"x\"", 0, 10, 1, "invalid expression type \"string\" for range query, must be Scalar or instant Vector"),
+        (
+            "m[5m]",
+            0,
+            10,
+            1,
+            "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector",
+        ),
+        (
+            "\"x\"",
+            0,
+            10,
+            1,
+            "invalid expression type \"string\" for range query, must be Scalar or instant Vector",
+        ),
     ] {
-        let error = engine.range(&storage, text, start, end, step, &options).unwrap_err();
+        let error = engine
+            .range(&storage, text, start, end, step, &options)
+            .unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(error.error_type(), "bad_data");
     }
@@ -107,11 +144,15 @@ fn long_and_deep_expressions_need_no_stack() {
         .stack_size(2 << 20)
         .spawn(move || {
             let (engine, storage) = (engine(1_000_000), storage(1, 10));
-            for (text, expected) in
-                [(&chain, 30_009.0), (&nested, 9.0), (&sums, 9.0), (&subqueries, 9.0)]
-            {
-                let result =
-                    engine.instant(&storage, text, 9000, &QueryOptions::default()).unwrap();
+            for (text, expected) in [
+                (&chain, 30_009.0),
+                (&nested, 9.0),
+                (&sums, 9.0),
+                (&subqueries, 9.0),
+            ] {
+                let result = engine
+                    .instant(&storage, text, 9000, &QueryOptions::default())
+                    .unwrap();
                 let Value::Vector(samples) = result.value else {
                     panic!("not a vector");
                 };

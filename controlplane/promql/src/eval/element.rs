@@ -7,6 +7,7 @@ use bellwether_model::histogram::{CounterResetHint, Keep};
 
 use crate::annotations::{AnnotationKind, HistogramOperation};
 use crate::ast::BinaryOp;
+use crate::functions::go_math;
 
 use super::column::{Cell, Sample};
 
@@ -66,7 +67,7 @@ pub(super) fn arithmetic(op: BinaryOp, l: f64, r: f64) -> Option<f64> {
         BinaryOp::Div => l / r,
         BinaryOp::Mod => l % r,
         BinaryOp::Pow => l.powf(r),
-        BinaryOp::Atan2 => l.atan2(r),
+        BinaryOp::Atan2 => go_math::atan2(l, r),
         _ => return None,
     })
 }

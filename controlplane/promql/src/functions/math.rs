@@ -4,7 +4,7 @@ use crate::annotations::Annotations;
 use crate::error::QueryError;
 use crate::eval::column::{Cell, SeriesSet};
 
-use super::Invocation;
+use super::{Invocation, go_math};
 
 /// A function of one number.
 pub(crate) type MathFn = fn(f64) -> f64;
@@ -15,15 +15,15 @@ static TABLE: &[(&str, MathFn)] = &[
     ("floor", f64::floor),
     ("exp", f64::exp),
     ("sqrt", f64::sqrt),
-    ("ln", f64::ln),
-    ("log2", f64::log2),
-    ("log10", f64::log10),
+    ("ln", go_math::ln),
+    ("log2", go_math::log2),
+    ("log10", go_math::log10),
     ("sin", f64::sin),
     ("cos", f64::cos),
     ("tan", f64::tan),
     ("asin", f64::asin),
     ("acos", f64::acos),
-    ("atan", f64::atan),
+    ("atan", go_math::atan),
     ("sinh", f64::sinh),
     ("cosh", f64::cosh),
     ("tanh", f64::tanh),

@@ -6,6 +6,7 @@ mod classic;
 mod counting;
 pub(crate) mod extended;
 mod extremes;
+pub(crate) mod go_math;
 mod histogram;
 mod info;
 mod labels;

@@ -4,6 +4,8 @@ use bellwether_model::FloatHistogram;
 
 use crate::annotations::AnnotationKind;
 
+use super::go_math::{exp2, log2};
+
 /// The q-quantile: linear interpolation in custom buckets and the zero bucket, exponential elsewhere.
 pub(super) fn quantile(
     q: f64,
@@ -87,11 +89,11 @@ pub(super) fn quantile(
     if custom || (bucket.lower <= 0.0 && bucket.upper >= 0.0) {
         return bucket.lower + (bucket.upper - bucket.lower) * fraction;
     }
-    let (lower, upper) = (bucket.lower.abs().log2(), bucket.upper.abs().log2());
+    let (lower, upper) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()));
     if bucket.lower > 0.0 {
-        (lower + (upper - lower) * fraction).exp2()
+        exp2(lower + (upper - lower) * fraction)
     } else {
-        -(upper + (lower - upper) * (1.0 - fraction)).exp2()
+        -exp2(upper + (lower - upper) * (1.0 - fraction))
     }
 }
 

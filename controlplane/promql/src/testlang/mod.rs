@@ -12,4 +12,5 @@ pub mod script;
 pub mod storage;
 mod values;
 
-pub use run::{Failure, Report, engine_options, run};
+pub use run::{Failure, Report, engine_options, load, run};
+pub use values::SequenceValue;

@@ -88,7 +88,11 @@ pub fn run(text: &str, options: &EngineOptions) -> Result<Report, ScriptError> {
     Ok(report)
 }
 
-fn load(
+/// Loads series; value i belongs to the time `i * step_ms`.
+///
+/// # Errors
+/// When the storage refuses a sample.
+pub fn load(
     storage: &MemoryStorage,
     step_ms: i64,
     with_nhcb: bool,
