@@ -179,7 +179,8 @@ impl ScrapeLoop {
         self.linger(&spec, memory, slot).await;
     }
 
-    /// One scrape. `None` when the worker broke down and took the memory with it.
+    /// One scrape. `None` when the loop has to end: at a shutdown, or because the worker broke down and took
+    /// the memory with it.
     async fn scrape(
         &self,
         spec: &LoopSpec,
@@ -191,15 +192,20 @@ impl ScrapeLoop {
         let settings = &spec.settings;
         let fetched = match &spec.forced_error {
             Some(error) => Err(ScrapeError::Forced(error.clone())),
-            None => fetch_in_time(
-                &self.client,
-                &spec.target.url,
-                settings,
-                spec.target.timeout,
-                *last_size,
-            )
-            .await
-            .map_err(ScrapeError::from),
+            None => {
+                let fetch = fetch_in_time(
+                    &self.client,
+                    &spec.target.url,
+                    settings,
+                    spec.target.timeout,
+                    *last_size,
+                );
+                tokio::select! {
+                    // A slow target must not hold up the end of the process.
+                    () = self.shutdown.cancelled() => return None,
+                    fetched = fetch => fetched.map_err(ScrapeError::from),
+                }
+            }
         };
         let work = Work {
             storage: Arc::clone(&self.storage),
