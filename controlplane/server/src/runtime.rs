@@ -51,6 +51,17 @@ pub(crate) fn prepare(
     cors: Re2,
 ) -> (Arc<AppState>, mpsc::Receiver<ReloadReply>, Parts) {
     let db_options = db_options(&settings.storage, &settings.features, &config);
+    let mut flags = settings.flags;
+    // A supervisor may have changed these settings after the flags were written down.
+    let switches = [
+        ("web.enable-admin-api", settings.web.enable_admin_api),
+        ("web.enable-lifecycle", settings.web.enable_lifecycle),
+        (
+            "web.enable-remote-write-receiver",
+            settings.web.enable_remote_write_receiver,
+        ),
+    ];
+    flags.extend(switches.map(|(name, on)| (name.to_owned(), on.to_string())));
     let registry = Registry::new();
     let ready_gauge = metrics::register_process(&registry);
     let config_metrics = ConfigMetrics::new(&registry);
@@ -60,7 +71,7 @@ pub(crate) fn prepare(
         registry,
         web: settings.web,
         cors,
-        flags: settings.flags,
+        flags,
         config: ArcSwap::from_pointee(RunningConfig::new(config)),
         reload,
         quit: CancellationToken::new(),

@@ -172,13 +172,6 @@ impl ServerSettings {
             "storage.tsdb.max-block-duration".to_owned(),
             "1d12h".to_owned(),
         );
-        for switch in [
-            "web.enable-admin-api",
-            "web.enable-lifecycle",
-            "web.enable-remote-write-receiver",
-        ] {
-            flags.insert(switch.to_owned(), "false".to_owned());
-        }
         Self {
             config,
             listen: vec![listen],

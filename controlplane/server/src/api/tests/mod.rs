@@ -265,6 +265,7 @@ async fn status_endpoints_for_grafana_and_thanos() {
     let flags = server.get("/api/v1/status/flags").await.json();
     assert_eq!(flags["data"]["web.enable-admin-api"], "false");
     assert_eq!(flags["data"]["storage.tsdb.min-block-duration"], "2h");
+    assert_eq!(flags["data"]["web.enable-lifecycle"], "false");
     let runtime = server.get("/api/v1/status/runtimeinfo").await.json();
     assert_eq!(runtime["data"]["storageRetention"], "15d");
     assert_eq!(runtime["data"]["reloadConfigSuccess"], true);
