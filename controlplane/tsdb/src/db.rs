@@ -14,6 +14,7 @@ use crate::block::meta::BlockMeta;
 use crate::block::{Block, BlockQuerier};
 use crate::error::TsdbError;
 use crate::head::appender::HeadAppender;
+use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
@@ -84,10 +85,12 @@ impl Db {
                 block_range: options.block_range_ms(),
                 exemplars_max: options.exemplars_max,
                 series_limit: options.series_limit,
+                spill_bytes: options.head_chunk_file_bytes.max(1),
             },
             Arc::clone(&counters),
         );
-        if maintenance::has_out_of_order_log(dir) {
+        let has_wbl = maintenance::has_out_of_order_log(dir);
+        if has_wbl {
             tracing::warn!(
                 directory = %dir.join("wbl").display(),
                 "out-of-order samples of another program are left unread in this directory"
@@ -98,7 +101,11 @@ impl Db {
         let head_from = blocks.iter().map(|b| b.maxt).max().unwrap_or(i64::MIN);
         head.set_min_valid(head_from);
         let begin = Instant::now();
-        Replay::new(&head).run(&wal_dir)?;
+        // Beside a foreign out-of-order log, head chunks belong to that log too and stay untouched.
+        let (files, chunks, damaged) = ChunkFiles::load(&dir.join("chunks_head"), !has_wbl)?;
+        counters.chunk_files_damaged.add(damaged);
+        *head.chunk_files.lock() = files;
+        Replay::new(&head, chunks).run(&wal_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let writer = WalWriter::open(&wal_dir, options.writer())
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
@@ -179,12 +186,14 @@ impl Db {
             checkpoint_creations_failed: c.checkpoints_failed.get(),
             replay_duration_ms: self.replay_ms,
             wal_size_bytes: segments::size(&self.wal_dir()),
+            head_chunk_file_bytes: segments::size(&self.dir.join("chunks_head")),
             compactions: c.compactions.get(),
             compactions_failed: c.compactions_failed.get(),
             compactions_triggered: c.compactions_triggered.get(),
             time_retentions: c.time_retentions.get(),
             size_retentions: c.size_retentions.get(),
             blocks_unreadable: c.blocks_unreadable.get(),
+            mmap_chunk_corruptions: c.chunk_files_damaged.get(),
             ..DbStats::default()
         };
         self.head.add_stats(&mut stats);

@@ -1,4 +1,38 @@
 //! The time series database: Prometheus' on-disk format around an engine of our own.
+//!
+//! ```text
+//!   Appender --commit--> wal/ (log) --then--> head (memory) --every 2 h--> blocks --levels--> larger blocks
+//!                                               |                            |
+//!   Querier  <------------- merge --------------+----------------------------+
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`db`] | the public door: [`Db`] opens a directory, appends, queries, deletes, snapshots |
+//! | [`options`], [`error`], [`stats`] | what goes in and what is told |
+//! | `head` | newest samples: interned labels, postings, open chunks, transactions, replay, forgetting |
+//! | [`wal`] | segments, pages, records, writer, reader, repair, checkpoints |
+//! | `chunk` | XOR and native histogram encodings |
+//! | `block` | index, chunk files, `meta.json`, writing, merging, reading |
+//! | `maintenance`, `compact` | blocks from the head, truncation, levels, retention |
+//! | `select`, `merge` | matchers to series ids; one querier over many parts |
+//! | `tombstones`, `lock`, `encoding` | deleted ranges; one process per directory; bytes |
+//!
+//! Invariants:
+//! - **Acknowledged means logged.** A commit writes its records to the operating system in one piece before
+//!   anything of it is visible; when that fails nothing is stored and the log ends where it ended before.
+//! - **Order of publication is order of the log**, so replay rebuilds the same head.
+//! - **A query sees whole transactions**, the same ones for all its selections, however long it runs, and
+//!   each sample from a block or from the head, never from both or neither.
+//! - **A directory is always openable.** Whatever is written takes its place by a rename after a sync; damage
+//!   is repaired or set aside with one log line and a counter.
+//! - **Prometheus can go on with the directory**, and we with its: nothing is written that Prometheus 3.5 does
+//!   not read, and unknown record types are skipped.
+//!
+//! Not done yet: the out-of-order window (opening with one is refused; a foreign `wbl/` is left alone with a
+//! warning).
+//!
+//! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads.
 
 mod block;
 mod chunk;

@@ -89,6 +89,10 @@ impl Db {
     pub(crate) fn maintain(&self) -> Result<MaintenanceReport, TsdbError> {
         let mut report = MaintenanceReport::default();
         self.sync_by_interval()?;
+        if let Err(e) = self.head.spill_chunks() {
+            // Nothing is lost, it only takes memory; the next round tries again.
+            tracing::warn!(error = %e, "cannot move closed chunks from memory to a file");
+        }
         self.try_truncate()?;
         while self.pending.lock().is_none() && self.is_head_full() {
             if self.cut_head_block()? {
@@ -158,8 +162,6 @@ impl Db {
         }
         self.head.truncate(pending.mint);
         *self.pending.lock() = None;
-        self.remove_foreign_head_chunks()
-            .map_err(TsdbError::io("cannot remove head chunks in", &self.dir))?;
         self.truncate_log(pending.mint)
             .inspect_err(|_| self.counters.checkpoints_failed.inc())
             .map_err(TsdbError::io("cannot truncate the log in", &self.wal_dir()))
@@ -196,19 +198,6 @@ impl Db {
         self.counters.checkpoints.inc();
         self.counters.wal_truncations.inc();
         Ok(())
-    }
-
-    /// Removes head chunks that another program left. Their samples are in the log, from which ours were read;
-    /// once that is truncated they would be a wrong copy, and their references could be given again.
-    fn remove_foreign_head_chunks(&self) -> io::Result<()> {
-        let dir = self.dir.join("chunks_head");
-        if has_out_of_order_log(&self.dir) || !dir.exists() {
-            return Ok(());
-        }
-        for n in segments::list(&dir)? {
-            fs::remove_file(dir.join(format!("{n:06}")))?;
-        }
-        sync_dir(&dir)
     }
 
     fn compact_blocks(&self) -> Result<usize, TsdbError> {
@@ -308,7 +297,7 @@ impl Db {
     }
 
     pub(crate) fn write_snapshot(&self, target: &Path, with_head: bool) -> Result<(), TsdbError> {
-        if target.starts_with(&self.dir.join("wal")) {
+        if target.starts_with(self.wal_dir()) {
             return Err(TsdbError::Option {
                 option: "snapshot directory",
                 reason: "must not be inside the log".into(),

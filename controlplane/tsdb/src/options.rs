@@ -70,6 +70,8 @@ pub struct DbOptions {
     pub out_of_order_window: Duration,
     /// Upper bound for series in the head; zero means none.
     pub series_limit: usize,
+    /// Closed head chunks move from memory to a mapped file when they take this many bytes.
+    pub head_chunk_file_bytes: usize,
     /// Where the time comes from.
     pub clock: Clock,
     /// How WAL segments are written; tests put failing files here.
@@ -89,6 +91,7 @@ impl Default for DbOptions {
             exemplars_max: 100_000,
             out_of_order_window: Duration::ZERO,
             series_limit: 0,
+            head_chunk_file_bytes: 1 << 20,
             clock: system_clock(),
             wal_files: Arc::new(RealFiles),
         }
@@ -126,7 +129,7 @@ impl DbOptions {
                 "out-of-order samples are not supported yet; use 0s",
             );
         }
-        if self.wal_segment_size == 0 || self.wal_segment_size % PAGE as u64 != 0 {
+        if self.wal_segment_size == 0 || !self.wal_segment_size.is_multiple_of(PAGE as u64) {
             return bad("wal_segment_size", "must be a multiple of 32KiB");
         }
         if self.block_range_ms() == 0 {

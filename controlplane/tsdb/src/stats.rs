@@ -53,6 +53,8 @@ pub struct DbStats {
     pub head_symbol_bytes: u64,
     /// `prometheus_tsdb_wal_storage_size_bytes`
     pub wal_size_bytes: u64,
+    /// `prometheus_tsdb_head_chunks_storage_size_bytes`
+    pub head_chunk_file_bytes: u64,
     /// `prometheus_tsdb_wal_segment_current`
     pub wal_segment_current: u64,
     /// `prometheus_tsdb_wal_writes_failed_total`
@@ -77,6 +79,8 @@ pub struct DbStats {
     pub blocks_bytes: u64,
     /// `prometheus_tsdb_reloads_failures_total`: block directories that do not open and are left alone.
     pub blocks_unreadable: u64,
+    /// `prometheus_tsdb_mmap_chunk_corruptions_total`
+    pub mmap_chunk_corruptions: u64,
     /// `prometheus_tsdb_compactions_total`
     pub compactions: u64,
     /// `prometheus_tsdb_compactions_failed_total`
@@ -164,6 +168,7 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: Counter,
     pub(crate) checkpoints_failed: Counter,
     pub(crate) blocks_unreadable: Counter,
+    pub(crate) chunk_files_damaged: Counter,
     pub(crate) compactions: Counter,
     pub(crate) compactions_failed: Counter,
     pub(crate) compactions_triggered: Counter,

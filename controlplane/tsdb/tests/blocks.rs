@@ -310,7 +310,8 @@ fn retention_deletes_by_time_and_by_size() {
     assert_eq!(db.stats().time_retentions, 1);
     db.close().unwrap();
     let left = blocks.len();
-    let bytes = db.stats().blocks_bytes + db.stats().wal_size_bytes - 1;
+    let stats = db.stats();
+    let bytes = stats.blocks_bytes + stats.wal_size_bytes + stats.head_chunk_file_bytes - 1;
     let options = DbOptions {
         retention: Duration::ZERO,
         retention_size: bytes,
@@ -413,6 +414,51 @@ fn overlapping_blocks_are_merged_into_one() {
     assert_eq!(two.run_maintenance().unwrap().compactions, 1);
     assert_eq!(two.blocks().len(), 1);
     assert_same(&dump(&*two, i64::MIN, i64::MAX), &wanted);
+}
+
+#[test]
+fn chunks_move_to_files_and_damage_there_is_healed_from_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    fill(&db, 0, 150);
+    let before = dump(&*db, i64::MIN, i64::MAX);
+    let begun_before = db.querier(i64::MIN, i64::MAX).unwrap();
+    db.run_maintenance().unwrap();
+    drop(begun_before);
+    assert_same(&dump(&*db, i64::MIN, i64::MAX), &before);
+    fill(&db, 150, 170);
+    db.run_maintenance().unwrap();
+    let before = dump(&*db, i64::MIN, i64::MAX);
+    drop(db);
+    let first = dir.path().join("chunks_head/000001");
+    assert!(fs::metadata(&first).unwrap().len() > 1000);
+    let check = |damaged: u64| {
+        let db = open(dir.path());
+        assert_eq!(db.stats().mmap_chunk_corruptions, damaged);
+        assert_same(&dump(&*db, i64::MIN, i64::MAX), &before);
+        db.stats().head_chunks
+    };
+    let chunks = check(0);
+    // A flipped bit, then a torn end: the log has it all.
+    let mut bytes = fs::read(&first).unwrap();
+    bytes[500] ^= 4;
+    fs::remove_file(&first).unwrap();
+    fs::write(&first, &bytes).unwrap();
+    // With the damaged file the one behind it goes.
+    assert_eq!(check(2), chunks);
+    assert!(!first.exists());
+    let db = open(dir.path());
+    db.run_maintenance().unwrap();
+    assert_same(&dump(&*db, i64::MIN, i64::MAX), &before);
+    drop(db);
+    let files = fs::read_dir(dir.path().join("chunks_head")).unwrap();
+    let last = files.map(|e| e.unwrap().path()).max().unwrap();
+    bytes = fs::read(&last).unwrap();
+    bytes.truncate(bytes.len() - 3);
+    fs::remove_file(&last).unwrap();
+    fs::write(&last, &bytes).unwrap();
+    check(1);
+    check(0);
 }
 
 /// Fuzz-like: bytes of a block's files are flipped; opening and reading may fail but never panic.

@@ -13,6 +13,7 @@ use memmap2::Mmap;
 use super::mmap;
 use crate::encoding::{Dec, crc32c, put_uvarint};
 use crate::error::TsdbError;
+use crate::head::chunk_files::ChunkData;
 use crate::wal::segments::{self, sync_dir};
 
 const MAGIC: u32 = 0x85BD_40DD;
@@ -26,7 +27,7 @@ pub(crate) struct EncodedChunk {
     pub(crate) mint: i64,
     pub(crate) maxt: i64,
     pub(crate) encoding: u8,
-    pub(crate) data: std::sync::Arc<[u8]>,
+    pub(crate) data: ChunkData,
 }
 
 /// Writes chunk files.

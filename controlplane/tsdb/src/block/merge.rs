@@ -12,6 +12,7 @@ use super::meta::{BlockCompaction, BlockParent};
 use super::write::{self, BlockWriter, Sample, new_ulid};
 use super::{Block, all_series};
 use crate::error::TsdbError;
+use crate::head::chunk_files::ChunkData;
 use crate::tombstones::Tombstones;
 
 /// Walks a block's series in order of labels.
@@ -56,7 +57,7 @@ impl Cursor {
                 mint: c.mint,
                 maxt: c.maxt,
                 encoding,
-                data: data.into(),
+                data: ChunkData::Memory(data.into()),
             });
         }
         let deleted = self.deleted.of(u64::from(reference));

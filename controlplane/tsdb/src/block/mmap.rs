@@ -1,4 +1,4 @@
-//! Read-only memory maps of finished block files.
+//! Read-only memory maps of finished files of blocks and head chunks.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -15,6 +15,7 @@ use crate::error::TsdbError;
 pub(crate) fn map(path: &Path) -> Result<Mmap, TsdbError> {
     let file = File::open(path).map_err(TsdbError::io("cannot open", path))?;
     // SAFETY: block files are written once under a temporary directory and never changed after the rename
-    // that makes them visible; the directory lock keeps other writers out, and deletion leaves maps valid.
+    // that makes them visible, head chunk files are complete when they are mapped; the directory lock keeps
+    // other writers out, and deletion leaves maps valid.
     unsafe { Mmap::map(&file) }.map_err(TsdbError::io("cannot map", path))
 }

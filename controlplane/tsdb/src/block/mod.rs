@@ -5,7 +5,7 @@ pub(crate) mod index_read;
 pub(crate) mod index_write;
 pub(crate) mod merge;
 pub(crate) mod meta;
-mod mmap;
+pub(crate) mod mmap;
 pub(crate) mod write;
 
 use std::collections::BTreeSet;

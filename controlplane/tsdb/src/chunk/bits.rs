@@ -55,9 +55,11 @@ impl BitWriter {
         if self.buf.capacity() - self.buf.len() < 8 {
             self.buf.reserve_exact((self.buf.len() / 2).max(40));
         }
+        // Eight bytes at once and the surplus cut off: a fixed width needs no call.
         let bytes = n.div_ceil(8);
-        self.buf
-            .extend_from_slice(&v.to_be_bytes()[..bytes as usize]);
+        let len = self.buf.len() + bytes as usize;
+        self.buf.extend_from_slice(&v.to_be_bytes());
+        self.buf.truncate(len);
         self.free = (bytes * 8 - n) as u8;
     }
 

@@ -17,6 +17,7 @@ use bellwether_model::{Span, is_stale_nan, stale_nan};
 
 use super::bits::{BitReader, BitWriter, XorWindow};
 use super::layout::{self, Layout};
+pub(crate) use super::number::{Field, Number};
 use crate::encoding::DecodeError;
 
 /// Bytes before the bit stream.
@@ -35,113 +36,6 @@ pub(crate) struct Flat<T> {
     pub(crate) sum: f64,
     pub(crate) positive: Vec<T>,
     pub(crate) negative: Vec<T>,
-}
-
-/// State of one coded field: the value before and what its coding needs.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Field<T> {
-    value: T,
-    delta: i64,
-    window: XorWindow,
-}
-
-/// The number type of a histogram: `i64` (counts are reinterpreted `u64`) or `f64`.
-pub(crate) trait Number: Copy + Default + PartialOrd + Send + Sync + 'static {
-    /// Whether the count `a` is below the count `b`.
-    fn count_below(a: Self, b: Self) -> bool;
-    fn write_first_count(out: &mut BitWriter, v: Self);
-    fn write_first_bucket(out: &mut BitWriter, v: Self);
-    /// Writes a later value. Integer counts of stale samples are written as unchanged.
-    fn write_next(out: &mut BitWriter, field: &mut Field<Self>, v: Self, stale: bool);
-    fn read_first_count(bits: &mut BitReader<'_>) -> Result<Self, DecodeError>;
-    fn read_first_bucket(bits: &mut BitReader<'_>) -> Result<Self, DecodeError>;
-    fn read_next(bits: &mut BitReader<'_>, field: &mut Field<Self>) -> Result<(), DecodeError>;
-    /// Stored buckets as absolute counts.
-    fn absolute(stored: &[Self]) -> Vec<Self>;
-    /// Absolute counts as stored buckets.
-    fn stored(absolute: Vec<Self>) -> Vec<Self>;
-}
-
-impl Number for i64 {
-    fn count_below(a: Self, b: Self) -> bool {
-        (a as u64) < b as u64
-    }
-    fn write_first_count(out: &mut BitWriter, v: Self) {
-        out.varbit_uint(v as u64);
-    }
-    fn write_first_bucket(out: &mut BitWriter, v: Self) {
-        out.varbit_int(v);
-    }
-    fn write_next(out: &mut BitWriter, field: &mut Field<Self>, v: Self, stale: bool) {
-        let delta = v.wrapping_sub(field.value);
-        out.varbit_int(if stale {
-            0
-        } else {
-            delta.wrapping_sub(field.delta)
-        });
-        field.delta = delta;
-        field.value = v;
-    }
-    fn read_first_count(bits: &mut BitReader<'_>) -> Result<Self, DecodeError> {
-        Ok(bits.varbit_uint()? as i64)
-    }
-    fn read_first_bucket(bits: &mut BitReader<'_>) -> Result<Self, DecodeError> {
-        bits.varbit_int()
-    }
-    fn read_next(bits: &mut BitReader<'_>, field: &mut Field<Self>) -> Result<(), DecodeError> {
-        field.delta = field.delta.wrapping_add(bits.varbit_int()?);
-        field.value = field.value.wrapping_add(field.delta);
-        Ok(())
-    }
-    fn absolute(stored: &[Self]) -> Vec<Self> {
-        let mut current = 0i64;
-        stored
-            .iter()
-            .map(|d| {
-                current = current.wrapping_add(*d);
-                current
-            })
-            .collect()
-    }
-    fn stored(absolute: Vec<Self>) -> Vec<Self> {
-        let mut before = 0i64;
-        absolute
-            .into_iter()
-            .map(|v| v.wrapping_sub(std::mem::replace(&mut before, v)))
-            .collect()
-    }
-}
-
-impl Number for f64 {
-    fn count_below(a: Self, b: Self) -> bool {
-        a < b
-    }
-    fn write_first_count(out: &mut BitWriter, v: Self) {
-        out.write(v.to_bits(), 64);
-    }
-    fn write_first_bucket(out: &mut BitWriter, v: Self) {
-        out.write(v.to_bits(), 64);
-    }
-    fn write_next(out: &mut BitWriter, field: &mut Field<Self>, v: Self, _stale: bool) {
-        field.window.write(out, field.value, v);
-        field.value = v;
-    }
-    fn read_first_count(bits: &mut BitReader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self::from_bits(bits.read(64)?))
-    }
-    fn read_first_bucket(bits: &mut BitReader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self::from_bits(bits.read(64)?))
-    }
-    fn read_next(bits: &mut BitReader<'_>, field: &mut Field<Self>) -> Result<(), DecodeError> {
-        field.value = field.window.read(bits, field.value)?;
-        Ok(())
-    }
-    fn absolute(stored: &[Self]) -> Vec<Self> {
-        stored.to_vec()
-    }
-    fn stored(absolute: Vec<Self>) -> Vec<Self> {
-        absolute
-    }
 }
 
 impl<T: Number> Flat<T> {
@@ -436,7 +330,7 @@ impl<T: Number> HistogramAppender<T> {
         let flags = self.bits.bytes()[2];
         let mut samples = Vec::with_capacity(usize::from(self.samples()));
         decode::<T>(self.bits.bytes(), usize::MAX, |t, sample| {
-            samples.push((t, sample))
+            samples.push((t, sample));
         })?;
         let mut wider: Option<Self> = None;
         for (t, mut sample) in samples {
@@ -478,10 +372,7 @@ impl<T: Number> HistogramAppender<T> {
             T::write_first_count(out, sample.count);
             T::write_first_count(out, sample.zero_count);
             out.write(sample.sum.to_bits(), 64);
-            let field = |value: &T| Field {
-                value: *value,
-                ..Field::default()
-            };
+            let field = |value: &T| Field::first(*value);
             for v in sample.positive.iter().chain(&sample.negative) {
                 T::write_first_bucket(out, *v);
             }
@@ -543,10 +434,7 @@ pub(crate) fn decode<T: Number>(
         } else {
             T::read_first_count(bits)?
         };
-        Ok(Field {
-            value,
-            ..Field::default()
-        })
+        Ok(Field::first(value))
     };
     let mut count = first(&mut bits, false)?;
     let mut zero_count = first(&mut bits, false)?;

@@ -3,6 +3,7 @@
 mod bits;
 pub(crate) mod histogram;
 mod layout;
+mod number;
 pub(crate) mod validate;
 pub(crate) mod xor;
 

@@ -265,7 +265,7 @@ impl<'a> HeadAppender<'a> {
             match p.series.append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),
                 Err(e) => {
-                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
+                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
                 }
             }
         }
@@ -278,7 +278,7 @@ impl<'a> HeadAppender<'a> {
             match p.series.append_histogram(p.t, sample, txn) {
                 Ok(result) => done.note(result, p.t),
                 Err(e) => {
-                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
+                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
                 }
             }
         }

@@ -35,6 +35,7 @@ impl Head {
         self.tombstones
             .write()
             .retain(|_, range| range.maxt >= mint);
+        self.truncate_chunk_files(mint);
         self.counters.head_truncations.inc();
     }
 

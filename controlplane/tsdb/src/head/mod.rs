@@ -11,6 +11,7 @@
 //!   then a series' state. `symbols` before `postings` where both are held.
 
 pub(crate) mod appender;
+pub(crate) mod chunk_files;
 pub(crate) mod exemplars;
 pub(crate) mod gc;
 pub(crate) mod isolation;
@@ -32,6 +33,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Tombstones;
 use crate::wal::writer::WalWriter;
+use chunk_files::ChunkFiles;
 use exemplars::ExemplarRing;
 use isolation::Isolation;
 use postings::HeadPostings;
@@ -44,10 +46,13 @@ const SHARDS: usize = 32;
 /// Series per page of the slab: pages of dead series are freed.
 const PAGE: usize = 256;
 
+/// The series of a run of ids.
+type SlabPage = Box<[Option<Arc<MemSeries>>; PAGE]>;
+
 /// Ids to series. Ids only grow, so dead ranges become empty pages.
 #[derive(Default)]
 pub(crate) struct Slab {
-    pages: Vec<Option<Box<[Option<Arc<MemSeries>>; PAGE]>>>,
+    pages: Vec<Option<SlabPage>>,
 }
 
 impl Slab {
@@ -100,6 +105,8 @@ pub(crate) struct HeadOptions {
     pub(crate) block_range: i64,
     pub(crate) exemplars_max: usize,
     pub(crate) series_limit: usize,
+    /// Bytes of closed chunks in memory that are worth a file.
+    pub(crate) spill_bytes: usize,
 }
 
 /// The head.
@@ -131,6 +138,7 @@ pub(crate) struct Head {
     removed: Mutex<HashMap<u32, u64, RandomState>>,
     pub(crate) open_appenders: AtomicU64,
     buffers: Mutex<Vec<appender::Buffers>>,
+    pub(crate) chunk_files: Mutex<ChunkFiles>,
 }
 
 impl Head {
@@ -158,6 +166,7 @@ impl Head {
             removed: Mutex::default(),
             open_appenders: AtomicU64::new(0),
             buffers: Mutex::default(),
+            chunk_files: Mutex::default(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::select::Postings;
 #[derive(Debug)]
 enum IdSet {
     One(u32),
+    #[expect(clippy::box_collection, reason = "keeps every entry at 16 bytes")]
     Few(Box<Vec<u32>>),
     Many(Box<RoaringBitmap>),
 }

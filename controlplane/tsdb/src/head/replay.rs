@@ -1,6 +1,5 @@
 //! Rebuilds the head from the log.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +10,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::Head;
+use super::chunk_files::ChunksBySeries;
 use super::series::{Appended, MemSeries, OpenHistogram, Txn};
+use crate::block::chunks::EncodedChunk;
 use crate::chunk::histogram::Flat;
 use crate::error::TsdbError;
 use crate::tombstones::Interval;
@@ -28,6 +29,8 @@ pub(crate) struct Replay<'a> {
     max_ref: u32,
     /// The next id for a series whose reference cannot be its id, from the top down.
     spare: u32,
+    /// Chunks from files that wait for their series' name.
+    files: ChunksBySeries,
     mint: i64,
     maxt: i64,
     chunks: i64,
@@ -39,12 +42,13 @@ pub(crate) struct Replay<'a> {
 const TXN: u64 = 1;
 
 impl<'a> Replay<'a> {
-    pub(crate) fn new(head: &'a Head) -> Self {
+    pub(crate) fn new(head: &'a Head, files: ChunksBySeries) -> Self {
         Self {
             head,
             aliases: HashMap::default(),
             max_ref: 0,
             spare: u32::MAX,
+            files,
             mint: i64::MAX,
             maxt: i64::MIN,
             chunks: 0,
@@ -129,7 +133,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn record(&mut self, bytes: &Cow<'_, [u8]>, path: &Path) {
+    fn record(&mut self, bytes: &[u8], path: &Path) {
         match record::decode(bytes) {
             Ok(Record::Series(all)) => {
                 for (series, labels) in all {
@@ -229,6 +233,9 @@ impl<'a> Replay<'a> {
                 if own == Some(series.id) {
                     series.set_logged();
                 }
+                if let Some(chunks) = self.files.remove(&reference) {
+                    self.adopt(&series, chunks);
+                }
                 if u64::from(series.id) != reference {
                     self.aliases.insert(reference, series);
                 }
@@ -237,6 +244,24 @@ impl<'a> Replay<'a> {
                 tracing::error!(%reason, "a logged series does not fit into the head");
             }
             Err(e) => tracing::error!(error = %e, "a logged series is refused"),
+        }
+    }
+
+    /// Gives a series its chunks from files, as far as they are not in blocks. The log's samples up to their
+    /// end are then not newer, and are skipped.
+    fn adopt(&mut self, series: &MemSeries, mut chunks: Vec<EncodedChunk>) {
+        let floor = self.floor();
+        chunks.retain(|c| c.maxt >= floor);
+        // A chunk that is partly in a block (cut with other block ranges): the log tells the series better.
+        if chunks.iter().any(|c| c.mint < floor) {
+            return;
+        }
+        let mut state = series.state.write();
+        let taken = state.adopt(chunks);
+        if taken > 0 {
+            self.chunks += taken as i64;
+            self.mint = self.mint.min(state.mint());
+            self.maxt = self.maxt.max(state.last_t);
         }
     }
 
@@ -263,7 +288,7 @@ impl<'a> Replay<'a> {
         match result {
             Ok(result) => self.note(result, t),
             Err(e) => {
-                tracing::error!(error = %e, "histogram chunk does not decode, sample dropped")
+                tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
             }
         }
     }

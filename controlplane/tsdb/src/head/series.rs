@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use bellwether_model::storage::{AppendError, SampleBuffer};
 use parking_lot::RwLock;
 
+use super::chunk_files::ChunkData;
 use super::isolation::TxnLog;
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
@@ -340,7 +341,7 @@ impl SeriesState {
                 mint: self.open_mint,
                 maxt: self.last_t,
                 encoding: self.open.encoding(),
-                data: self.open.to_chunk(),
+                data: ChunkData::Memory(self.open.to_chunk()),
             });
         }
         match &mut self.open {
@@ -413,10 +414,54 @@ impl SeriesState {
                 mint: self.open_mint,
                 maxt: self.last_t,
                 encoding: self.open.encoding(),
-                data: self.open.to_chunk(),
+                data: ChunkData::Memory(self.open.to_chunk()),
             });
         }
         out
+    }
+
+    /// Takes chunks that were read from files, before any sample is appended. Chunks that are not newer than
+    /// what is there are left out. Returns how many were taken.
+    pub(crate) fn adopt(&mut self, chunks: Vec<EncodedChunk>) -> usize {
+        let before = self.closed.len();
+        if self.open.samples() == 0 {
+            for c in chunks {
+                if c.mint > self.last_t {
+                    self.last_t = c.maxt;
+                    self.closed.push(c);
+                }
+            }
+        }
+        self.closed.shrink_to_fit();
+        self.closed.len() - before
+    }
+
+    /// Bytes of closed chunks that are in memory.
+    pub(crate) fn closed_in_memory(&self) -> usize {
+        self.closed
+            .iter()
+            .map(|c| match &c.data {
+                ChunkData::Memory(bytes) => bytes.len(),
+                ChunkData::File { .. } => 0,
+            })
+            .sum()
+    }
+
+    /// Closed chunks that are in memory, with their indexes.
+    pub(crate) fn closed_chunks_in_memory(&self) -> Vec<(usize, EncodedChunk)> {
+        self.closed
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| matches!(c.data, ChunkData::Memory(_)))
+            .map(|(i, c)| (i, c.clone()))
+            .collect()
+    }
+
+    /// Puts a closed chunk's bytes elsewhere.
+    pub(crate) fn replace_closed(&mut self, index: usize, data: ChunkData) {
+        if let Some(c) = self.closed.get_mut(index) {
+            c.data = data;
+        }
     }
 
     /// Drops chunks that end before a time. Returns how many.

@@ -317,6 +317,8 @@ pub(crate) fn fixed_clock(t: i64) -> Clock {
 pub(crate) fn options() -> DbOptions {
     DbOptions {
         retention: std::time::Duration::ZERO,
+        // Every round of maintenance moves chunks to a file.
+        head_chunk_file_bytes: 1,
         ..DbOptions::default()
     }
 }
