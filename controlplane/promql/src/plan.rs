@@ -52,7 +52,7 @@ impl Selector {
     /// The time whose data an evaluation at `t` looks at.
     #[inline]
     pub(crate) fn data_time(&self, t: i64) -> i64 {
-        self.at.unwrap_or(t) - self.offset_ms
+        self.at.unwrap_or(t).saturating_sub(self.offset_ms)
     }
 }
 
@@ -77,16 +77,16 @@ impl Subquery {
     /// The time whose data an evaluation at `t` looks at.
     #[inline]
     pub(crate) fn data_time(&self, t: i64) -> i64 {
-        self.at.unwrap_or(t) - self.offset_ms
+        self.at.unwrap_or(t).saturating_sub(self.offset_ms)
     }
 
     /// The inner evaluation times for evaluations on `outer`: multiples of the step, the left end excluded.
     pub(crate) fn grid(&self, outer: StepGrid) -> StepGrid {
         let end = self.data_time(outer.last());
-        let left = self.data_time(outer.start) - self.range_ms;
+        let left = self.data_time(outer.start).saturating_sub(self.range_ms);
         let mut start = self.step_ms * (left / self.step_ms);
         if start <= left {
-            start += self.step_ms;
+            start = start.saturating_add(self.step_ms);
         }
         StepGrid::range(start, end, self.step_ms)
     }
@@ -481,10 +481,11 @@ pub(crate) fn time_bounds(node: &Node, grid: StepGrid, lookback_ms: i64) -> Opti
         } else {
             0
         };
-        Some((
-            s.data_time(grid.start) - back - more + 1,
-            s.data_time(grid.last()) + ahead,
-        ))
+        // The left end is excluded.
+        let mint = s
+            .data_time(grid.start)
+            .saturating_sub(back.saturating_add(more) - 1);
+        Some((mint, s.data_time(grid.last()).saturating_add(ahead)))
     };
     match &node.kind {
         Kind::Number(_) | Kind::Text(_) => None,

@@ -133,6 +133,56 @@ fn impossible_ranges_are_bad_data() {
     }
 }
 
+/// Columns have room for every step, so their number has a limit too.
+#[test]
+fn absurd_resolutions_end_with_the_sample_limit() {
+    let storage = storage(3, 10);
+    for text in [
+        "max_over_time(vector(1)[100y:1ms])",
+        "sum(max_over_time(m[100y:1ms]))",
+        "m[200y:1ms]",
+    ] {
+        let error = engine(100_000)
+            .instant(&storage, text, 9000, &QueryOptions::default())
+            .unwrap_err();
+        assert!(
+            matches!(error, QueryError::TooManySamples),
+            "{text}: {error}"
+        );
+    }
+}
+
+/// Times at the ends of what an integer holds give no result rather than a panic.
+#[test]
+fn extreme_times_are_harmless() {
+    let storage = storage(1, 10);
+    let mut texts = Vec::new();
+    for modifier in [
+        "@ 9.2e15",
+        "@ -9.2e15",
+        "offset 290y",
+        "offset -290y",
+        "@ 9e15 offset -290y",
+        "@ -9e15 offset 290y",
+    ] {
+        texts.push(format!("m {modifier}"));
+        texts.push(format!("rate(m[290y] {modifier})"));
+        texts.push(format!("m[290y] {modifier}"));
+        texts.push(format!("timestamp(m {modifier})"));
+        texts.push(format!("max_over_time(m[5m:1m] {modifier})"));
+        texts.push(format!("predict_linear(m[5m] {modifier}, 1e300)"));
+    }
+    for text in texts {
+        for t in [0, i64::MAX, i64::MIN, i64::MAX - 1000, i64::MIN + 1000] {
+            let result = engine(100_000).instant(&storage, &text, t, &QueryOptions::default());
+            assert!(
+                result.is_ok() || matches!(result, Err(QueryError::Parse(_))),
+                "{text}: {result:?}"
+            );
+        }
+    }
+}
+
 /// Evaluation has to stay within the stack of a small thread, whatever the parser lets through.
 #[test]
 fn long_and_deep_expressions_need_no_stack() {

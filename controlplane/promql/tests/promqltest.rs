@@ -73,6 +73,26 @@ fn upstream_scripts() {
     );
 }
 
+/// Our own scripts, for what upstream's copies do not have.
+#[test]
+fn own_scripts() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts"));
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let report = run_text(&name, &std::fs::read_to_string(&path).unwrap());
+        assert!(
+            report.passed + report.failures.len() > 0,
+            "{name} evaluates nothing"
+        );
+        for f in &report.failures {
+            wrong.push(format!("{name}:{}: {}\n    {}", f.line, f.expr, f.message));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// The runner has to notice when an expectation is not met.
 #[test]
 fn a_changed_expectation_fails() {

@@ -123,6 +123,7 @@ impl Matcher<'_> {
         let mut claims: Claims = Claims::new(self.steps);
         let mut matched = vec![false; self.steps];
         for &m in &group.many {
+            let mut last: Option<Pairing> = None;
             for step in 0..self.steps {
                 if skip[step] || !self.many[m].present(step) {
                     continue;
@@ -140,9 +141,15 @@ impl Matcher<'_> {
                 if one.is_none() && fill_one.is_none() {
                     continue;
                 }
-                let pairing = self.pairing(&mut pairings, group, Some(m), one);
+                // From step to step the pairing seldom changes.
+                if last.as_ref().is_none_or(|p| p.one != one) {
+                    last = Some(self.pairing(&mut pairings, group, Some(m), one));
+                }
+                let Some(pairing) = &last else {
+                    continue;
+                };
                 self.element(
-                    &pairing,
+                    pairing,
                     step,
                     (fill_many, fill_one),
                     &mut claims,

@@ -61,6 +61,16 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
+    /// Fails when columns of so many steps and rows would take far more memory than the samples that the limit
+    /// allows: columns have room for every step, also where a short-lived series has no sample.
+    pub(crate) fn check_cells(&self, rows: usize, steps: usize) -> Result<(), QueryError> {
+        let cells = i64::try_from(rows.saturating_mul(steps)).unwrap_or(i64::MAX);
+        if cells > self.max_samples.saturating_mul(4) {
+            return Err(QueryError::TooManySamples);
+        }
+        Ok(())
+    }
+
     /// Samples held now.
     pub(crate) fn held(&self) -> i64 {
         self.current.load(Ordering::Relaxed)

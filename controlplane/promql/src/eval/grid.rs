@@ -31,18 +31,20 @@ impl StepGrid {
         if self.end < self.start {
             return 0;
         }
-        usize::try_from((self.end - self.start) / self.step).map_or(usize::MAX, |n| n + 1)
+        usize::try_from(self.end.saturating_sub(self.start) / self.step)
+            .map_or(usize::MAX, |n| n.saturating_add(1))
     }
 
     /// Time of an evaluation.
     #[inline]
     pub(crate) fn time(&self, index: usize) -> i64 {
-        self.start + self.step * index as i64
+        self.start
+            .saturating_add(self.step.saturating_mul(index as i64))
     }
 
     /// The last evaluation time that is on the grid.
     pub(crate) fn last(&self) -> i64 {
-        self.start + (self.end - self.start) / self.step * self.step
+        self.start + self.end.saturating_sub(self.start) / self.step * self.step
     }
 
     /// Whether the caller asked for one time only, where the order of results counts.

@@ -88,6 +88,7 @@ pub(crate) fn eval(
     if steps == 0 {
         return Ok(Vec::new());
     }
+    ctx.check_cells(1, steps)?;
     match &node.kind {
         Kind::Number(v) => {
             ctx.hold(steps)?;
@@ -134,6 +135,7 @@ pub(crate) fn for_each_batch(
     if grid.steps() == 0 {
         return Ok(());
     }
+    ctx.check_cells(1, grid.steps())?;
     match &node.kind {
         Kind::Selector(s) if !s.smoothed => selector::batches(ctx, s, grid, notes, sink),
         Kind::Call(c) if functions::streams(c) => {

@@ -310,8 +310,9 @@ impl Job<'_> {
             return Ok(Vec::new());
         };
         let (back, ahead) = smoothed::reach(s, ctx.lookback_ms);
-        let mint = self.data_time(self.grid.start) - self.range_ms - back + 1;
-        let maxt = self.data_time(self.grid.last()) + ahead;
+        let reach = self.range_ms.saturating_add(back);
+        let mint = self.data_time(self.grid.start).saturating_sub(reach - 1);
+        let maxt = self.data_time(self.grid.last()).saturating_add(ahead);
         let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), series: &Arc<dyn Series>| {
             let (input, function) = state;
             ctx.check()?;
@@ -413,9 +414,10 @@ impl Job<'_> {
         for step in 0..self.grid.steps() {
             let t = self.grid.time(step);
             let end = self.data_time(t);
-            let start = end - self.range_ms;
-            slide(&mut f, &input.float_times, start - back, end + ahead);
-            slide(&mut h, &input.histogram_times, start - back, end + ahead);
+            let start = end.saturating_sub(self.range_ms);
+            let (from, until) = (start.saturating_sub(back), end.saturating_add(ahead));
+            slide(&mut f, &input.float_times, from, until);
+            slide(&mut h, &input.histogram_times, from, until);
             if f.is_empty() && h.is_empty() {
                 continue;
             }

@@ -122,12 +122,13 @@ fn range_vector(
         Kind::Window(w) => {
             let end = w.selector.data_time(grid.start);
             let (back, ahead) = smoothed::reach(&w.selector, ctx.lookback_ms);
-            let start = end - w.range_ms;
+            let start = end.saturating_sub(w.range_ms);
             let mut all = Vec::new();
             let mut buffer = SampleBuffer::default();
             for s in selector::select(ctx, &w.selector)? {
                 ctx.check()?;
-                selector::read(&*s, start - back + 1, end + ahead, &mut buffer)?;
+                let mint = start.saturating_sub(back).saturating_add(1);
+                selector::read(&*s, mint, end.saturating_add(ahead), &mut buffer)?;
                 let mut out = MatrixSeries {
                     labels: s.labels().clone(),
                     ..MatrixSeries::default()

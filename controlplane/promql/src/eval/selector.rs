@@ -83,7 +83,7 @@ fn visible(
         let Some(i) = next.checked_sub(1) else {
             continue;
         };
-        if buffer.timestamps[i] <= reference - lookback {
+        if buffer.timestamps[i] <= reference.saturating_sub(lookback) {
             continue;
         }
         let stale = match buffer.histogram(i) {
@@ -115,7 +115,9 @@ fn row(
 ) -> Result<Option<Row>, QueryError> {
     ctx.check()?;
     buffer.clear();
-    let mint = selector.data_time(grid.start) - ctx.lookback_ms + 1;
+    let mint = selector
+        .data_time(grid.start)
+        .saturating_sub(ctx.lookback_ms - 1);
     series.read(mint, selector.data_time(grid.last()), buffer)?;
     if buffer.is_empty() {
         return Ok(None);
@@ -176,7 +178,12 @@ pub(super) fn rows(
     selector: &Selector,
     grid: StepGrid,
 ) -> Result<SeriesSet, QueryError> {
-    rows_of(ctx, selector, grid, Show::Value, &select(ctx, selector)?)
+    let mut rows = Vec::new();
+    for series in select(ctx, selector)?.chunks(BATCH) {
+        rows.extend(rows_of(ctx, selector, grid, Show::Value, series)?);
+        ctx.check_cells(rows.len(), grid.steps())?;
+    }
+    Ok(rows)
 }
 
 /// The rows of a selector, batch by batch. As in Prometheus all of them count against the sample limit until

@@ -95,8 +95,8 @@ pub(super) fn selector(
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let lookback = ctx.lookback_ms;
-    let mint = s.data_time(grid.start) - lookback + 1;
-    let maxt = s.data_time(grid.last()) + lookback;
+    let mint = s.data_time(grid.start).saturating_sub(lookback - 1);
+    let maxt = s.data_time(grid.last()).saturating_add(lookback);
     let mut rows = Vec::new();
     let mut buffer = SampleBuffer::default();
     for series in selector::select(ctx, s)? {
@@ -106,8 +106,12 @@ pub(super) fn selector(
         let mut row = Row::empty(series.labels().clone(), grid.steps());
         for step in 0..grid.steps() {
             let at = s.data_time(grid.time(step));
-            let from = buffer.timestamps.partition_point(|t| *t <= at - lookback);
-            let until = buffer.timestamps.partition_point(|t| *t <= at + lookback);
+            let from = buffer
+                .timestamps
+                .partition_point(|t| *t <= at.saturating_sub(lookback));
+            let until = buffer
+                .timestamps
+                .partition_point(|t| *t <= at.saturating_add(lookback));
             if from == until {
                 continue;
             }

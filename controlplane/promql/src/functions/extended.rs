@@ -172,7 +172,7 @@ pub(super) fn histogram_rate(
         span: env.span,
         notes: env.notes,
     };
-    let custom = all[0].uses_custom_buckets();
+    let custom = all[first].uses_custom_buckets();
     for h in &all[first..=last] {
         if h.uses_custom_buckets() != custom {
             notes.outcome(Err(IncompatibleSchema), HistogramOperation::Subtraction);

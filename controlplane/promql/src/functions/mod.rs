@@ -121,7 +121,7 @@ pub(crate) fn call(
         let mut all = Vec::new();
         range_call(ctx, def, call, grid, notes, &mut |rows, _| {
             all.extend(rows);
-            Ok(())
+            ctx.check_cells(all.len(), grid.steps())
         })?;
         all
     } else if let Some(f) = math::find(name) {

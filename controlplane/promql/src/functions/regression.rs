@@ -28,7 +28,7 @@ fn least_squares(times: &[i64], values: &[f64], at: i64) -> (f64, f64) {
         (0.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0));
     for (t, v) in times.iter().zip(values) {
         n += 1.0;
-        let dx = (t - at) as f64 / 1e3;
+        let dx = t.saturating_sub(at) as f64 / 1e3;
         x = kahan_add(dx, x.0, x.1);
         y = kahan_add(*v, y.0, y.1);
         xy = kahan_add(dx * v, xy.0, xy.1);
