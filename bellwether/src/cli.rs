@@ -122,7 +122,12 @@ pub(crate) struct DashboardArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     pub(crate) listen: SocketAddr,
     /// The Prometheus-compatible server behind it.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090", env = "PROMETHEUS_URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9090",
+        env = "PROMETHEUS_URL"
+    )]
     pub(crate) prometheus_url: String,
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -131,7 +136,13 @@ pub(crate) struct DashboardArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LoadArgs {
     /// Base URL of the API.
-    #[arg(long, short = 't', value_name = "URL", env = "API_URL", default_value = "http://localhost:8081")]
+    #[arg(
+        long,
+        short = 't',
+        value_name = "URL",
+        env = "API_URL",
+        default_value = "http://localhost:8081"
+    )]
     pub(crate) target: String,
     /// Name of the environment, for the report.
     #[arg(long, short = 'e', value_name = "NAME", default_value = "prod")]
@@ -140,7 +151,13 @@ pub(crate) struct LoadArgs {
     #[arg(long, short = 'r', value_name = "RPS", default_value_t = 10.0)]
     pub(crate) rate: f64,
     /// Seconds (300) or a duration (5m).
-    #[arg(long, short = 'd', value_name = "DURATION", env = "DURATION", default_value = "60")]
+    #[arg(
+        long,
+        short = 'd',
+        value_name = "DURATION",
+        env = "DURATION",
+        default_value = "60"
+    )]
     pub(crate) duration: String,
     /// Mix of requests: shop, demo, orders, or weights such as health=40,products=30.
     #[arg(long, short = 'm', value_name = "MIX", default_value = "shop")]

@@ -27,11 +27,18 @@ const MI_OPTION_PURGE_DELAY: i32 = 15;
 fn main() -> ExitCode {
     return_freed_memory_at_once();
     // Before anything can build an HTTP client: without a provider those panic.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         eprintln_line("a TLS provider was installed before main");
     }
     let cli = cli::Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("bellwether").build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("bellwether")
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln_line(&format!("cannot start the runtime: {error}"));
@@ -41,7 +48,7 @@ fn main() -> ExitCode {
     let code = match runtime.block_on(commands::run(cli)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln_line(&format!("{error:#}"));
+            eprintln_line(&full_message(&error));
             ExitCode::FAILURE
         }
     };
@@ -59,6 +66,21 @@ fn return_freed_memory_at_once() {
     unsafe {
         libmimalloc_sys::mi_option_set(MI_OPTION_PURGE_DELAY, 0);
     }
+}
+
+/// An error and its causes, each fact once: some messages already hold the text of their source.
+fn full_message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            if !message.is_empty() {
+                message.push_str(": ");
+            }
+            message.push_str(&text);
+        }
+    }
+    message
 }
 
 /// The one line in which a failure reaches the user.

@@ -1,4 +1,5 @@
 //! The real page in a real browser: Playwright drives Chromium against the running stack.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod support;
 
@@ -13,7 +14,10 @@ fn run_e2e(stack: &TestStack, down_plane: Option<&str>) {
     command
         .current_dir(&folder)
         .args(["run", "--silent", "e2e"])
-        .env("BELLWETHER_DASHBOARD_URL", format!("http://127.0.0.1:{}", stack.dashboard))
+        .env(
+            "BELLWETHER_DASHBOARD_URL",
+            format!("http://127.0.0.1:{}", stack.dashboard),
+        )
         .env("BELLWETHER_E2E_SHOTS", shots);
     if let Some(plane) = down_plane {
         command.env("BELLWETHER_E2E_DOWN_PLANE", plane);
@@ -29,10 +33,16 @@ fn run_e2e(stack: &TestStack, down_plane: Option<&str>) {
 
 /// Chromium and the packages of the browser test.
 fn can_run() -> bool {
-    let packages = support::repository().join("controlplane/dashboard/node_modules/playwright-core");
+    let packages =
+        support::repository().join("controlplane/dashboard/node_modules/playwright-core");
     if !packages.is_dir() {
-        assert!(std::env::var_os("BELLWETHER_REQUIRE_PEERS").is_none(), "npm ci was not run");
-        eprintln!("SKIPPED: controlplane/dashboard/node_modules is missing; `cargo xtask test` installs it");
+        assert!(
+            std::env::var_os("BELLWETHER_REQUIRE_PEERS").is_none(),
+            "npm ci was not run"
+        );
+        eprintln!(
+            "SKIPPED: controlplane/dashboard/node_modules is missing; `cargo xtask test` installs it"
+        );
         return false;
     }
     peers::chromium().is_some()
@@ -59,7 +69,11 @@ fn a_stopped_plane_is_shown_as_down() {
     }
     let mut stack = TestStack::new(&["prod", "dev"]);
     let qa = PlanePorts::free();
-    let planes = [("prod", stack.planes[0].1.exporter), ("dev", stack.planes[1].1.exporter), ("qa", qa.exporter)];
+    let planes = [
+        ("prod", stack.planes[0].1.exporter),
+        ("dev", stack.planes[1].1.exporter),
+        ("qa", qa.exporter),
+    ];
     let mut config = "global: { scrape_interval: 1s }\nscrape_configs:\n  - job_name: data-planes\n    honor_labels: true\n    static_configs:\n".to_owned();
     for (name, port) in planes {
         config.push_str(&format!(
@@ -70,8 +84,14 @@ fn a_stopped_plane_is_shown_as_down() {
         Command::new(BINARY)
             .args(["collector", "--config"])
             .arg(support::repository().join("config/collector.yml"))
-            .env("BELLWETHER_OTLP_GRPC", format!("127.0.0.1:{}", qa.otlp_grpc))
-            .env("BELLWETHER_OTLP_HTTP", format!("127.0.0.1:{}", qa.otlp_http))
+            .env(
+                "BELLWETHER_OTLP_GRPC",
+                format!("127.0.0.1:{}", qa.otlp_grpc),
+            )
+            .env(
+                "BELLWETHER_OTLP_HTTP",
+                format!("127.0.0.1:{}", qa.otlp_http),
+            )
             .env("BELLWETHER_EXPORTER", format!("127.0.0.1:{}", qa.exporter))
             .env("BELLWETHER_TELEMETRY_PORT", qa.telemetry.to_string())
             .env("BELLWETHER_HEALTH", format!("127.0.0.1:{}", qa.health))

@@ -1,4 +1,5 @@
 //! The command line: help, completions, init, the roles alone.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -8,20 +9,49 @@ use support::{Api, BINARY, Program, free_ports, wait_for};
 
 fn output(args: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(BINARY).args(args).output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr),
+    )
 }
 
 #[test]
 fn help_has_examples_and_every_command() {
     let (code, text) = output(&["--help"]);
     assert_eq!(code, Some(0));
-    for part in ["Examples:", "up", "api", "orders", "collector", "server", "dashboard", "load", "init", "completions", "Exit codes"] {
+    for part in [
+        "Examples:",
+        "up",
+        "api",
+        "orders",
+        "collector",
+        "server",
+        "dashboard",
+        "load",
+        "init",
+        "completions",
+        "Exit codes",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    for command in ["up", "api", "orders", "collector", "server", "dashboard", "load", "init"] {
+    for command in [
+        "up",
+        "api",
+        "orders",
+        "collector",
+        "server",
+        "dashboard",
+        "load",
+        "init",
+    ] {
         assert_eq!(output(&[command, "--help"]).0, Some(0), "{command}");
     }
-    assert!(output(&["server", "--help"]).1.contains("--storage.tsdb.path"));
+    assert!(
+        output(&["server", "--help"])
+            .1
+            .contains("--storage.tsdb.path")
+    );
 }
 
 #[test]
@@ -29,7 +59,10 @@ fn completions_for_the_usual_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, text) = output(&["completions", shell]);
         assert_eq!(code, Some(0));
-        assert!(text.contains("bellwether") && text.contains("collector"), "{shell}");
+        assert!(
+            text.contains("bellwether") && text.contains("collector"),
+            "{shell}"
+        );
     }
 }
 
@@ -53,7 +86,17 @@ fn init_writes_files_that_work_and_overwrites_nothing() {
 
 #[test]
 fn each_role_runs_alone_and_load_reports() {
-    let [api, payments, orders, dashboard, grpc, http, exporter, telemetry, health] = free_ports();
+    let [
+        api,
+        payments,
+        orders,
+        dashboard,
+        grpc,
+        http,
+        exporter,
+        telemetry,
+        health,
+    ] = free_ports();
     let address = |port: u16| format!("127.0.0.1:{port}");
     let _collector = Program::start(
         Command::new(BINARY)
@@ -67,28 +110,80 @@ fn each_role_runs_alone_and_load_reports() {
     );
     let _api = Program::start(
         Command::new(BINARY)
-            .args(["api", "--listen", &address(api), "--payments-listen", &address(payments)])
+            .args([
+                "api",
+                "--listen",
+                &address(api),
+                "--payments-listen",
+                &address(payments),
+            ])
             .env("ENV", "lone")
             .env("DATA_PLANE_ID", "dp-lone-01")
             .env("OTEL_ENDPOINT", format!("http://{}", address(grpc)))
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
             .env("OTEL_METRIC_EXPORT_INTERVAL", "500"),
     );
-    let _orders = Program::start(Command::new(BINARY).args(["orders", "--listen", &address(orders)]));
-    let _dashboard = Program::start(Command::new(BINARY).args(["dashboard", "--listen", &address(dashboard)]));
-    for (port, path) in [(api, "/health"), (orders, "/health"), (dashboard, "/"), (health, "/"), (exporter, "/metrics"), (telemetry, "/metrics")] {
-        wait_for(path, || Api::new(port).get(path).filter(|(status, _)| *status == 200));
+    let _orders =
+        Program::start(Command::new(BINARY).args(["orders", "--listen", &address(orders)]));
+    let _dashboard =
+        Program::start(Command::new(BINARY).args(["dashboard", "--listen", &address(dashboard)]));
+    for (port, path) in [
+        (api, "/health"),
+        (orders, "/health"),
+        (dashboard, "/"),
+        (health, "/"),
+        (exporter, "/metrics"),
+        (telemetry, "/metrics"),
+    ] {
+        wait_for(path, || {
+            Api::new(port)
+                .get(path)
+                .filter(|(status, _)| *status == 200)
+        });
     }
-    let (code, text) = output(&["load", "-t", &format!("http://{}", address(api)), "-e", "lone", "-r", "40", "-d", "2", "-m", "health=1", "--json", "-q"]);
+    let (code, text) = output(&[
+        "load",
+        "-t",
+        &format!("http://{}", address(api)),
+        "-e",
+        "lone",
+        "-r",
+        "40",
+        "-d",
+        "2",
+        "-m",
+        "health=1",
+        "--json",
+        "-q",
+    ]);
     assert_eq!(code, Some(0), "{text}");
-    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let report: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
     assert!(report.to_string().contains("lone"), "{report}");
     // The API pushed over gRPC, the collector exposes it under the collector's own plane labels.
     wait_for("the API's requests at the collector", || {
         let (_, text) = Api::new(exporter).get("/metrics")?;
-        text.lines().find(|l| l.starts_with("http_server_request_duration_seconds_count{") && l.contains("/health") && l.ends_with(" 80")).map(|_| ())
-            .or_else(|| text.contains("http_server_request_duration_seconds_count{").then_some(()))
+        text.lines()
+            .find(|l| {
+                l.starts_with("http_server_request_duration_seconds_count{")
+                    && l.contains("/health")
+                    && l.ends_with(" 80")
+            })
+            .map(|_| ())
+            .or_else(|| {
+                text.contains("http_server_request_duration_seconds_count{")
+                    .then_some(())
+            })
     });
-    let (code, text) = output(&["load", "-t", "http://127.0.0.1:9", "-r", "5", "-d", "1", "-q"]);
+    let (code, text) = output(&[
+        "load",
+        "-t",
+        "http://127.0.0.1:9",
+        "-r",
+        "5",
+        "-d",
+        "1",
+        "-q",
+    ]);
     assert_eq!(code, Some(1), "{text}");
 }

@@ -1,4 +1,5 @@
 //! The failure cases: each names its cause and what is right, ends with exit code 1, and starts nothing.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -18,10 +19,18 @@ fn check_stack(yaml: &str, expected: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("s.yml");
     std::fs::write(&file, yaml).unwrap();
-    let (code, output) = run(Command::new(BINARY).arg("up").arg("--stack").arg(&file).arg("--data-dir").arg(dir.path().join("data")));
+    let (code, output) = run(Command::new(BINARY)
+        .arg("up")
+        .arg("--stack")
+        .arg(&file)
+        .arg("--data-dir")
+        .arg(dir.path().join("data")));
     assert_eq!(code, Some(1), "{yaml}\n{output}");
     for part in expected {
-        assert!(output.contains(part), "{part:?} is not in:\n{output}\nfor\n{yaml}");
+        assert!(
+            output.contains(part),
+            "{part:?} is not in:\n{output}\nfor\n{yaml}"
+        );
     }
     assert!(!output.contains("panicked"), "{output}");
 }
@@ -31,18 +40,35 @@ fn a_bad_stack_file_names_file_line_and_key() {
     let ports = PlanePorts::free().yaml();
     let other = PlanePorts::free().yaml();
     check_stack("planes: [\n", &["s.yml:"]);
-    check_stack("dashbord: { port: 1 }\n", &["s.yml:1:1", "dashbord", "did you mean `dashboard`?"]);
-    check_stack(&format!("planes:\n  - name: a\n    enviroment: a\n    ports: {ports}\n"), &["s.yml:3:", "planes[0].enviroment", "did you mean `environment`?"]);
+    check_stack(
+        "dashbord: { port: 1 }\n",
+        &["s.yml:1:1", "dashbord", "did you mean `dashboard`?"],
+    );
+    check_stack(
+        &format!("planes:\n  - name: a\n    enviroment: a\n    ports: {ports}\n"),
+        &[
+            "s.yml:3:",
+            "planes[0].enviroment",
+            "did you mean `environment`?",
+        ],
+    );
     check_stack("server: { port: 123456 }\n", &["s.yml:1:", "server.port"]);
     check_stack(
-        &format!("planes:\n  - name: a\n    environment: a\n    ports: {ports}\n  - name: a\n    environment: b\n    ports: {other}\n"),
+        &format!(
+            "planes:\n  - name: a\n    environment: a\n    ports: {ports}\n  - name: a\n    environment: b\n    ports: {other}\n"
+        ),
         &["s.yml:5", "planes[1].name", "already used by planes[0]"],
     );
     check_stack(
-        &format!("planes:\n  - name: a\n    environment: a\n    ports: {ports}\n  - name: b\n    environment: b\n    ports: {ports}\n"),
+        &format!(
+            "planes:\n  - name: a\n    environment: a\n    ports: {ports}\n  - name: b\n    environment: b\n    ports: {ports}\n"
+        ),
         &["already taken by planes[0].ports."],
     );
-    check_stack("scrape_interval: soon\n", &["s.yml:1", "scrape_interval", "10s"]);
+    check_stack(
+        "scrape_interval: soon\n",
+        &["s.yml:1", "scrape_interval", "10s"],
+    );
     check_stack("server: { config: missing.yml }\n", &["missing.yml"]);
 }
 
@@ -50,7 +76,10 @@ fn a_bad_stack_file_names_file_line_and_key() {
 fn a_missing_stack_file_says_how_to_write_one() {
     let (code, output) = run(Command::new(BINARY).args(["up", "--stack", "no-such-stack.yml"]));
     assert_eq!(code, Some(1));
-    assert!(output.contains("no-such-stack.yml") && output.contains("bellwether init"), "{output}");
+    assert!(
+        output.contains("no-such-stack.yml") && output.contains("bellwether init"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -61,10 +90,20 @@ fn a_port_in_use_names_port_component_and_option_and_leaves_nothing_running() {
     let _holder = TcpListener::bind(("127.0.0.1", taken)).unwrap();
     let (code, output) = run(&mut stack.command());
     assert_eq!(code, Some(1), "{output}");
-    for part in [taken.to_string().as_str(), "qa", "already in use", "planes[1].ports.exporter"] {
+    for part in [
+        taken.to_string().as_str(),
+        "qa",
+        "already in use",
+        "planes[1].ports.exporter",
+    ] {
         assert!(output.contains(part), "{part:?} is not in:\n{output}");
     }
-    for port in [stack.server, stack.dashboard, stack.orders, stack.planes[0].1.api] {
+    for port in [
+        stack.server,
+        stack.dashboard,
+        stack.orders,
+        stack.planes[0].1.api,
+    ] {
         assert!(!listens(port), "something was left on {port}");
     }
 }
@@ -76,16 +115,36 @@ fn a_second_process_on_the_same_data_is_refused() {
     let second = TestStack::new(&["prod"]);
     let file = second.dir.path().join("bellwether.yml");
     std::fs::write(&file, second.yaml()).unwrap();
-    let (code, output) = run(Command::new(BINARY).arg("up").arg("--stack").arg(file).arg("--data-dir").arg(stack.data_dir()));
+    let (code, output) = run(Command::new(BINARY)
+        .arg("up")
+        .arg("--stack")
+        .arg(file)
+        .arg("--data-dir")
+        .arg(stack.data_dir()));
     assert_eq!(code, Some(1), "{output}");
-    assert!(output.contains("lock"), "{output}");
+    let path = stack.data_dir().join("prometheus").display().to_string();
+    assert!(
+        output.contains("is in use by process") && output.contains(&path),
+        "{output}"
+    );
+    assert_eq!(
+        output.matches("is in use by process").count(),
+        1,
+        "said twice: {output}"
+    );
 }
 
 fn check_role(args: &[&str], file: (&str, &str), expected: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(file.0);
     std::fs::write(&path, file.1).unwrap();
-    let args: Vec<String> = args.iter().map(|a| a.replace("FILE", &path.display().to_string()).replace("DIR", &dir.path().display().to_string())).collect();
+    let args: Vec<String> = args
+        .iter()
+        .map(|a| {
+            a.replace("FILE", &path.display().to_string())
+                .replace("DIR", &dir.path().display().to_string())
+        })
+        .collect();
     let (code, output) = run(Command::new(BINARY).args(&args));
     assert_eq!(code, Some(1), "{args:?}\n{output}");
     for part in expected {
@@ -95,10 +154,30 @@ fn check_role(args: &[&str], file: (&str, &str), expected: &[&str]) {
 
 #[test]
 fn a_bad_prometheus_configuration_names_file_line_and_key() {
-    let server = ["server", "--config.file=FILE", "--storage.tsdb.path=DIR/data", "--web.listen-address=127.0.0.1:0"];
-    check_role(&server, ("p.yml", "scrape_configs:\n  - job_nam: x\n"), &["p.yml:2", "job_nam", "job_name"]);
-    check_role(&server, ("p.yml", "scrape_configs:\n  - job_name: x\n  - job_name: x\n"), &["p.yml", "found multiple scrape configs with job name \"x\""]);
-    check_role(&server, ("p.yml", "global:\n  scrape_interval: often\n"), &["p.yml:2", "often"]);
+    let server = [
+        "server",
+        "--config.file=FILE",
+        "--storage.tsdb.path=DIR/data",
+        "--web.listen-address=127.0.0.1:0",
+    ];
+    check_role(
+        &server,
+        ("p.yml", "scrape_configs:\n  - job_nam: x\n"),
+        &["p.yml:2", "job_nam", "job_name"],
+    );
+    check_role(
+        &server,
+        (
+            "p.yml",
+            "scrape_configs:\n  - job_name: x\n  - job_name: x\n",
+        ),
+        &["p.yml", "found multiple scrape configs with job name \"x\""],
+    );
+    check_role(
+        &server,
+        ("p.yml", "global:\n  scrape_interval: often\n"),
+        &["p.yml:2", "often"],
+    );
     check_role(&server, ("p.yml", "a: [\n"), &["p.yml"]);
 }
 
@@ -106,8 +185,19 @@ fn a_bad_prometheus_configuration_names_file_line_and_key() {
 fn a_bad_collector_configuration_names_the_component_and_what_exists() {
     let collector = ["collector", "--config=FILE"];
     let base = "exporters: { debug: {} }\nservice: { pipelines: { metrics: { receivers: [otlp], exporters: [debug] } } }\n";
-    check_role(&collector, ("c.yml", &format!("receivers: {{ otlpp: {{}} }}\n{base}")), &["otlpp", "otlp"]);
-    check_role(&collector, ("c.yml", &format!("receivers: {{ otlp: {{ protocolls: {{}} }} }}\n{base}")), &["protocolls", "protocols"]);
+    check_role(
+        &collector,
+        ("c.yml", &format!("receivers: {{ otlpp: {{}} }}\n{base}")),
+        &["otlpp", "otlp"],
+    );
+    check_role(
+        &collector,
+        (
+            "c.yml",
+            &format!("receivers: {{ otlp: {{ protocolls: {{}} }} }}\n{base}"),
+        ),
+        &["protocolls", "protocols"],
+    );
     check_role(&collector, ("c.yml", "receivers: [\n"), &["c.yml"]);
 }
 

@@ -10,7 +10,11 @@ use crate::signals;
 pub(super) async fn run(args: &CollectorArgs) -> anyhow::Result<ExitCode> {
     super::start_logging(&args.log, "info");
     let env = |name: &str| std::env::var(name).ok();
-    let sources = args.config.iter().map(|uri| ConfigSource::parse(uri, &env)).collect::<Result<Vec<_>, _>>()?;
+    let sources = args
+        .config
+        .iter()
+        .map(|uri| ConfigSource::parse(uri, &env))
+        .collect::<Result<Vec<_>, _>>()?;
     let config = CollectorConfig::load(&sources, &env)?;
     if args.validate {
         return Ok(ExitCode::SUCCESS);

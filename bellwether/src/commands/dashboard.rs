@@ -12,7 +12,10 @@ pub(super) async fn run(args: DashboardArgs) -> anyhow::Result<ExitCode> {
     super::start_logging(&args.log, "info");
     let listener = bind(args.listen, "dashboard", "--listen").await?;
     tracing::info!(address = %args.listen, prometheus = args.prometheus_url, "dashboard listens");
-    let config = DashboardConfig { prometheus_url: args.prometheus_url, ui_config: UiConfig::default() };
+    let config = DashboardConfig {
+        prometheus_url: args.prometheus_url,
+        ui_config: UiConfig::default(),
+    };
     bellwether_dashboard::run(config, listener, signals::shutdown_token()).await?;
     Ok(ExitCode::SUCCESS)
 }

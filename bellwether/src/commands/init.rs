@@ -11,7 +11,8 @@ use crate::cli::InitArgs;
 use crate::stack::{DEFAULT_COLLECTOR, DEFAULT_PROMETHEUS, DEFAULT_STACK};
 
 pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
-    std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot create {}", args.dir.display()))?;
+    std::fs::create_dir_all(&args.dir)
+        .with_context(|| format!("cannot create {}", args.dir.display()))?;
     let files = [
         ("bellwether.yml", DEFAULT_STACK.to_owned()),
         ("collector.yml", DEFAULT_COLLECTOR.to_owned()),
@@ -20,7 +21,10 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     if !args.force
         && let Some((name, _)) = files.iter().find(|(name, _)| args.dir.join(name).exists())
     {
-        bail!("{} exists; use --force to overwrite it", args.dir.join(name).display());
+        bail!(
+            "{} exists; use --force to overwrite it",
+            args.dir.join(name).display()
+        );
     }
     for (name, text) in &files {
         write(&args.dir.join(name), text, args.force)?;
@@ -44,8 +48,13 @@ fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
         options.create_new(true);
     }
     let mut file = options.open(path).map_err(|error| {
-        let hint = if error.kind() == ErrorKind::AlreadyExists { "; use --force to overwrite it" } else { "" };
+        let hint = if error.kind() == ErrorKind::AlreadyExists {
+            "; use --force to overwrite it"
+        } else {
+            ""
+        };
         anyhow::anyhow!("cannot write {}: {error}{hint}", path.display())
     })?;
-    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    file.write_all(text.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }

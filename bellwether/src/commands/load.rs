@@ -35,10 +35,20 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
     }
     let json = serde_json::to_string_pretty(&report).context("cannot write the report as JSON")?;
     if let Some(path) = &args.output {
-        tokio::fs::write(path, format!("{json}\n")).await.with_context(|| format!("cannot write {}", path.display()))?;
+        tokio::fs::write(path, format!("{json}\n"))
+            .await
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    super::print(&if args.json { format!("{json}\n") } else { report.to_string() });
-    Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    super::print(&if args.json {
+        format!("{json}\n")
+    } else {
+        report.to_string()
+    });
+    Ok(if report.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn config(args: &LoadArgs) -> anyhow::Result<LoadConfig> {
@@ -47,8 +57,14 @@ fn config(args: &LoadArgs) -> anyhow::Result<LoadConfig> {
     config.rate = args.rate;
     config.duration = Some(seconds("--duration", &args.duration)?);
     config.timeout = seconds("--timeout", &args.timeout)?;
-    config.mix = args.mix.parse().with_context(|| format!("--mix {}", args.mix))?;
-    config.pattern = args.pattern.parse().with_context(|| format!("--pattern {}", args.pattern))?;
+    config.mix = args
+        .mix
+        .parse()
+        .with_context(|| format!("--mix {}", args.mix))?;
+    config.pattern = args
+        .pattern
+        .parse()
+        .with_context(|| format!("--pattern {}", args.pattern))?;
     config.seed = args.seed;
     Ok(config)
 }
@@ -61,13 +77,22 @@ fn seconds(option: &str, text: &str) -> anyhow::Result<Duration> {
             _ => bail!("{option} {text}: use more than 0 seconds"),
         };
     }
-    duration::parse(text).with_context(|| format!("{option} {text}: use seconds (300) or a duration (5m)"))
+    duration::parse(text)
+        .with_context(|| format!("{option} {text}: use seconds (300) or a duration (5m)"))
 }
 
 fn line(p: &Progress) -> String {
     format!(
         "{:.0} s · {:.1} req/s · {} sent · {} ok · {} HTTP errors · {} transport errors · {} dropped · p50 {:.1} ms · p95 {:.1} ms",
-        p.elapsed_s, p.rate, p.sent, p.ok, p.http_errors, p.transport_errors, p.dropped_saturated, p.p50_ms, p.p95_ms
+        p.elapsed_s,
+        p.rate,
+        p.sent,
+        p.ok,
+        p.http_errors,
+        p.transport_errors,
+        p.dropped_saturated,
+        p.p50_ms,
+        p.p95_ms
     )
 }
 

@@ -40,14 +40,22 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 /// Starts logging; `default` is the level where the command line names none.
 fn start_logging(args: &LogArgs, default: &str) {
-    let format = if args.log_format == "json" { LogFormat::Json } else { LogFormat::Logfmt };
+    let format = if args.log_format == "json" {
+        LogFormat::Json
+    } else {
+        LogFormat::Logfmt
+    };
     init_logging(args.log_level.as_deref().unwrap_or(default), format);
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is not an error.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+    if out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .is_err()
+    {
         tracing::debug!("standard output is closed");
     }
 }

@@ -12,7 +12,11 @@ pub(crate) fn prometheus_yml(stack: &Stack) -> String {
     let interval = duration::format(stack.scrape_interval);
     let mut out = format!(
         "global:\n  scrape_interval: {interval}\n  scrape_timeout: {timeout}\n  evaluation_interval: {interval}\n\nscrape_configs:\n",
-        timeout = duration::format(stack.scrape_interval.min(std::time::Duration::from_secs(10))),
+        timeout = duration::format(
+            stack
+                .scrape_interval
+                .min(std::time::Duration::from_secs(10))
+        ),
     );
     out.push_str(
         "  # The applications' metrics, as each plane's collector exposes them. The target labels are the\n  \
@@ -22,7 +26,9 @@ pub(crate) fn prometheus_yml(stack: &Stack) -> String {
     for plane in &stack.planes {
         push_target(&mut out, &format!("{host}:{}", plane.exporter_port), plane);
     }
-    out.push_str("\n  # The collectors' own telemetry.\n  - job_name: collectors\n    static_configs:\n");
+    out.push_str(
+        "\n  # The collectors' own telemetry.\n  - job_name: collectors\n    static_configs:\n",
+    );
     for plane in &stack.planes {
         push_target(&mut out, &format!("{host}:{}", plane.telemetry_port), plane);
     }
@@ -56,7 +62,10 @@ pub(crate) fn collector_env(stack: &Stack, plane: &Plane) -> Vec<(&'static str, 
         ("BELLWETHER_EXPORTER", address(plane.exporter_port)),
         ("BELLWETHER_HEALTH", address(plane.health_port)),
         ("BELLWETHER_TELEMETRY_HOST", stack.listen.to_string()),
-        ("BELLWETHER_TELEMETRY_PORT", plane.telemetry_port.to_string()),
+        (
+            "BELLWETHER_TELEMETRY_PORT",
+            plane.telemetry_port.to_string(),
+        ),
         ("BELLWETHER_ENVIRONMENT", plane.environment.clone()),
         ("BELLWETHER_DATA_PLANE_ID", plane.data_plane_id.clone()),
     ]
@@ -73,7 +82,11 @@ mod tests {
     fn the_shipped_configuration_is_the_generated_one() {
         let stack = Stack::load(None, &Overrides::default()).unwrap();
         let shipped = crate::stack::DEFAULT_PROMETHEUS;
-        let body: String = shipped.lines().skip_while(|l| l.starts_with('#')).map(|l| format!("{l}\n")).collect();
+        let body: String = shipped
+            .lines()
+            .skip_while(|l| l.starts_with('#'))
+            .map(|l| format!("{l}\n"))
+            .collect();
         assert_eq!(body.trim(), prometheus_yml(&stack).trim());
     }
 
@@ -81,7 +94,14 @@ mod tests {
     fn every_plane_is_a_target_with_its_identity() {
         let stack = Stack::load(None, &Overrides::default()).unwrap();
         let text = prometheus_yml(&stack);
-        for part in ["\"127.0.0.1:8889\"", "\"127.0.0.1:8893\"", "environment: \"qa\"", "data_plane_id: \"dp-dev-01\"", "honor_labels: true", "\"127.0.0.1:8000\""] {
+        for part in [
+            "\"127.0.0.1:8889\"",
+            "\"127.0.0.1:8893\"",
+            "environment: \"qa\"",
+            "data_plane_id: \"dp-dev-01\"",
+            "honor_labels: true",
+            "\"127.0.0.1:8000\"",
+        ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
     }

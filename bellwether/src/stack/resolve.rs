@@ -67,11 +67,19 @@ pub(crate) struct Plane {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StackError {
     #[error("cannot read the stack file {path}: {source}; `bellwether init` writes one", path = .path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Yaml(#[from] YamlError),
     #[error("{file}{line}: {key}: {message}", line = line_text(*.line))]
-    Invalid { file: String, line: Option<usize>, key: String, message: String },
+    Invalid {
+        file: String,
+        line: Option<usize>,
+        key: String,
+        message: String,
+    },
 }
 
 fn line_text(line: Option<usize>) -> String {
@@ -90,8 +98,10 @@ impl Stack {
     pub(crate) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, StackError> {
         match path {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| StackError::Read { path: path.to_owned(), source })?;
+                let text = std::fs::read_to_string(path).map_err(|source| StackError::Read {
+                    path: path.to_owned(),
+                    source,
+                })?;
                 Self::parse(&path.display().to_string(), &text, overrides)
             }
             None => Self::parse("built-in stack", DEFAULT_STACK, overrides),
@@ -103,22 +113,40 @@ impl Stack {
         let written: StackFile = bellwether_yaml::from_str(file, text)?;
         let planes = match written.planes {
             Some(planes) => planes,
-            None => bellwether_yaml::from_str::<StackFile>("built-in stack", DEFAULT_STACK)?.planes.unwrap_or_default(),
+            None => bellwether_yaml::from_str::<StackFile>("built-in stack", DEFAULT_STACK)?
+                .planes
+                .unwrap_or_default(),
         };
         let check = Checker { file, text };
         let interval = |key: &str, value: Option<String>| -> Result<Duration, StackError> {
             let value = value.unwrap_or_else(|| "10s".to_owned());
             match duration::parse(&value) {
                 Ok(d) if d >= Duration::from_millis(100) => Ok(d),
-                Ok(_) => Err(check.invalid(key, key, format!("{value} is too short; 100ms is the least"))),
-                Err(error) => Err(check.invalid(key, key, format!("{error}; a duration looks like 10s or 1m30s"))),
+                Ok(_) => Err(check.invalid(
+                    key,
+                    key,
+                    format!("{value} is too short; 100ms is the least"),
+                )),
+                Err(error) => Err(check.invalid(
+                    key,
+                    key,
+                    format!("{error}; a duration looks like 10s or 1m30s"),
+                )),
             }
         };
         let retention = written.server.retention.unwrap_or_else(|| "15d".to_owned());
-        duration::parse(&retention)
-            .map_err(|error| check.invalid("server.retention", "retention", format!("{error}; a duration looks like 15d")))?;
+        duration::parse(&retention).map_err(|error| {
+            check.invalid(
+                "server.retention",
+                "retention",
+                format!("{error}; a duration looks like 15d"),
+            )
+        })?;
         let stack = Self {
-            listen: overrides.listen.or(written.listen).unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            listen: overrides
+                .listen
+                .or(written.listen)
+                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
             data_dir: overrides
                 .data_dir
                 .clone()
@@ -132,7 +160,11 @@ impl Stack {
             dashboard_port: written.dashboard.port.unwrap_or(3000),
             orders_port: written.orders.port.unwrap_or(8000),
             orders_rate: check.rate("orders.traffic.rate", &written.orders.traffic, 1.0)?,
-            planes: planes.into_iter().enumerate().map(|(i, p)| check.plane(i, p)).collect::<Result<_, _>>()?,
+            planes: planes
+                .into_iter()
+                .enumerate()
+                .map(|(i, p)| check.plane(i, p))
+                .collect::<Result<_, _>>()?,
         };
         check.unique_planes(&stack.planes)?;
         check.ports(&stack)?;
@@ -168,17 +200,38 @@ struct Checker<'a> {
 impl Checker<'_> {
     /// An error at the first line that holds `needle`, the word a reader would look for.
     fn invalid(&self, key: &str, needle: &str, message: String) -> StackError {
-        let line = self.text.lines().position(|l| !l.trim_start().starts_with('#') && l.contains(needle)).map(|i| i + 1);
-        StackError::Invalid { file: self.file.to_owned(), line, key: key.to_owned(), message }
+        let line = self
+            .text
+            .lines()
+            .position(|l| !l.trim_start().starts_with('#') && l.contains(needle))
+            .map(|i| i + 1);
+        StackError::Invalid {
+            file: self.file.to_owned(),
+            line,
+            key: key.to_owned(),
+            message,
+        }
     }
 
     /// Line of the `nth` (0-based) occurrence of a plane's `name: NAME`.
     fn plane_line(&self, name: &str, nth: usize) -> Option<usize> {
         let is_name = |line: &str| {
             let line = line.trim_start().trim_start_matches("- ").trim_start();
-            line.strip_prefix("name:").is_some_and(|v| v.split('#').next().unwrap_or("").trim().trim_matches(['"', '\'']) == name)
+            line.strip_prefix("name:").is_some_and(|v| {
+                v.split('#')
+                    .next()
+                    .unwrap_or("")
+                    .trim()
+                    .trim_matches(['"', '\''])
+                    == name
+            })
         };
-        self.text.lines().enumerate().filter(|(_, l)| is_name(l)).nth(nth).map(|(i, _)| i + 1)
+        self.text
+            .lines()
+            .enumerate()
+            .filter(|(_, l)| is_name(l))
+            .nth(nth)
+            .map(|(i, _)| i + 1)
     }
 
     fn plane_error(&self, index: usize, name: &str, key: &str, message: String) -> StackError {
@@ -195,30 +248,57 @@ impl Checker<'_> {
         if rate.is_finite() && (0.0..=100_000.0).contains(&rate) {
             Ok(rate)
         } else {
-            Err(self.invalid(key, "rate", format!("{rate} is not a rate; use requests per second from 0 to 100000")))
+            Err(self.invalid(
+                key,
+                "rate",
+                format!("{rate} is not a rate; use requests per second from 0 to 100000"),
+            ))
         }
     }
 
     fn plane(&self, index: usize, plane: PlaneSection) -> Result<Plane, StackError> {
         let error = |key: &str, message: String| self.plane_error(index, &plane.name, key, message);
-        let is_word = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let is_word = |s: &str| {
+            !s.is_empty()
+                && s.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
         if !is_word(&plane.name) {
-            return Err(error("name", format!("{:?} is not a name; use letters, digits, - _ .", plane.name)));
+            return Err(error(
+                "name",
+                format!("{:?} is not a name; use letters, digits, - _ .", plane.name),
+            ));
         }
         if plane.environment.is_empty() {
-            return Err(error("environment", "must not be empty; say for example prod".to_owned()));
+            return Err(error(
+                "environment",
+                "must not be empty; say for example prod".to_owned(),
+            ));
         }
         let error_rate = plane.faults.error_rate.unwrap_or(0.0);
         if !(0.0..=1.0).contains(&error_rate) {
-            return Err(error("faults.error_rate", format!("{error_rate} is not a share; use a number from 0 to 1")));
+            return Err(error(
+                "faults.error_rate",
+                format!("{error_rate} is not a share; use a number from 0 to 1"),
+            ));
         }
-        let mix = plane.traffic.mix.clone().unwrap_or_else(|| "shop".to_owned());
+        let mix = plane
+            .traffic
+            .mix
+            .clone()
+            .unwrap_or_else(|| "shop".to_owned());
         if let Err(reason) = mix.parse::<bellwether_loadgen::Mix>() {
             return Err(error("traffic.mix", reason.to_string()));
         }
-        let rate = self.rate(&format!("planes[{index}].traffic.rate"), &plane.traffic, 3.0)?;
+        let rate = self.rate(
+            &format!("planes[{index}].traffic.rate"),
+            &plane.traffic,
+            3.0,
+        )?;
         Ok(Plane {
-            data_plane_id: plane.data_plane_id.unwrap_or_else(|| format!("dp-{}-01", plane.name)),
+            data_plane_id: plane
+                .data_plane_id
+                .unwrap_or_else(|| format!("dp-{}-01", plane.name)),
             api_port: plane.ports.api,
             payments_port: plane.ports.payments,
             otlp_grpc_port: plane.ports.otlp_grpc,
@@ -241,7 +321,9 @@ impl Checker<'_> {
             file: self.file.to_owned(),
             line: self.plane_line(&planes[i].name, usize::from(key == "name")),
             key: format!("planes[{i}].{key}"),
-            message: format!("{value:?} is already used by planes[{other}]; every plane needs a {key} of its own"),
+            message: format!(
+                "{value:?} is already used by planes[{other}]; every plane needs a {key} of its own"
+            ),
         };
         for (i, plane) in planes.iter().enumerate() {
             for (j, earlier) in planes[..i].iter().enumerate() {
@@ -260,7 +342,11 @@ impl Checker<'_> {
         let mut owners: HashMap<u16, String> = HashMap::new();
         for (key, port) in ports_of(stack) {
             if port == 0 {
-                return Err(self.invalid(&key, "0", "port 0 is not a port; choose one from 1 to 65535".to_owned()));
+                return Err(self.invalid(
+                    &key,
+                    "0",
+                    "port 0 is not a port; choose one from 1 to 65535".to_owned(),
+                ));
             }
             if let Some(other) = owners.insert(port, key.clone()) {
                 return Err(self.invalid(
@@ -309,10 +395,31 @@ mod tests {
     #[test]
     fn the_built_in_stack_has_the_documented_ports() {
         let stack = Stack::load(None, &Overrides::default()).unwrap();
-        let names: Vec<_> = stack.planes.iter().map(|p| (p.name.as_str(), p.api_port, p.exporter_port)).collect();
-        assert_eq!(names, [("prod", 8081, 8889), ("dev", 8082, 8890), ("qa", 8083, 8891)]);
-        assert_eq!((stack.server_port, stack.dashboard_port, stack.orders_port), (9090, 3000, 8000));
-        assert_eq!((stack.planes[0].otlp_grpc_port, stack.planes[0].otlp_http_port, stack.planes[0].telemetry_port), (4317, 4318, 8888));
+        let names: Vec<_> = stack
+            .planes
+            .iter()
+            .map(|p| (p.name.as_str(), p.api_port, p.exporter_port))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("prod", 8081, 8889),
+                ("dev", 8082, 8890),
+                ("qa", 8083, 8891)
+            ]
+        );
+        assert_eq!(
+            (stack.server_port, stack.dashboard_port, stack.orders_port),
+            (9090, 3000, 8000)
+        );
+        assert_eq!(
+            (
+                stack.planes[0].otlp_grpc_port,
+                stack.planes[0].otlp_http_port,
+                stack.planes[0].telemetry_port
+            ),
+            (4317, 4318, 8888)
+        );
     }
 
     #[test]
@@ -324,20 +431,53 @@ mod tests {
 
     #[test]
     fn mistakes_name_file_line_and_key() {
-        let plane = |name: &str, ports: &str, rest: &str| format!("  - name: {name}\n    environment: {name}\n    {ports}\n{rest}");
-        let two = PORTS.replace(": ", ": 1");
+        let plane = |name: &str, ports: &str, rest: &str| {
+            format!("  - name: {name}\n    environment: {name}\n    {ports}\n{rest}")
+        };
+        let two = "ports: { api: 11, payments: 12, otlp_grpc: 13, otlp_http: 14, exporter: 15, telemetry: 16, health: 17 }";
         let cases = [
-            (format!("planes:\n{}{}", plane("a", PORTS, ""), plane("a", &two, "")), "s.yml:5: planes[1].name: \"a\" is already used by planes[0]"),
-            (format!("planes:\n{}{}", plane("a", PORTS, ""), plane("b", PORTS, "")), "planes[1].ports.api: port 1 is already taken by planes[0].ports.api"),
-            (format!("planes:\n{}", plane("a", PORTS, "    faults: { error_rate: 2 }\n")), "planes[0].faults.error_rate: 2 is not a share"),
-            (format!("planes:\n{}", plane("a", PORTS, "    traffic: { mix: nope }\n")), "planes[0].traffic.mix"),
-            ("scrape_interval: fast\n".to_owned(), "s.yml:1: scrape_interval: not a valid duration string"),
-            ("dashbord: {}\n".to_owned(), "s.yml:1:1: dashbord: unknown field `dashbord`"),
+            (
+                format!("planes:\n{}{}", plane("a", PORTS, ""), plane("a", two, "")),
+                "s.yml:5: planes[1].name: \"a\" is already used by planes[0]",
+            ),
+            (
+                format!(
+                    "planes:\n{}{}",
+                    plane("a", PORTS, ""),
+                    plane("b", PORTS, "")
+                ),
+                "planes[1].ports.api: port 1 is already taken by planes[0].ports.api",
+            ),
+            (
+                format!(
+                    "planes:\n{}",
+                    plane("a", PORTS, "    faults: { error_rate: 2 }\n")
+                ),
+                "planes[0].faults.error_rate: 2 is not a share",
+            ),
+            (
+                format!(
+                    "planes:\n{}",
+                    plane("a", PORTS, "    traffic: { mix: nope }\n")
+                ),
+                "planes[0].traffic.mix",
+            ),
+            (
+                "scrape_interval: fast\n".to_owned(),
+                "s.yml:1: scrape_interval: not a valid duration string",
+            ),
+            (
+                "dashbord: {}\n".to_owned(),
+                "s.yml:1:1: dashbord: unknown field `dashbord`",
+            ),
             ("planes: [\n".to_owned(), "s.yml:"),
         ];
         for (text, expected) in cases {
             let error = check(&text).unwrap_err();
-            assert!(error.contains(expected), "{text}\n-> {error}\nexpected {expected}");
+            assert!(
+                error.contains(expected),
+                "{text}\n-> {error}\nexpected {expected}"
+            );
         }
     }
 }

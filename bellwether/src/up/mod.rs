@@ -31,10 +31,17 @@ use crate::stack::{Overrides, Stack};
 
 pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir.clone() };
+    let overrides = Overrides {
+        listen: args.listen,
+        data_dir: args.data_dir.clone(),
+    };
     let stack = Stack::load(args.stack.as_deref(), &overrides)?;
-    std::fs::create_dir_all(&stack.data_dir)
-        .with_context(|| format!("cannot create the data directory {} (--data-dir)", stack.data_dir.display()))?;
+    std::fs::create_dir_all(&stack.data_dir).with_context(|| {
+        format!(
+            "cannot create the data directory {} (--data-dir)",
+            stack.data_dir.display()
+        )
+    })?;
     let parts = parts::bind(&stack, args.no_load, args.stack.as_deref()).await?;
 
     let shutdown = signals::shutdown_token();
@@ -50,7 +57,9 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     };
     screen.finish();
     if failure.is_none() {
-        screen.line("stopping: traffic, applications, collectors, server (Ctrl-C again ends at once)");
+        screen.line(
+            "stopping: traffic, applications, collectors, server (Ctrl-C again ends at once)",
+        );
     }
     let late = supervisor.shut_down().await;
     match failure.into_iter().chain(late).next() {

@@ -18,7 +18,11 @@ use super::supervisor::{Stage, Supervisor};
 use crate::stack::{DEFAULT_COLLECTOR, Plane, Stack, generate};
 
 /// Further exports soon after the start, so that the first charts need not wait for the interval.
-const EARLY_EXPORTS: [Duration; 3] = [Duration::from_millis(800), Duration::from_millis(2000), Duration::from_millis(3500)];
+const EARLY_EXPORTS: [Duration; 3] = [
+    Duration::from_millis(800),
+    Duration::from_millis(2000),
+    Duration::from_millis(3500),
+];
 
 /// Everything that `up` runs, ready to start.
 pub(super) struct Parts {
@@ -39,7 +43,11 @@ struct PlaneParts {
 }
 
 /// Checks all configurations and binds all ports. On an error nothing stays bound.
-pub(super) async fn bind(stack: &Stack, no_load: bool, stack_file: Option<&Path>) -> anyhow::Result<Parts> {
+pub(super) async fn bind(
+    stack: &Stack,
+    no_load: bool,
+    stack_file: Option<&Path>,
+) -> anyhow::Result<Parts> {
     let option = |key: &str| match stack_file {
         Some(file) => format!("{key} in {}", file.display()),
         None => format!("{key} in a stack file (`bellwether init` writes one)"),
@@ -47,12 +55,34 @@ pub(super) async fn bind(stack: &Stack, no_load: bool, stack_file: Option<&Path>
     let server = bind_server(stack, &option("server.port")).await?;
     let mut planes = Vec::new();
     for (index, plane) in stack.planes.iter().enumerate() {
-        planes.push(bind_plane(stack, plane, no_load, |key| option(&format!("planes[{index}].ports.{key}"))).await?);
+        planes.push(
+            bind_plane(stack, plane, no_load, |key| {
+                option(&format!("planes[{index}].ports.{key}"))
+            })
+            .await?,
+        );
     }
-    let orders = bind_port(stack.address(stack.orders_port), "order service", &option("orders.port")).await?;
-    let dashboard = bind_port(stack.address(stack.dashboard_port), "dashboard", &option("dashboard.port")).await?;
+    let orders = bind_port(
+        stack.address(stack.orders_port),
+        "order service",
+        &option("orders.port"),
+    )
+    .await?;
+    let dashboard = bind_port(
+        stack.address(stack.dashboard_port),
+        "dashboard",
+        &option("dashboard.port"),
+    )
+    .await?;
     let orders_load = (!no_load && stack.orders_rate > 0.0)
-        .then(|| load(&stack.url(stack.orders_port), "orders", stack.orders_rate, "orders"))
+        .then(|| {
+            load(
+                &stack.url(stack.orders_port),
+                "orders",
+                stack.orders_rate,
+                "orders",
+            )
+        })
         .transpose()?;
     Ok(Parts {
         planes,
@@ -77,8 +107,10 @@ async fn bind_server(stack: &Stack, option: &str) -> anyhow::Result<Server> {
     );
     settings.web.enable_lifecycle = true;
     settings.web.enable_remote_write_receiver = true;
-    settings.storage.retention =
-        Some(bellwether_model::duration::parse(&stack.retention).context("server.retention in the stack file")?);
+    settings.storage.retention = Some(
+        bellwether_model::duration::parse(&stack.retention)
+            .context("server.retention in the stack file")?,
+    );
     Ok(Server::bind(settings).await?)
 }
 
@@ -92,7 +124,12 @@ fn write_generated(stack: &Stack) -> anyhow::Result<PathBuf> {
     let folder = stack.data_dir.join("generated");
     let path = folder.join("prometheus.yml");
     std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(&path, format!("{GENERATED_HEADING}{}", generate::prometheus_yml(stack))))
+        .and_then(|()| {
+            std::fs::write(
+                &path,
+                format!("{GENERATED_HEADING}{}", generate::prometheus_yml(stack)),
+            )
+        })
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
@@ -104,9 +141,18 @@ async fn bind_plane(
     option: impl Fn(&str) -> String,
 ) -> anyhow::Result<PlaneParts> {
     let name = &plane.name;
-    let api = bind_port(stack.address(plane.api_port), &format!("shop API {name}"), &option("api")).await?;
-    let payments =
-        bind_port(stack.address(plane.payments_port), &format!("payment provider {name}"), &option("payments")).await?;
+    let api = bind_port(
+        stack.address(plane.api_port),
+        &format!("shop API {name}"),
+        &option("api"),
+    )
+    .await?;
+    let payments = bind_port(
+        stack.address(plane.payments_port),
+        &format!("payment provider {name}"),
+        &option("payments"),
+    )
+    .await?;
     let collector = build_collector(stack, plane, &option).await?;
     Ok(PlaneParts {
         name: name.clone(),
@@ -114,20 +160,37 @@ async fn bind_plane(
         api: (api_config(stack, plane)?, api),
         payments,
         load: (!no_load && plane.rate > 0.0)
-            .then(|| load(&stack.url(plane.api_port), &plane.environment, plane.rate, &plane.mix))
+            .then(|| {
+                load(
+                    &stack.url(plane.api_port),
+                    &plane.environment,
+                    plane.rate,
+                    &plane.mix,
+                )
+            })
             .transpose()?,
     })
 }
 
-async fn build_collector(stack: &Stack, plane: &Plane, option: &impl Fn(&str) -> String) -> anyhow::Result<Collector> {
+async fn build_collector(
+    stack: &Stack,
+    plane: &Plane,
+    option: &impl Fn(&str) -> String,
+) -> anyhow::Result<Collector> {
     let variables = generate::collector_env(stack, plane);
     let lookup = move |name: &str| {
-        let own = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+        let own = variables
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.clone());
         own.or_else(|| std::env::var(name).ok())
     };
     let source = match &plane.collector {
         Some(path) => ConfigSource::File(path.clone()),
-        None => ConfigSource::Text { name: "collector.yml".to_owned(), text: DEFAULT_COLLECTOR.to_owned() },
+        None => ConfigSource::Text {
+            name: "collector.yml".to_owned(),
+            text: DEFAULT_COLLECTOR.to_owned(),
+        },
     };
     let config = CollectorConfig::load(&[source], &lookup)?;
     Collector::build(&config).await.map_err(|error| {
@@ -147,7 +210,10 @@ fn port_key(plane: &Plane, error: &str) -> Option<&'static str> {
         ("telemetry", plane.telemetry_port),
         ("health", plane.health_port),
     ];
-    ports.into_iter().find(|(_, port)| error.contains(&port.to_string())).map(|(key, _)| key)
+    ports
+        .into_iter()
+        .find(|(_, port)| error.contains(&port.to_string()))
+        .map(|(key, _)| key)
 }
 
 fn api_config(stack: &Stack, plane: &Plane) -> anyhow::Result<ApiConfig> {
@@ -156,7 +222,9 @@ fn api_config(stack: &Stack, plane: &Plane) -> anyhow::Result<ApiConfig> {
     config.name = format!("api-{}", plane.name);
     config.identity.environment.clone_from(&plane.environment);
     config.identity.data_plane_id = Some(plane.data_plane_id.clone());
-    config.telemetry.set_otlp(&stack.url(plane.otlp_http_port), OtlpProtocol::HttpProtobuf);
+    config
+        .telemetry
+        .set_otlp(&stack.url(plane.otlp_http_port), OtlpProtocol::HttpProtobuf);
     config.telemetry.metric_interval = stack.export_interval;
     config.telemetry.early_exports = EARLY_EXPORTS.to_vec();
     config.payment_provider = PaymentProvider::Url(stack.url(plane.payments_port));
@@ -194,7 +262,10 @@ fn dashboard_config(stack: &Stack) -> DashboardConfig {
         scrape_interval_seconds: stack.scrape_interval.as_secs_f64(),
         ..UiConfig::default()
     };
-    DashboardConfig { prometheus_url: stack.url(stack.server_port), ui_config }
+    DashboardConfig {
+        prometheus_url: stack.url(stack.server_port),
+        ui_config,
+    }
 }
 
 fn components(stack: &Stack) -> Vec<Component> {
@@ -204,12 +275,30 @@ fn components(stack: &Stack) -> Vec<Component> {
         ready_url: format!("{}{ready}", stack.url(ready_port)),
     };
     let mut all = vec![
-        component("dashboard".to_owned(), stack.dashboard_port, "", stack.dashboard_port, "/health"),
-        component("metrics server".to_owned(), stack.server_port, "", stack.server_port, "/-/ready"),
+        component(
+            "dashboard".to_owned(),
+            stack.dashboard_port,
+            "",
+            stack.dashboard_port,
+            "/health",
+        ),
+        component(
+            "metrics server".to_owned(),
+            stack.server_port,
+            "",
+            stack.server_port,
+            "/-/ready",
+        ),
     ];
     for plane in &stack.planes {
         let name = &plane.name;
-        all.push(component(format!("shop API {name}"), plane.api_port, "", plane.api_port, "/health"));
+        all.push(component(
+            format!("shop API {name}"),
+            plane.api_port,
+            "",
+            plane.api_port,
+            "/health",
+        ));
         all.push(component(
             format!("collector {name}"),
             plane.exporter_port,
@@ -218,7 +307,13 @@ fn components(stack: &Stack) -> Vec<Component> {
             "/",
         ));
     }
-    all.push(component("order service".to_owned(), stack.orders_port, "", stack.orders_port, "/health"));
+    all.push(component(
+        "order service".to_owned(),
+        stack.orders_port,
+        "",
+        stack.orders_port,
+        "/health",
+    ));
     all
 }
 
@@ -226,7 +321,9 @@ impl Parts {
     /// Starts everything, what stores first. Returns what the ready table lists.
     pub(super) fn start(self, supervisor: &mut Supervisor) -> Vec<Component> {
         let server = self.server;
-        supervisor.spawn(Stage::ControlPlane, "metrics server", |token| async move { Ok(server.run(token).await?) });
+        supervisor.spawn(Stage::ControlPlane, "metrics server", |token| async move {
+            Ok(server.run(token).await?)
+        });
         let (config, listener) = self.dashboard;
         supervisor.spawn(Stage::ControlPlane, "dashboard", |token| async move {
             Ok(bellwether_dashboard::run(config, listener, token).await?)
@@ -247,17 +344,31 @@ impl Parts {
 
 impl PlaneParts {
     fn start(self, supervisor: &mut Supervisor) {
-        let Self { name, collector, api: (config, listener), payments, load } = self;
-        supervisor.spawn(Stage::Collectors, format!("collector {name}"), |token| async move {
-            Ok(collector.run(token).await?)
-        });
+        let Self {
+            name,
+            collector,
+            api: (config, listener),
+            payments,
+            load,
+        } = self;
+        supervisor.spawn(
+            Stage::Collectors,
+            format!("collector {name}"),
+            |token| async move { Ok(collector.run(token).await?) },
+        );
         let provider = config.provider_config();
-        supervisor.spawn(Stage::Applications, format!("payment provider {name}"), |token| async move {
-            Ok(bellwether_api::run_payment_provider(provider, payments, token).await?)
-        });
-        supervisor.spawn(Stage::Applications, format!("shop API {name}"), |token| async move {
-            Ok(bellwether_api::run(config, listener, token).await?)
-        });
+        supervisor.spawn(
+            Stage::Applications,
+            format!("payment provider {name}"),
+            |token| async move {
+                Ok(bellwether_api::run_payment_provider(provider, payments, token).await?)
+            },
+        );
+        supervisor.spawn(
+            Stage::Applications,
+            format!("shop API {name}"),
+            |token| async move { Ok(bellwether_api::run(config, listener, token).await?) },
+        );
         if let Some(load) = load {
             start_load(supervisor, format!("traffic to {name}"), load);
         }

@@ -67,10 +67,19 @@ impl Screen {
     /// The table of components with the time each needed to be ready.
     pub(super) fn table(&self, rows: &[(Component, Option<Duration>)]) {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["component", "URL", "ready"]);
+        table
+            .load_style(presets::NOTHING)
+            .set_header(["component", "URL", "ready"]);
         for (component, ready) in rows {
-            let ready = ready.map_or_else(|| "not ready".to_owned(), |d| format!("{} ms", d.as_millis()));
-            table.add_row([component.name.as_str(), component.url.as_str(), ready.as_str()]);
+            let ready = ready.map_or_else(
+                || "not ready".to_owned(),
+                |d| format!("{} ms", d.as_millis()),
+            );
+            table.add_row([
+                component.name.as_str(),
+                component.url.as_str(),
+                ready.as_str(),
+            ]);
         }
         if let Some(column) = table.column_mut(2) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -17,7 +17,12 @@ pub(super) enum Stage {
     ControlPlane,
 }
 
-const STAGES: [Stage; 4] = [Stage::Traffic, Stage::Applications, Stage::Collectors, Stage::ControlPlane];
+const STAGES: [Stage; 4] = [
+    Stage::Traffic,
+    Stage::Applications,
+    Stage::Collectors,
+    Stage::ControlPlane,
+];
 
 impl Stage {
     /// The longest a stage may take. An API drains requests for up to 30 s and then flushes its telemetry.
@@ -40,12 +45,20 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub(super) fn new() -> Self {
-        Self { tokens: std::array::from_fn(|_| CancellationToken::new()), tasks: JoinSet::new(), running: HashMap::new() }
+        Self {
+            tokens: std::array::from_fn(|_| CancellationToken::new()),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+        }
     }
 
     /// Starts a part. `part` gets the token that asks its stage to stop.
-    pub(super) fn spawn<F>(&mut self, stage: Stage, name: impl Into<String>, part: impl FnOnce(CancellationToken) -> F)
-    where
+    pub(super) fn spawn<F>(
+        &mut self,
+        stage: Stage,
+        name: impl Into<String>,
+        part: impl FnOnce(CancellationToken) -> F,
+    ) where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let handle = self.tasks.spawn(part(self.tokens[stage as usize].clone()));
@@ -69,7 +82,10 @@ impl Supervisor {
             Ok((id, result)) => (id, result),
             Err(error) => (error.id(), Err(panicked(error))),
         };
-        let (_, name) = self.running.remove(&id).unwrap_or((Stage::Traffic, "a part".to_owned()));
+        let (_, name) = self
+            .running
+            .remove(&id)
+            .unwrap_or((Stage::Traffic, "a part".to_owned()));
         Some((name, result))
     }
 
@@ -82,7 +98,9 @@ impl Supervisor {
             while self.running.values().any(|(s, _)| *s == stage) {
                 match tokio::time::timeout_at(deadline, self.next_end()).await {
                     Ok(Some((_, Ok(())))) => {}
-                    Ok(Some((name, Err(error)))) => errors.push(error.context(format!("{name} failed while stopping"))),
+                    Ok(Some((name, Err(error)))) => {
+                        errors.push(error.context(format!("{name} failed while stopping")));
+                    }
                     Ok(None) => break,
                     Err(_) => {
                         errors.push(self.give_up(stage));
@@ -96,10 +114,18 @@ impl Supervisor {
     }
 
     fn give_up(&mut self, stage: Stage) -> anyhow::Error {
-        let late: Vec<String> =
-            self.running.values().filter(|(s, _)| *s == stage).map(|(_, name)| name.clone()).collect();
+        let late: Vec<String> = self
+            .running
+            .values()
+            .filter(|(s, _)| *s == stage)
+            .map(|(_, name)| name.clone())
+            .collect();
         self.running.retain(|_, (s, _)| *s != stage);
-        anyhow!("{} did not stop within {} s", late.join(", "), stage.deadline().as_secs())
+        anyhow!(
+            "{} did not stop within {} s",
+            late.join(", "),
+            stage.deadline().as_secs()
+        )
     }
 }
 
@@ -127,7 +153,12 @@ mod tests {
     async fn stages_stop_in_the_direction_of_the_data() {
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut supervisor = Supervisor::new();
-        for stage in [Stage::ControlPlane, Stage::Traffic, Stage::Collectors, Stage::Applications] {
+        for stage in [
+            Stage::ControlPlane,
+            Stage::Traffic,
+            Stage::Collectors,
+            Stage::Applications,
+        ] {
             let order = Arc::clone(&order);
             supervisor.spawn(stage, format!("{stage:?}"), |token| async move {
                 token.cancelled().await;
@@ -142,7 +173,9 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_fails_is_named() {
         let mut supervisor = Supervisor::new();
-        supervisor.spawn(Stage::Collectors, "collector qa", |_| async { Err(anyhow!("no socket")) });
+        supervisor.spawn(Stage::Collectors, "collector qa", |_| async {
+            Err(anyhow!("no socket"))
+        });
         supervisor.spawn(Stage::ControlPlane, "server", |token| async move {
             token.cancelled().await;
             Ok(())
@@ -156,6 +189,9 @@ mod tests {
     async fn a_panic_is_an_error_of_its_part() {
         let mut supervisor = Supervisor::new();
         supervisor.spawn(Stage::Traffic, "load prod", |_| async { panic!("boom") });
-        assert_eq!(format!("{:#}", supervisor.first_end().await), "load prod failed: a bug: boom");
+        assert_eq!(
+            format!("{:#}", supervisor.first_end().await),
+            "load prod failed: a bug: boom"
+        );
     }
 }

@@ -18,7 +18,8 @@ const DATA_POLL: Duration = Duration::from_millis(250);
 const STATUS_EVERY: Duration = Duration::from_secs(2);
 /// Between two plain lines where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(60);
-const REQUEST_RATE: &str = "sum by (environment) (rate(http_server_request_duration_seconds_count[1m]))";
+const REQUEST_RATE: &str =
+    "sum by (environment) (rate(http_server_request_duration_seconds_count[1m]))";
 
 /// Prints the table, says when data can be queried, then keeps the status up to date for ever.
 pub(super) async fn follow(
@@ -30,7 +31,12 @@ pub(super) async fn follow(
 ) -> Infallible {
     let client = Client::new(stack.url(stack.server_port));
     screen.status("starting".to_owned());
-    let ready = join_all(components.iter().map(|c| client.wait_ready(&c.ready_url, started))).await;
+    let ready = join_all(
+        components
+            .iter()
+            .map(|c| client.wait_ready(&c.ready_url, started)),
+    )
+    .await;
     let rows: Vec<_> = components.iter().cloned().zip(ready).collect();
     screen.table(&rows);
     let dashboard = stack.url(stack.dashboard_port);
@@ -94,7 +100,13 @@ impl Client {
     async fn wait_ready(&self, url: &str, started: Instant) -> Option<Duration> {
         let deadline = Instant::now() + READY_DEADLINE;
         while Instant::now() < deadline {
-            if self.http.get(url).send().await.is_ok_and(|r| r.status().is_success()) {
+            if self
+                .http
+                .get(url)
+                .send()
+                .await
+                .is_ok_and(|r| r.status().is_success())
+            {
                 return Some(started.elapsed());
             }
             tokio::time::sleep(READY_POLL).await;
@@ -104,15 +116,22 @@ impl Client {
 
     /// Waits until every target is up and every plane with traffic has a request rate.
     async fn wait_for_data(&self, stack: &Stack) {
-        let wanted: BTreeSet<&str> =
-            stack.planes.iter().filter(|p| p.rate > 0.0).map(|p| p.environment.as_str()).collect();
+        let wanted: BTreeSet<&str> = stack
+            .planes
+            .iter()
+            .filter(|p| p.rate > 0.0)
+            .map(|p| p.environment.as_str())
+            .collect();
         loop {
             let up = self.query("up").await;
             let all_up = !up.is_empty() && up.iter().all(|s| s.value.1 == "1");
             if all_up {
                 let rates = self.query(REQUEST_RATE).await;
-                let seen: BTreeSet<&str> =
-                    rates.iter().filter_map(|s| s.metric.get("environment")).map(String::as_str).collect();
+                let seen: BTreeSet<&str> = rates
+                    .iter()
+                    .filter_map(|s| s.metric.get("environment"))
+                    .map(String::as_str)
+                    .collect();
                 if wanted.is_subset(&seen) {
                     return;
                 }
@@ -124,8 +143,14 @@ impl Client {
     async fn status(&self, started: Instant) -> String {
         let up = self.query("up").await;
         let up_count = up.iter().filter(|s| s.value.1 == "1").count();
-        let rate = self.scalar(&format!("sum({REQUEST_RATE})")).await.unwrap_or(0.0);
-        let series = self.scalar("sum(prometheus_tsdb_head_series)").await.unwrap_or(0.0);
+        let rate = self
+            .scalar(&format!("sum({REQUEST_RATE})"))
+            .await
+            .unwrap_or(0.0);
+        let series = self
+            .scalar("sum(prometheus_tsdb_head_series)")
+            .await
+            .unwrap_or(0.0);
         let seconds = started.elapsed().as_secs();
         format!(
             "up {:02}:{:02}:{:02} · {up_count}/{} targets up · {rate:.1} req/s · {series:.0} series",
@@ -142,9 +167,16 @@ impl Client {
 
     /// An instant query's vector; empty while the server does not answer.
     async fn query(&self, query: &str) -> Vec<VectorSample> {
-        let request = self.http.post(format!("{}/api/v1/query", self.server)).form(&[("query", query)]);
+        let request = self
+            .http
+            .post(format!("{}/api/v1/query", self.server))
+            .form(&[("query", query)]);
         match request.send().await {
-            Ok(response) => response.json::<Envelope>().await.map(|e| e.data.result).unwrap_or_default(),
+            Ok(response) => response
+                .json::<Envelope>()
+                .await
+                .map(|e| e.data.result)
+                .unwrap_or_default(),
             Err(error) => {
                 tracing::debug!(%error, "the metrics server did not answer");
                 Vec::new()

@@ -1,5 +1,11 @@
 //! The real binary on free ports and in a temporary directory, and ways to ask it things.
-#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub
+)]
 
 pub mod peers;
 
@@ -18,7 +24,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Distinct ports that were free a moment ago.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     std::array::from_fn(|i| listeners[i].local_addr().unwrap().port())
 }
 
@@ -42,7 +49,12 @@ pub struct Program {
 
 impl Program {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().unwrap(), Arc::clone(&output));
         collect(child.stderr.take().unwrap(), Arc::clone(&output));
@@ -62,15 +74,26 @@ impl Program {
         let deadline = Instant::now() + PATIENCE;
         while !self.output().contains(text) {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("ended with {status} before printing {text:?}:\n{}", self.output());
+                panic!(
+                    "ended with {status} before printing {text:?}:\n{}",
+                    self.output()
+                );
             }
-            assert!(Instant::now() < deadline, "{text:?} was not printed:\n{}", self.output());
+            assert!(
+                Instant::now() < deadline,
+                "{text:?} was not printed:\n{}",
+                self.output()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status().unwrap();
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.id().to_string())
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -123,12 +146,36 @@ pub struct PlanePorts {
 
 impl PlanePorts {
     pub fn free() -> Self {
-        let [api, payments, otlp_grpc, otlp_http, exporter, telemetry, health] = free_ports();
-        Self { api, payments, otlp_grpc, otlp_http, exporter, telemetry, health }
+        let [
+            api,
+            payments,
+            otlp_grpc,
+            otlp_http,
+            exporter,
+            telemetry,
+            health,
+        ] = free_ports();
+        Self {
+            api,
+            payments,
+            otlp_grpc,
+            otlp_http,
+            exporter,
+            telemetry,
+            health,
+        }
     }
 
     pub fn yaml(&self) -> String {
-        let Self { api, payments, otlp_grpc, otlp_http, exporter, telemetry, health } = self;
+        let Self {
+            api,
+            payments,
+            otlp_grpc,
+            otlp_http,
+            exporter,
+            telemetry,
+            health,
+        } = self;
         format!(
             "{{ api: {api}, payments: {payments}, otlp_grpc: {otlp_grpc}, otlp_http: {otlp_http}, exporter: {exporter}, telemetry: {telemetry}, health: {health} }}"
         )
@@ -162,11 +209,14 @@ impl TestStack {
     }
 
     pub fn yaml(&self) -> String {
-        let config = self.server_config.as_ref().map_or_else(String::new, |text| {
-            let file = self.dir.path().join("prometheus.yml");
-            std::fs::write(&file, text).unwrap();
-            format!(", config: {:?}", file.display().to_string())
-        });
+        let config = self
+            .server_config
+            .as_ref()
+            .map_or_else(String::new, |text| {
+                let file = self.dir.path().join("prometheus.yml");
+                std::fs::write(&file, text).unwrap();
+                format!(", config: {:?}", file.display().to_string())
+            });
         let mut text = format!(
             "scrape_interval: 1s\nexport_interval: 1s\nserver: {{ port: {}{config} }}\ndashboard: {{ port: {} }}\norders: {{ port: {} }}\nplanes:\n",
             self.server, self.dashboard, self.orders
@@ -189,7 +239,12 @@ impl TestStack {
         let file = self.dir.path().join("bellwether.yml");
         std::fs::write(&file, self.yaml()).unwrap();
         let mut command = Command::new(BINARY);
-        command.arg("up").arg("--stack").arg(file).arg("--data-dir").arg(self.data_dir());
+        command
+            .arg("up")
+            .arg("--stack")
+            .arg(file)
+            .arg("--data-dir")
+            .arg(self.data_dir());
         command
     }
 
@@ -218,8 +273,15 @@ pub struct Api {
 impl Api {
     pub fn new(port: u16) -> Self {
         install_tls();
-        let http = reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
-        Self { base: format!("http://127.0.0.1:{port}"), http }
+        let http = reqwest::blocking::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        Self {
+            base: format!("http://127.0.0.1:{port}"),
+            http,
+        }
     }
 
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
@@ -234,23 +296,43 @@ impl Api {
 
     /// An instant query; empty when the server does not answer.
     pub fn query(&self, expr: &str) -> Vec<Row> {
-        let response = self.http.post(format!("{}/api/v1/query", self.base)).form(&[("query", expr)]).send();
-        let Ok(body) = response.and_then(reqwest::blocking::Response::text) else { return Vec::new() };
+        let response = self
+            .http
+            .post(format!("{}/api/v1/query", self.base))
+            .form(&[("query", expr)])
+            .send();
+        let Ok(body) = response.and_then(reqwest::blocking::Response::text) else {
+            return Vec::new();
+        };
         let value: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
         rows(&value)
     }
 
     pub fn wait_value(&self, expr: &str, accept: impl Fn(f64) -> bool) -> f64 {
-        wait_for(expr, || self.query(expr).first()?.1.parse().ok().filter(|v| accept(*v)))
+        wait_for(expr, || {
+            self.query(expr)
+                .first()?
+                .1
+                .parse()
+                .ok()
+                .filter(|v| accept(*v))
+        })
     }
 }
 
 fn rows(value: &serde_json::Value) -> Vec<Row> {
-    let result = value["data"]["result"].as_array().cloned().unwrap_or_default();
+    let result = value["data"]["result"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     result
         .iter()
         .filter_map(|r| {
-            let labels = r["metric"].as_object()?.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap_or("").to_owned())).collect();
+            let labels = r["metric"]
+                .as_object()?
+                .iter()
+                .map(|(k, v)| (k.clone(), v.as_str().unwrap_or("").to_owned()))
+                .collect();
             Some((labels, r["value"][1].as_str()?.to_owned()))
         })
         .collect()

@@ -9,8 +9,15 @@ pub fn find(name: &str) -> Option<PathBuf> {
     let dirs = std::env::var_os("BELLWETHER_REFERENCE_BIN")
         .map(PathBuf::from)
         .into_iter()
-        .chain(std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache/bellwether-reference/usr/bin")))
-        .chain(std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>()));
+        .chain(
+            std::env::var_os("HOME")
+                .map(|h| PathBuf::from(h).join(".cache/bellwether-reference/usr/bin")),
+        )
+        .chain(
+            std::env::var_os("PATH")
+                .into_iter()
+                .flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>()),
+        );
     let found = dirs.map(|d| d.join(name)).find(|p| p.is_file());
     found.or_else(|| missing(name))
 }
@@ -20,7 +27,10 @@ pub fn python() -> Option<PathBuf> {
     let candidates = std::env::var_os("BELLWETHER_PYTHON")
         .map(PathBuf::from)
         .into_iter()
-        .chain(std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache/bellwether-python/bin/python")))
+        .chain(
+            std::env::var_os("HOME")
+                .map(|h| PathBuf::from(h).join(".cache/bellwether-python/bin/python")),
+        )
         .chain([PathBuf::from("python3")]);
     let has_sdk = |python: &PathBuf| {
         Command::new(python)
@@ -28,20 +38,30 @@ pub fn python() -> Option<PathBuf> {
             .output()
             .is_ok_and(|o| o.status.success())
     };
-    candidates.into_iter().find(has_sdk).or_else(|| missing("Python with opentelemetry-sdk and opentelemetry-exporter-otlp"))
+    candidates
+        .into_iter()
+        .find(has_sdk)
+        .or_else(|| missing("Python with opentelemetry-sdk and opentelemetry-exporter-otlp"))
 }
 
 /// Debian's or any other Chromium.
 pub fn chromium() -> Option<PathBuf> {
-    ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|p| p.is_file())
-        .or_else(|| missing("chromium"))
+    [
+        "/usr/bin/chromium",
+        "/usr/bin/chromium-browser",
+        "/usr/bin/google-chrome",
+    ]
+    .map(PathBuf::from)
+    .into_iter()
+    .find(|p| p.is_file())
+    .or_else(|| missing("chromium"))
 }
 
 fn missing<T>(name: &str) -> Option<T> {
-    assert!(std::env::var_os("BELLWETHER_REQUIRE_PEERS").is_none(), "{name} is required here and was not found");
+    assert!(
+        std::env::var_os("BELLWETHER_REQUIRE_PEERS").is_none(),
+        "{name} is required here and was not found"
+    );
     eprintln!("SKIPPED: {name} was not found; .ci/run provides it");
     None
 }

@@ -49,10 +49,10 @@ fn render(families: &BTreeMap<String, Family>, openmetrics: bool) -> String {
                 Metric::Counter(counter) => sample(&mut out, name, "", labels, None, counter.get()),
                 Metric::Gauge(gauge) => sample(&mut out, name, "", labels, None, gauge.0.get()),
                 Metric::Histogram(histogram) => {
-                    render_histogram(&mut out, name, labels, histogram, openmetrics)
+                    render_histogram(&mut out, name, labels, histogram, openmetrics);
                 }
                 Metric::Summary(summary) => {
-                    render_summary(&mut out, name, labels, summary, openmetrics)
+                    render_summary(&mut out, name, labels, summary, openmetrics);
                 }
             }
         }

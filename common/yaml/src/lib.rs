@@ -72,7 +72,7 @@ pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlEr
         let error = error.without_snippet();
         let (line, column) = error
             .location()
-            .map_or((0, 0), |l| (u64::from(l.line()), u64::from(l.column())));
+            .map_or((0, 0), |l| (l.line(), l.column()));
         YamlError {
             file: file.to_owned(),
             line,

@@ -257,7 +257,7 @@ mod tests {
     fn bounds_are_powers() {
         assert_eq!(exponential_bound(0, 0), 1.0);
         assert_eq!(exponential_bound(1, 0), 2.0);
-        assert_eq!(exponential_bound(1, 1), 1.414_213_562_373_095);
+        assert_eq!(exponential_bound(1, 1), std::f64::consts::SQRT_2);
         assert_eq!(exponential_bound(-1, -1), 0.25);
         assert_eq!(exponential_bound(1024, 0), f64::MAX);
         assert_eq!(exponential_bound(1025, 0), f64::INFINITY);

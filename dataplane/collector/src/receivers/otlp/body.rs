@@ -29,6 +29,10 @@ pub(super) enum BodyError {
 
 /// Reads a whole body.
 pub(super) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    // A body that announces too much is refused before the client sends it.
+    if http_body::Body::size_hint(&body).lower() > limit as u64 {
+        return Err(BodyError::TooLarge { limit });
+    }
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     let mut length = 0usize;
