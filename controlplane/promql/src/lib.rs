@@ -23,7 +23,7 @@ pub mod engine;
 pub mod error;
 mod eval;
 mod functions;
-pub mod lexer;
+mod lexer;
 pub mod parser;
 mod plan;
 pub mod position;

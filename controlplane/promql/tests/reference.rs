@@ -69,7 +69,7 @@ impl Server {
             .arg(format!("--storage.tsdb.path={}", data.display()))
             .arg("--storage.tsdb.retention.time=100y")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--enable-feature=promql-experimental-functions")
+            .arg("--enable-feature=promql-experimental-functions,promql-duration-expr")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
