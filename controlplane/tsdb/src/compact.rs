@@ -40,7 +40,7 @@ pub(crate) fn plan(metas: &[BlockMeta], ranges: &[i64]) -> Vec<usize> {
             break;
         }
         let ratio = m.stats.num_tombstones as f64 / (m.stats.num_series + 1) as f64;
-        if ratio > TOMBSTONE_RATIO {
+        if ratio > TOMBSTONE_RATIO && !m.compaction.failed {
             return vec![i];
         }
     }
@@ -61,6 +61,10 @@ fn overlapping(metas: &[BlockMeta]) -> Vec<usize> {
             break;
         }
         end = end.max(m.max_time);
+    }
+    if group.iter().any(|i| metas[*i].compaction.failed) {
+        // Queries merge them anyway.
+        return Vec::new();
     }
     group
 }

@@ -88,21 +88,32 @@ impl Db {
     /// One round of maintenance; the caller holds the maintenance lock.
     pub(crate) fn maintain(&self) -> Result<MaintenanceReport, TsdbError> {
         let mut report = MaintenanceReport::default();
-        self.sync_by_interval()?;
+        if let Err(e) = self.sync_by_interval() {
+            tracing::error!(error = %e, "cannot sync the log to the disk");
+        }
         if let Err(e) = self.head.spill_chunks() {
             // Nothing is lost, it only takes memory; the next round tries again.
             tracing::warn!(error = %e, "cannot move closed chunks from memory to a file");
         }
+        // A part that fails must not keep the others from their work: all run, the first error is told.
+        let cut = self.cut_head_blocks(&mut report.head_blocks);
+        let compacted = self.compact_blocks(&mut report.compactions);
+        let retained = self.apply_retention();
+        cut?;
+        compacted?;
+        report.deleted_blocks = retained?;
+        Ok(report)
+    }
+
+    fn cut_head_blocks(&self, done: &mut usize) -> Result<(), TsdbError> {
         self.try_truncate()?;
         while self.pending.lock().is_none() && self.is_head_full() {
             if self.cut_head_block()? {
-                report.head_blocks += 1;
+                *done += 1;
             }
             self.try_truncate()?;
         }
-        report.compactions = self.compact_blocks()?;
-        report.deleted_blocks = self.apply_retention()?;
-        Ok(report)
+        Ok(())
     }
 
     fn sync_by_interval(&self) -> Result<(), TsdbError> {
@@ -200,22 +211,28 @@ impl Db {
         Ok(())
     }
 
-    fn compact_blocks(&self) -> Result<usize, TsdbError> {
+    fn compact_blocks(&self, done: &mut usize) -> Result<(), TsdbError> {
         let ranges = compact::ranges(self.options.block_range_ms(), self.options.max_block_ms());
-        let mut done = 0;
         loop {
             let view = self.view.load_full();
             let metas: Vec<BlockMeta> = view.blocks.iter().map(|b| b.meta()).collect();
             let plan = compact::plan(&metas, &ranges);
             if plan.is_empty() {
-                return Ok(done);
+                return Ok(());
             }
             let inputs: Vec<Arc<Block>> =
                 plan.iter().map(|i| Arc::clone(&view.blocks[*i])).collect();
             self.counters.compactions_triggered.inc();
-            self.replace(&inputs)
-                .inspect_err(|_| self.counters.compactions_failed.inc())?;
-            done += 1;
+            self.replace(&inputs).inspect_err(|e| {
+                self.counters.compactions_failed.inc();
+                if let TsdbError::Corrupt { .. } = e {
+                    // Trying again would fail again: leave these blocks out of plans, as Prometheus does.
+                    for block in &inputs {
+                        block.mark_failed();
+                    }
+                }
+            })?;
+            *done += 1;
         }
     }
 

@@ -461,6 +461,40 @@ fn chunks_move_to_files_and_damage_there_is_healed_from_the_log() {
     check(0);
 }
 
+#[test]
+fn a_damaged_block_is_left_out_of_compaction_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DbOptions {
+        max_block_duration: Duration::from_secs(2 * 3600),
+        ..common::options()
+    };
+    let db = Db::open(dir.path(), options).unwrap();
+    fill(&db, 0, 12 * 60);
+    db.run_maintenance().unwrap();
+    let first = db.blocks()[0].ulid.clone();
+    drop(db);
+    let path = dir.path().join(&first).join("chunks/000001");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+    let options = DbOptions {
+        retention: Duration::from_secs(1),
+        max_block_duration: Duration::from_secs(6 * 3600),
+        ..common::options()
+    };
+    let db = Db::open(dir.path(), options).unwrap();
+    let error = db.run_maintenance().unwrap_err().to_string();
+    assert!(
+        error.contains("checksum") && error.contains(&first),
+        "{error}"
+    );
+    // Retention did its work all the same, and the next round has nothing to fail on.
+    assert_eq!(db.blocks().len(), 1);
+    assert_eq!(db.stats().compactions_failed, 1);
+    db.run_maintenance().unwrap();
+}
+
 /// Fuzz-like: bytes of a block's files are flipped; opening and reading may fail but never panic.
 #[test]
 fn flipped_bytes_in_blocks_never_panic() {

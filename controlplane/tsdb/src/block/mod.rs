@@ -82,6 +82,15 @@ impl Block {
         Arc::clone(&self.tombstones.read())
     }
 
+    /// Notes in `meta.json` that a compaction of this block failed.
+    pub(crate) fn mark_failed(&self) {
+        let mut meta = self.meta.write();
+        meta.compaction.failed = true;
+        if let Err(e) = meta.store(&self.dir) {
+            tracing::warn!(error = %e, "cannot mark a block whose compaction failed");
+        }
+    }
+
     /// Marks samples of matching series as deleted and writes the marks to the disk.
     pub(crate) fn delete(
         &self,

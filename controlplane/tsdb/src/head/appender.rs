@@ -37,7 +37,7 @@ pub(crate) struct Buffers {
     float_histograms: Vec<Pending<FloatHistogram>>,
     exemplars: Vec<Pending<Arc<Exemplar>>>,
     metadata: Vec<(Arc<MemSeries>, Arc<Metadata>)>,
-    /// Series without samples, held so that garbage collection leaves them until the transaction ends.
+    /// Series that were looked up, held so that garbage collection leaves them until the transaction ends.
     pinned: Vec<Arc<MemSeries>>,
     /// Series that the log does not have yet.
     unlogged: Vec<Arc<MemSeries>>,
@@ -354,11 +354,9 @@ impl Appender for HeadAppender<'_> {
         if labels.is_empty() {
             return Err(AppendError::InvalidLabels("empty labelset".into()));
         }
-        let (series, created) = self.head.get_or_create(labels, None)?;
+        let (series, _) = self.head.get_or_create(labels, None)?;
         let id = SeriesRef(u64::from(series.id));
-        if created || series.state.read().chunks() == 0 {
-            self.b.pinned.push(series);
-        }
+        self.b.pinned.push(series);
         Ok(id)
     }
 

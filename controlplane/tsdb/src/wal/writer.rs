@@ -120,7 +120,10 @@ impl WalWriter {
             let now = (self.options.clock)();
             if now.saturating_sub(self.last_sync) >= millis(every) {
                 self.last_sync = now;
-                self.sync()?;
+                if let Err(e) = self.sync() {
+                    // The commit itself is in the operating system's hands; the next interval tries again.
+                    tracing::error!(error = %e, "cannot sync the log to the disk");
+                }
             }
         }
         // A huge commit must not pin its buffer.

@@ -1,0 +1,73 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+const HOUR: i64 = 3_600_000;
+
+fn txn(number: u64) -> Txn {
+    Txn {
+        number,
+        watermark: number - 1,
+        chunk_range: 2 * HOUR,
+    }
+}
+
+#[test]
+fn chunks_are_cut_as_prometheus_cuts_them() {
+    let s = MemSeries::new(1, Box::default());
+    let mut s = s.state.write();
+    // Four hours of samples every 15 s: 480 per two hours, four chunks of 120 each.
+    for i in 0..960 {
+        s.append_float(i * 15_000, i as f64, txn(1));
+    }
+    let starts: Vec<i64> = s.closed.iter().map(|c| c.mint / 15_000).collect();
+    assert_eq!(starts, [0, 120, 240, 360, 480, 600, 720]);
+    assert_eq!(s.closed[0].maxt, 119 * 15_000);
+    assert_eq!(s.open.samples(), 120);
+    assert_eq!(s.truncate(2 * HOUR), 4);
+    assert_eq!(s.mint(), 2 * HOUR);
+}
+
+#[test]
+fn hidden_samples_reach_back_over_closed_chunks() {
+    let s = MemSeries::new(1, Box::default());
+    let mut s = s.state.write();
+    for i in 0..10 {
+        s.append_float(i, 0.0, txn(1));
+    }
+    for i in 10..1000 {
+        s.append_float(i, 0.0, txn(2));
+    }
+    let mut out = SampleBuffer::default();
+    s.read(i64::MIN, i64::MAX, 1, &mut out).unwrap();
+    assert_eq!(out.timestamps, (0..10).collect::<Vec<_>>());
+    out.clear();
+    s.read(5, 700, 2, &mut out).unwrap();
+    assert_eq!(out.timestamps, (5..=700).collect::<Vec<_>>());
+}
+
+#[test]
+fn floats_and_histograms_mix() {
+    let s = MemSeries::new(1, Box::default());
+    let mut s = s.state.write();
+    let h = || {
+        Flat::from(bellwether_model::Histogram {
+            count: 1,
+            zero_count: 1,
+            sum: 2.0,
+            ..Default::default()
+        })
+    };
+    s.append_float(1, 1.0, txn(1));
+    s.append_histogram(2, h(), txn(1)).unwrap();
+    assert!(s.check_histogram(2, &h()).is_ok());
+    assert!(s.check_float(2, 1.0).is_err());
+    s.append_histogram(3, h(), txn(1)).unwrap();
+    s.append_float(4, 4.0, txn(1));
+    let mut out = SampleBuffer::default();
+    s.read(0, 9, 1, &mut out).unwrap();
+    assert_eq!(out.timestamps, [1, 2, 3, 4]);
+    assert_eq!(out.histogram(2).unwrap().count, 1.0);
+    assert!(out.histogram(3).is_none());
+    let ends: Vec<_> = s.closed.iter().map(|c| (c.mint, c.maxt)).collect();
+    assert_eq!(ends, [(1, 1), (2, 3)]);
+}
