@@ -14,6 +14,7 @@ use super::chunk_files::ChunksBySeries;
 use super::series::{Appended, MemSeries, OpenHistogram, Txn};
 use crate::block::chunks::EncodedChunk;
 use crate::chunk::histogram::Flat;
+use crate::chunk::validate;
 use crate::error::TsdbError;
 use crate::tombstones::Interval;
 use crate::wal::reader::{Item, SegmentReader};
@@ -157,12 +158,12 @@ impl<'a> Replay<'a> {
             }
             Ok(Record::Histograms(all)) => {
                 for (series, t, h) in all {
-                    self.histogram(series, t, Flat::from(h));
+                    self.histogram(series, t, validate::check_int(h).map(Flat::from));
                 }
             }
             Ok(Record::FloatHistograms(all)) => {
                 for (series, t, h) in all {
-                    self.histogram(series, t, Flat::from(h));
+                    self.histogram(series, t, validate::check_float(h).map(Flat::from));
                 }
             }
             Ok(Record::Tombstones(all)) => {
@@ -277,10 +278,23 @@ impl<'a> Replay<'a> {
         found
     }
 
-    fn histogram<T: OpenHistogram>(&mut self, reference: u64, t: i64, sample: Flat<T>) {
+    fn histogram<T: OpenHistogram>(
+        &mut self,
+        reference: u64,
+        t: i64,
+        sample: Result<Flat<T>, String>,
+    ) {
         if t < self.floor() {
             return;
         }
+        let sample = match sample {
+            Ok(s) => s,
+            Err(reason) => {
+                self.head.counters.wal_corruptions.inc();
+                tracing::warn!(%reason, "skipped a logged histogram that contradicts itself");
+                return;
+            }
+        };
         let Some(series) = self.find(reference) else {
             return;
         };
