@@ -26,6 +26,7 @@ const MI_OPTION_PURGE_DELAY: i32 = 15;
 
 fn main() -> ExitCode {
     return_freed_memory_at_once();
+    use_small_pages();
     // Before anything can build an HTTP client: without a provider those panic.
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -55,6 +56,17 @@ fn main() -> ExitCode {
     // Blocking work that ignores its cancellation must not hold up the exit.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code
+}
+
+/// With transparent huge pages every page touched in a new region becomes two resident megabytes: 45 instead of
+/// 17 MiB for one idle API. A system that refuses keeps them.
+fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: PR_SET_THP_DISABLE takes four integers and touches no memory of ours (prctl(2)).
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    }
 }
 
 /// With mimalloc's default delay of 10 ms a process keeps most of a burst's memory; without a delay it went

@@ -26,7 +26,12 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
             step("stack", program("bash", "bench").arg("stack.sh"))
         }
         Name::Engine => {
-            for package in ["bellwether-exposition", "bellwether-scrape", "bellwether-tsdb", "bellwether-promql"] {
+            for package in [
+                "bellwether-exposition",
+                "bellwether-scrape",
+                "bellwether-tsdb",
+                "bellwether-promql",
+            ] {
                 step(package, cargo().args(["bench", "--package", package]))?;
             }
             Ok(())

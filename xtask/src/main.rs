@@ -6,7 +6,11 @@
 //! | `cargo xtask bench NAME` | a benchmark against the reference programs; figures go to `bench/RESULTS.md` by hand |
 //!
 //! Tools that are missing are named with the command that installs them.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool speaks to its user")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks to its user"
+)]
 
 mod bench;
 mod shell;

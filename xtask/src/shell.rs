@@ -8,7 +8,9 @@ use anyhow::{Context, bail};
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// The cargo that runs this task.
@@ -27,15 +29,24 @@ pub(crate) fn program(name: &str, folder: &str) -> Command {
 
 /// Whether a program can be started at all.
 pub(crate) fn exists(name: &str) -> bool {
-    Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success())
+    Command::new(name)
+        .arg("--version")
+        .output()
+        .is_ok_and(|o| o.status.success())
 }
 
 /// Runs a step, says how long it took, and fails when it fails.
 pub(crate) fn step(title: &str, command: &mut Command) -> anyhow::Result<()> {
     println!("\n=== {title}");
     let start = Instant::now();
-    let status = command.status().with_context(|| format!("cannot start {}", command.get_program().display()))?;
-    println!("=== {title}: {} in {:.0} s", if status.success() { "ok" } else { "FAILED" }, start.elapsed().as_secs_f64());
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    println!(
+        "=== {title}: {} in {:.0} s",
+        if status.success() { "ok" } else { "FAILED" },
+        start.elapsed().as_secs_f64()
+    );
     if !status.success() {
         bail!("{title} failed");
     }

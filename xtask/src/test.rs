@@ -23,24 +23,57 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
         bail!("node and npm are missing: the dashboard needs Node 20.19 or newer");
     }
     let dashboard = "controlplane/dashboard";
-    step("dashboard packages", program("npm", dashboard).args(["ci", "--no-audit", "--no-fund"]))?;
-    step("lints", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step(
+        "dashboard packages",
+        program("npm", dashboard).args(["ci", "--no-audit", "--no-fund"]),
+    )?;
+    step(
+        "lints",
+        cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?;
     if args.quick {
         return Ok(());
     }
     licences()?;
-    step("TypeScript checks and tests", program("npm", dashboard).args(["run", "check"]))?;
-    step("Rust tests", cargo().args(["test", "--workspace", "--no-fail-fast"]))?;
+    step(
+        "TypeScript checks and tests",
+        program("npm", dashboard).args(["run", "check"]),
+    )?;
+    step(
+        "Rust tests",
+        cargo().args(["test", "--workspace", "--no-fail-fast"]),
+    )?;
     println!("\nall green");
     Ok(())
 }
 
 fn licences() -> anyhow::Result<()> {
-    if !cargo().args(["deny", "--version"]).output().is_ok_and(|o| o.status.success()) {
+    if !cargo()
+        .args(["deny", "--version"])
+        .output()
+        .is_ok_and(|o| o.status.success())
+    {
         step(
             "installing cargo-deny",
             cargo().args(["install", "--locked", "--no-default-features", CARGO_DENY]),
         )?;
     }
-    step("licences, bans, sources", cargo().args(["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
+    step(
+        "licences, bans, sources",
+        cargo().args([
+            "deny",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ]),
+    )
 }

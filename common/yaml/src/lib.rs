@@ -70,9 +70,7 @@ pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlEr
         });
     result.map_err(|error| {
         let error = error.without_snippet();
-        let (line, column) = error
-            .location()
-            .map_or((0, 0), |l| (l.line(), l.column()));
+        let (line, column) = error.location().map_or((0, 0), |l| (l.line(), l.column()));
         YamlError {
             file: file.to_owned(),
             line,
