@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use bellwether_model::re2::Re2;
 use bellwether_scrape::{ScrapeManager, ScrapeOptions};
 use bellwether_telemetry::{Gauge, Registry};
-use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression};
+use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression, WalSync};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -127,7 +127,18 @@ pub(crate) async fn run_core(
         shutdown.clone(),
         state.quit.clone(),
     ));
+    let syncing = tokio::spawn(sync_log(
+        Arc::clone(&core.db),
+        parts.db_options.wal_sync,
+        shutdown.clone(),
+        state.quit.clone(),
+    ));
     watch_for_reloads(state, parts, &core, reloads, shutdown).await;
+    if let Err(error) = syncing.await {
+        return Err(ServerError::Internal(format!(
+            "syncing of the log: {error}"
+        )));
+    }
     if let Err(error) = maintenance.await {
         return Err(ServerError::Internal(format!(
             "maintenance of the database: {error}"
@@ -269,6 +280,12 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
 
 /// Brings scraping and queries in line with a configuration.
 async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<(), String> {
+    let (db, window) = (Arc::clone(&core.db), out_of_order_window(config));
+    match blocking(move || db.set_out_of_order_window(window)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(error) => return Err(error.to_string()),
+    }
     let defaults = config.scrape_defaults(features.has(Feature::ExtraScrapeMetrics));
     core.scrape
         .apply(&config.scrape_configs, &defaults)
@@ -296,6 +313,35 @@ async fn maintain(db: Arc<Db>, shutdown: CancellationToken, quit: CancellationTo
                 tracing::error!(%error, "database maintenance failed, it will be tried again");
             }
             Err(error) => tracing::error!(%error, "database maintenance ended abnormally"),
+        }
+    }
+}
+
+/// Forces what commits left to the operating system to the disk, where an interval was chosen.
+async fn sync_log(
+    db: Arc<Db>,
+    when: WalSync,
+    shutdown: CancellationToken,
+    quit: CancellationToken,
+) {
+    let WalSync::Interval(every) = when else {
+        return;
+    };
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = quit.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let worker = Arc::clone(&db);
+        match blocking(move || worker.sync_log()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot sync the log, it will be tried again");
+            }
+            Err(error) => tracing::error!(%error, "syncing of the log ended abnormally"),
         }
     }
 }
@@ -378,6 +424,8 @@ fn db_options(storage: &StorageSettings, features: &Features, config: &Config) -
             WalCompressionSetting::Snappy => WalCompression::Snappy,
             WalCompressionSetting::Zstd => WalCompression::Zstd,
         },
+        wal_sync: storage.wal_sync,
+        out_of_order_window: out_of_order_window(config),
         min_block_duration: storage.min_block_duration,
         max_block_duration: storage.max_block_duration.unwrap_or(Duration::ZERO),
         exemplars_max: if features.has(Feature::ExemplarStorage) {
@@ -387,6 +435,12 @@ fn db_options(storage: &StorageSettings, features: &Features, config: &Config) -
         },
         ..default
     }
+}
+
+fn out_of_order_window(config: &Config) -> Duration {
+    let tsdb = config.storage.tsdb.as_ref();
+    tsdb.and_then(|t| t.out_of_order_time_window)
+        .map_or(Duration::ZERO, |w| w.0)
 }
 
 /// Spreads two servers with the same targets over the interval: by host name and external labels, as Prometheus does.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bellwether_model::storage::{Appendable, Appender, Querier, Queryable, StorageError};
@@ -19,9 +20,10 @@ use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
 use crate::lock::DirLock;
+use crate::maintenance::out_of_order::PendingOutOfOrder;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
-use crate::options::DbOptions;
+use crate::options::{DbOptions, millis};
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Interval;
 use crate::wal::record::{self, WalTombstone};
@@ -62,6 +64,7 @@ pub struct Db {
     pub(crate) head: Arc<Head>,
     pub(crate) view: ArcSwap<View>,
     pub(crate) pending: Mutex<Option<PendingTruncation>>,
+    pub(crate) pending_out_of_order: Mutex<Option<PendingOutOfOrder>>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
@@ -89,28 +92,25 @@ impl Db {
             },
             Arc::clone(&counters),
         );
-        let has_wbl = maintenance::has_out_of_order_log(dir);
-        if has_wbl {
-            tracing::warn!(
-                directory = %dir.join("wbl").display(),
-                "out-of-order samples of another program are left unread in this directory"
-            );
-        }
         let (blocks, unreadable) = maintenance::load_blocks(dir)?;
         counters.blocks_unreadable.add(unreadable);
-        let head_from = blocks.iter().map(|b| b.maxt).max().unwrap_or(i64::MIN);
+        let head_from = maintenance::end_of_in_order(&blocks);
         head.set_min_valid(head_from);
         let begin = Instant::now();
-        // Beside a foreign out-of-order log, head chunks belong to that log too and stay untouched.
-        let (files, chunks, damaged) = ChunkFiles::load(&dir.join("chunks_head"), !has_wbl)?;
-        counters.chunk_files_damaged.add(damaged);
+        let (files, chunks) = ChunkFiles::load(&dir.join("chunks_head"))?;
+        counters.chunk_files_damaged.add(chunks.damaged);
         *head.chunk_files.lock() = files;
-        Replay::new(&head, chunks).run(&wal_dir)?;
+        let wbl_dir = dir.join("wbl");
+        Replay::new(&head, chunks).run(&wal_dir, &wbl_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let writer = WalWriter::open(&wal_dir, options.writer())
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
         *head.wal.lock() = Some(writer);
-        Ok(Arc::new(Self {
+        // A log that is there must go on to be cut and deleted, also without a window.
+        if wbl_dir.exists() {
+            open_out_of_order_log(&head, &wbl_dir, &options)?;
+        }
+        let db = Arc::new(Self {
             dir: dir.to_path_buf(),
             options,
             counters,
@@ -118,9 +118,27 @@ impl Db {
             view: ArcSwap::from_pointee(View { blocks, head_from }),
             pending: Mutex::new(None),
             maintenance: Mutex::new(()),
+            pending_out_of_order: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             replay_ms,
-        }))
+        });
+        db.set_out_of_order_window(db.options.out_of_order_window)?;
+        Ok(db)
+    }
+
+    /// Sets how far behind the newest sample of the head others are taken that come out of order; zero takes
+    /// none. May change at any time; samples that were taken stay.
+    ///
+    /// # Errors
+    /// When the out-of-order log cannot be created; then the window stays as it was.
+    pub fn set_out_of_order_window(&self, window: Duration) -> Result<(), TsdbError> {
+        if !window.is_zero() {
+            open_out_of_order_log(&self.head, &self.wbl_dir(), &self.options)?;
+        }
+        self.head
+            .out_of_order_window
+            .store(millis(window), Ordering::Relaxed);
+        Ok(())
     }
 
     /// The data directory.
@@ -143,6 +161,10 @@ impl Db {
 
     pub(crate) fn wal_dir(&self) -> PathBuf {
         self.dir.join("wal")
+    }
+
+    pub(crate) fn wbl_dir(&self) -> PathBuf {
+        self.dir.join("wbl")
     }
 
     /// Cuts blocks from the head, truncates the log, compacts, applies retention. Call it about once a
@@ -170,6 +192,9 @@ impl Db {
             samples_appended_histogram: c.histograms.get(),
             out_of_order_samples: c.out_of_order.get(),
             out_of_bound_samples: c.out_of_bounds.get(),
+            out_of_order_samples_appended: c.out_of_order_appended.get(),
+            too_old_samples: c.too_old.get(),
+            wbl_size_bytes: segments::size(&self.wbl_dir()),
             duplicate_samples: c.duplicates.get(),
             chunks_created: c.chunks_created.get(),
             chunks_removed: c.chunks_removed.get(),
@@ -201,7 +226,10 @@ impl Db {
         stats.blocks_loaded = view.blocks.len() as u64;
         stats.blocks_bytes = view.blocks.iter().map(|b| b.size()).sum();
         let oldest_block = view.blocks.iter().map(|b| b.mint).min();
-        stats.lowest_timestamp = oldest_block.unwrap_or(i64::MAX).min(stats.head_min_time);
+        stats.lowest_timestamp = oldest_block
+            .unwrap_or(i64::MAX)
+            .min(stats.head_min_time)
+            .min(self.head.out_of_order_min_time());
         stats
     }
 
@@ -266,13 +294,15 @@ impl Db {
     fn delete_in_head(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
         let mut stones = Vec::new();
         for series in self.head.matching(matchers)? {
-            let state = series.state.read();
-            if state.may_have(mint, maxt) {
+            let Some((first, last)) = series.state.read().bounds() else {
+                continue;
+            };
+            if first <= maxt && last >= mint {
                 // Only samples that exist now: later ones are not deleted.
                 stones.push(WalTombstone {
                     series: u64::from(series.id),
-                    mint: mint.max(state.mint()),
-                    maxt: maxt.min(state.last_t),
+                    mint: mint.max(first),
+                    maxt: maxt.min(last),
                 });
             }
         }
@@ -321,15 +351,31 @@ impl Db {
     /// When the log cannot be synced.
     pub fn close(&self) -> Result<(), TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
-        let result = match self.head.wal.lock().take() {
+        let close = |writer: Option<WalWriter>, dir: &Path| match writer {
             Some(mut writer) => writer
                 .close()
-                .map_err(TsdbError::io("cannot write in", &self.wal_dir())),
+                .map_err(TsdbError::io("cannot write in", dir)),
             None => Ok(()),
         };
+        let mut wal = self.head.wal.lock();
+        let result = close(wal.take(), &self.wal_dir());
+        let late = close(self.head.wbl.lock().take(), &self.wbl_dir());
         self.lock.lock().take();
-        result
+        result.and(late)
     }
+}
+
+/// Begins the out-of-order log of a head, once.
+fn open_out_of_order_log(head: &Head, dir: &Path, options: &DbOptions) -> Result<(), TsdbError> {
+    let wal = head.wal.lock();
+    let mut wbl = head.wbl.lock();
+    if wal.is_none() || wbl.is_some() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
+    let writer = WalWriter::open(dir, options.writer());
+    *wbl = Some(writer.map_err(TsdbError::io("cannot write in", dir))?);
+    Ok(())
 }
 
 impl Queryable for Db {
@@ -347,10 +393,11 @@ impl Queryable for Db {
                 }));
             }
         }
-        if maxt >= view.head_from {
+        if maxt >= view.head_from || self.head.has_out_of_order(mint, maxt) {
             parts.push(Box::new(HeadQuerier {
                 head: Arc::clone(&self.head),
-                mint: mint.max(view.head_from),
+                mint,
+                in_order_from: view.head_from,
                 maxt,
                 reader,
             }));

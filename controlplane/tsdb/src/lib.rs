@@ -29,8 +29,8 @@
 //! - **Prometheus can go on with the directory**, and we with its: nothing is written that Prometheus 3.5 does
 //!   not read, and unknown record types are skipped.
 //!
-//! Not done yet: the out-of-order window (opening with one is refused; a foreign `wbl/` is left alone with a
-//! warning).
+//! Samples that come out of order, within the window that the options give, go to a log of their own (`wbl/`) and
+//! beside the in-order chunks of their series; queries merge both, and compaction makes blocks of their own of them.
 //!
 //! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads.
 

@@ -66,7 +66,8 @@ pub struct DbOptions {
     pub max_block_duration: Duration,
     /// Size of the exemplar ring; zero stores no exemplars.
     pub exemplars_max: usize,
-    /// Out-of-order window. Not supported yet: anything but zero is refused at opening.
+    /// How far behind the newest sample others are taken that come out of order; zero takes none
+    /// (`storage.tsdb.out_of_order_time_window`). [`crate::Db::set_out_of_order_window`] changes it later.
     pub out_of_order_window: Duration,
     /// Upper bound for series in the head; zero means none.
     pub series_limit: usize,
@@ -109,6 +110,7 @@ impl fmt::Debug for DbOptions {
             .field("min_block_duration", &self.min_block_duration)
             .field("max_block_duration", &self.max_block_duration)
             .field("exemplars_max", &self.exemplars_max)
+            .field("out_of_order_window", &self.out_of_order_window)
             .field("series_limit", &self.series_limit)
             .finish_non_exhaustive()
     }
@@ -123,12 +125,6 @@ impl DbOptions {
                 reason: reason.to_owned(),
             })
         };
-        if !self.out_of_order_window.is_zero() {
-            return bad(
-                "out_of_order_window",
-                "out-of-order samples are not supported yet; use 0s",
-            );
-        }
         if self.wal_segment_size == 0 || !self.wal_segment_size.is_multiple_of(PAGE as u64) {
             return bad("wal_segment_size", "must be a multiple of 32KiB");
         }

@@ -8,7 +8,7 @@ use bellwether_model::Labels;
 
 use super::chunks::EncodedChunk;
 use super::index_write::ChunkMeta;
-use super::meta::{BlockCompaction, BlockParent};
+use super::meta::{self, BlockCompaction, BlockParent};
 use super::write::{self, BlockWriter, Sample, new_ulid};
 use super::{Block, all_series};
 use crate::error::TsdbError;
@@ -154,8 +154,10 @@ pub(crate) fn merge(
         .flat_map(|m| m.compaction.sources.clone())
         .collect();
     let level = metas.iter().map(|m| m.compaction.level).max().unwrap_or(0);
+    let out_of_order = metas.iter().all(|m| m.compaction.is_out_of_order());
     let compaction = BlockCompaction {
         level: level + 1,
+        hints: Vec::from_iter(out_of_order.then(|| meta::OUT_OF_ORDER.to_owned())),
         sources: sources.into_iter().collect(),
         parents: metas
             .iter()

@@ -11,6 +11,8 @@ use crate::wal::segments::sync_dir;
 
 /// Name of the file.
 pub(crate) const FILE: &str = "meta.json";
+/// Hint of a block whose samples came out of order: its end says nothing about what else the head has.
+pub(crate) const OUT_OF_ORDER: &str = "from-out-of-order";
 
 /// Counts of a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,14 @@ pub struct BlockCompaction {
     /// Free text, such as `from-out-of-order`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+}
+
+impl BlockCompaction {
+    /// Whether all its samples came out of order.
+    #[must_use]
+    pub fn is_out_of_order(&self) -> bool {
+        self.hints.iter().any(|h| h == OUT_OF_ORDER)
+    }
 }
 
 /// The description of a block.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bellwether_model::storage::SampleBuffer;
 use ulid::Ulid;
 
 use super::chunks::{ChunkWriter, EncodedChunk};
@@ -131,11 +132,23 @@ impl Drop for BlockWriter {
     }
 }
 
-/// A decoded sample that keeps its kind.
+/// A decoded sample that keeps its kind. Histograms are boxed: floats must not take their room.
+#[derive(Clone, Debug)]
 pub(crate) enum Sample {
     Float(f64),
-    Histogram(Flat<i64>),
-    FloatHistogram(Flat<f64>),
+    Histogram(Box<Flat<i64>>),
+    FloatHistogram(Box<Flat<f64>>),
+}
+
+impl Sample {
+    /// Appends it to a buffer, in the form in which queries read it.
+    pub(crate) fn read_into(&self, t: i64, out: &mut SampleBuffer) {
+        match self {
+            Self::Float(v) => out.push_float(t, *v),
+            Self::Histogram(h) => out.push_histogram(t, Arc::new(h.to_model().to_float())),
+            Self::FloatHistogram(h) => out.push_histogram(t, Arc::new(h.to_model())),
+        }
+    }
 }
 
 /// Decodes a chunk to samples.
@@ -146,10 +159,12 @@ pub(crate) fn decode(
 ) -> Result<(), DecodeError> {
     match encoding {
         ENC_XOR => xor::decode(data, usize::MAX, |t, v| each(t, Sample::Float(v))),
-        ENC_HISTOGRAM => histogram::decode(data, usize::MAX, |t, h| each(t, Sample::Histogram(h))),
-        ENC_FLOAT_HISTOGRAM => {
-            histogram::decode(data, usize::MAX, |t, h| each(t, Sample::FloatHistogram(h)))
-        }
+        ENC_HISTOGRAM => histogram::decode(data, usize::MAX, |t, h| {
+            each(t, Sample::Histogram(Box::new(h)));
+        }),
+        ENC_FLOAT_HISTOGRAM => histogram::decode(data, usize::MAX, |t, h| {
+            each(t, Sample::FloatHistogram(Box::new(h)));
+        }),
         _ => Err(DecodeError("unknown chunk encoding")),
     }
 }
@@ -172,10 +187,10 @@ pub(crate) fn encode(
                 state.append_float(t, v, txn);
             }
             Sample::Histogram(h) => {
-                state.append_histogram(t, h, txn)?;
+                state.append_histogram(t, *h, txn)?;
             }
             Sample::FloatHistogram(h) => {
-                state.append_histogram(t, h, txn)?;
+                state.append_histogram(t, *h, txn)?;
             }
         }
     }
@@ -211,7 +226,7 @@ pub(crate) fn cut(
     Ok(out)
 }
 
-/// Writes the head's samples in `mint..maxt` as a block. `None` when there are none.
+/// Writes the head's samples in `mint..maxt` that came in order as a block. `None` when there are none.
 pub(crate) fn write_head(
     data: &Path,
     head: &Head,
@@ -221,6 +236,30 @@ pub(crate) fn write_head(
 ) -> Result<Option<PathBuf>, TsdbError> {
     let mut series = head.all_series();
     series.retain(|s| s.state.read().may_have(mint, maxt - 1));
+    let range = Range { mint, maxt, now_ms };
+    write_series(data, head, series, &range, &[], |s, deleted| {
+        let chunks = s.state.read().all_chunks();
+        cut(chunks, mint, maxt - 1, deleted, head.options.block_range)
+    })
+}
+
+/// Times of a block and of its making.
+pub(crate) struct Range {
+    pub(crate) mint: i64,
+    /// Exclusive.
+    pub(crate) maxt: i64,
+    pub(crate) now_ms: i64,
+}
+
+/// Writes a block of the chunks that `chunks` gives for each series without its deleted ranges.
+pub(crate) fn write_series(
+    data: &Path,
+    head: &Head,
+    mut series: Vec<Arc<MemSeries>>,
+    range: &Range,
+    hints: &[&str],
+    chunks: impl Fn(&MemSeries, &[Interval]) -> Result<Vec<EncodedChunk>, DecodeError>,
+) -> Result<Option<PathBuf>, TsdbError> {
     if series.is_empty() {
         return Ok(None);
     }
@@ -229,18 +268,12 @@ pub(crate) fn write_head(
     // Ordinals are in order of texts, so this is the order of labels.
     series.sort_by_cached_key(|s| s.labels.iter().map(ordinal).collect::<Vec<u32>>());
     let deleted = head.tombstones.read().clone();
-    let ulid = new_ulid(now_ms);
+    let ulid = new_ulid(range.now_ms);
     let mut writer = BlockWriter::create(data, &ulid, symbols)?;
     for s in series {
-        let chunks = s.state.read().all_chunks();
-        let chunks = cut(
-            chunks,
-            mint,
-            maxt - 1,
-            deleted.of(u64::from(s.id)),
-            head.options.block_range,
-        )
-        .map_err(|e| TsdbError::corrupt(data, format!("head chunk of {}: {e}", head.labels(&s))))?;
+        let chunks = chunks(&s, deleted.of(u64::from(s.id))).map_err(|e| {
+            TsdbError::corrupt(data, format!("head chunk of {}: {e}", head.labels(&s)))
+        })?;
         if !chunks.is_empty() {
             let labels: Vec<u32> = s.labels.iter().map(ordinal).collect();
             writer.series(&labels, &chunks)?;
@@ -249,9 +282,10 @@ pub(crate) fn write_head(
     let compaction = BlockCompaction {
         level: 1,
         sources: vec![ulid.clone()],
+        hints: hints.iter().map(|h| (*h).to_owned()).collect(),
         ..BlockCompaction::default()
     };
-    writer.finish(&ulid, mint, maxt, compaction)
+    writer.finish(&ulid, range.mint, range.maxt, compaction)
 }
 
 impl Head {

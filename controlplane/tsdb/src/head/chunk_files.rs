@@ -3,7 +3,8 @@
 //! Maintenance moves closed chunks from memory to a new file, which is mapped; pages are in memory only while
 //! queries read them. The log has the same samples, so these files are never synced. A start reads them before
 //! the log and skips the log's samples that they have; a damaged file is dropped with all later ones, and its
-//! samples come from the log.
+//! samples come from the log. We write chunks of samples in order only; other programs' out-of-order chunks are
+//! read, and their files stay until those samples are in blocks.
 //!
 //! Header: magic, version, three zero bytes. Per chunk: series reference, first and last time (u64 each),
 //! encoding (top bit: out of order), uvarint length, data, CRC-32C over all of that. An entry of zeros ends a
@@ -38,6 +39,8 @@ pub(crate) struct ChunkFile {
     path: PathBuf,
     /// Newest time in it.
     maxt: i64,
+    /// It has out-of-order chunks: what the out-of-order log says of them holds while the file is there.
+    has_out_of_order: bool,
 }
 
 /// Where a chunk's bytes are.
@@ -72,7 +75,7 @@ impl Deref for ChunkData {
 /// The open files of a head.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkFiles {
-    /// `None` where nothing may be written.
+    /// `None` before it is loaded.
     dir: Option<PathBuf>,
     files: Vec<Arc<ChunkFile>>,
     next: u64,
@@ -80,6 +83,8 @@ pub(crate) struct ChunkFiles {
 
 /// An entry of a file.
 struct Entry {
+    /// Where it begins in the file: the low half of its reference.
+    start: u32,
     series: u64,
     mint: i64,
     maxt: i64,
@@ -110,6 +115,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
             return Err(DecodeError("checksum mismatch"));
         }
         out.push(Entry {
+            start: start as u32,
             series,
             mint,
             maxt,
@@ -124,34 +130,36 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 /// Chunks of a directory by series reference, each series' by rising time.
 pub(crate) type ChunksBySeries = HashMap<u64, Vec<EncodedChunk>, RandomState>;
 
+/// What was read from a directory.
+#[derive(Debug, Default)]
+pub(crate) struct LoadedChunks {
+    pub(crate) in_order: ChunksBySeries,
+    pub(crate) out_of_order: ChunksBySeries,
+    /// The last reference: number of the file in the high, offset of the entry in the low 32 bits.
+    pub(crate) last: u64,
+    /// Files that were dropped because they or one before them are damaged.
+    pub(crate) damaged: u64,
+}
+
 impl ChunkFiles {
-    /// Reads a directory. Damaged files and those after them are removed, with a count of the damage. Where
-    /// `writable` is false, nothing will be written or removed.
+    /// Reads a directory. Damaged files and those after them are removed.
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) fn load(
-        dir: &Path,
-        writable: bool,
-    ) -> Result<(Self, ChunksBySeries, u64), TsdbError> {
-        let mut this = Self::default();
-        let mut chunks = ChunksBySeries::default();
-        let mut damaged = 0;
-        if writable {
-            fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
-            this.dir = Some(dir.to_path_buf());
-        }
-        let numbers = match segments::list(dir) {
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(e) => return Err(TsdbError::io("cannot list", dir)(e)),
+    pub(crate) fn load(dir: &Path) -> Result<(Self, LoadedChunks), TsdbError> {
+        fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
+        let mut this = Self {
+            dir: Some(dir.to_path_buf()),
+            ..Self::default()
         };
+        let mut loaded = LoadedChunks::default();
+        let numbers = segments::list(dir).map_err(TsdbError::io("cannot list", dir))?;
         this.next = numbers.last().map_or(1, |n| n + 1);
         for n in numbers {
             let path = dir.join(format!("{n:06}"));
             // Read rather than mapped: a check must not keep the whole file in memory.
             let bytes = fs::read(&path).map_err(TsdbError::io("cannot read", &path))?;
-            let entries = if damaged > 0 {
+            let entries = if loaded.damaged > 0 {
                 Err(DecodeError("a file before it is damaged"))
             } else if bytes.len() <= HEADER {
                 // Preallocated or just begun when its writer was killed.
@@ -160,58 +168,63 @@ impl ChunkFiles {
                 parse(&bytes)
             };
             match entries {
-                Ok(entries) => this.take(path, &entries, &mut chunks)?,
+                Ok(entries) => this.take(path, n, &entries, &mut loaded)?,
                 Err(e) => {
-                    if damaged == 0 {
+                    if loaded.damaged == 0 {
                         tracing::warn!(file = %path.display(), reason = %e, "dropped damaged head chunks, the log has their samples");
                     }
-                    damaged += 1;
-                    if writable {
-                        fs::remove_file(&path).map_err(TsdbError::io("cannot remove", &path))?;
-                    }
+                    loaded.damaged += 1;
+                    fs::remove_file(&path).map_err(TsdbError::io("cannot remove", &path))?;
                 }
             }
         }
-        for list in chunks.values_mut() {
+        for list in loaded.in_order.values_mut() {
             list.sort_by_key(|c| c.mint);
         }
-        Ok((this, chunks, damaged))
+        Ok((this, loaded))
     }
 
     fn take(
         &mut self,
         path: PathBuf,
+        number: u64,
         entries: &[Entry],
-        chunks: &mut ChunksBySeries,
+        loaded: &mut LoadedChunks,
     ) -> Result<(), TsdbError> {
+        let is_late = |e: &Entry| e.encoding & OUT_OF_ORDER != 0;
         let file = Arc::new(ChunkFile {
             map: mmap::map(&path)?,
             maxt: entries.iter().map(|e| e.maxt).max().unwrap_or(i64::MIN),
+            has_out_of_order: entries.iter().any(is_late),
             path,
         });
-        for e in entries.iter().filter(|e| e.encoding & OUT_OF_ORDER == 0) {
+        for e in entries {
+            let chunks = if is_late(e) {
+                &mut loaded.out_of_order
+            } else {
+                &mut loaded.in_order
+            };
             chunks.entry(e.series).or_default().push(EncodedChunk {
                 mint: e.mint,
                 maxt: e.maxt,
-                encoding: e.encoding,
+                encoding: e.encoding & !OUT_OF_ORDER,
                 data: ChunkData::File {
                     file: Arc::clone(&file),
                     offset: e.offset,
                     len: e.len,
                 },
             });
+            loaded.last = number << 32 | u64::from(e.start);
         }
         self.files.push(file);
         Ok(())
     }
 
-    /// Removes files whose samples are all before a time. Open queries keep their maps.
-    fn truncate(&mut self, mint: i64) {
-        if self.dir.is_none() {
-            return;
-        }
+    /// Removes files whose samples are all before a time, and of those with out-of-order chunks only when the
+    /// head has none any more. Open queries keep their maps.
+    fn truncate(&mut self, mint: i64, keep_out_of_order: bool) {
         self.files.retain(|f| {
-            if f.maxt >= mint {
+            if f.maxt >= mint || (f.has_out_of_order && keep_out_of_order) {
                 return true;
             }
             if let Err(e) = fs::remove_file(&f.path) {
@@ -225,7 +238,8 @@ impl ChunkFiles {
 impl Head {
     /// Removes chunk files that truncation made useless.
     pub(crate) fn truncate_chunk_files(&self, mint: i64) {
-        self.chunk_files.lock().truncate(mint);
+        let keep = self.has_out_of_order(i64::MIN, i64::MAX);
+        self.chunk_files.lock().truncate(mint, keep);
     }
 
     /// Moves closed chunks from memory to a file, when there are enough. Only maintenance calls this.
@@ -260,7 +274,12 @@ impl Head {
         };
         let map = mmap::map(&path).map_err(|e| io::Error::other(e.to_string()))?;
         files.next += 1;
-        let file = Arc::new(ChunkFile { map, path, maxt });
+        let file = Arc::new(ChunkFile {
+            map,
+            path,
+            maxt,
+            has_out_of_order: false,
+        });
         for (series, index, offset, len) in places {
             // Only maintenance removes closed chunks, so the index still names the same one.
             let data = ChunkData::File {

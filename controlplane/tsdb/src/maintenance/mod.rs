@@ -1,6 +1,8 @@
 //! What happens besides appends and queries: blocks from the head, truncation, compaction, retention,
 //! clean-up at the start, snapshots.
 
+pub(crate) mod out_of_order;
+
 use std::collections::HashSet;
 use std::fs;
 use std::io;
@@ -16,6 +18,7 @@ use crate::block::{merge, meta};
 use crate::compact;
 use crate::db::{Db, MaintenanceReport, View};
 use crate::error::TsdbError;
+use crate::head::out_of_order::Part;
 use crate::options::{WalSync, millis};
 use crate::tombstones;
 use crate::wal::segments::{self, sync_dir};
@@ -70,9 +73,13 @@ pub(crate) fn load_blocks(dir: &Path) -> Result<(Vec<Arc<Block>>, u64), TsdbErro
     Ok((blocks, unreadable))
 }
 
-/// Whether another program left out-of-order samples, which are not read yet.
-pub(crate) fn has_out_of_order_log(dir: &Path) -> bool {
-    segments::size(&dir.join("wbl")) > 0
+/// The end of the blocks whose samples came in order, which is where the head begins. A block of out-of-order
+/// samples says nothing about it: the head may have others of the same time.
+pub(crate) fn end_of_in_order(blocks: &[Arc<Block>]) -> i64 {
+    let in_order = blocks
+        .iter()
+        .filter(|b| !b.meta().compaction.is_out_of_order());
+    in_order.map(|b| b.maxt).max().unwrap_or(i64::MIN)
 }
 
 /// Removes a block so that a crash leaves either the block or a name that the next start removes.
@@ -88,7 +95,7 @@ impl Db {
     /// One round of maintenance; the caller holds the maintenance lock.
     pub(crate) fn maintain(&self) -> Result<MaintenanceReport, TsdbError> {
         let mut report = MaintenanceReport::default();
-        if let Err(e) = self.sync_by_interval() {
+        if let Err(e) = self.sync_log() {
             tracing::error!(error = %e, "cannot sync the log to the disk");
         }
         if let Err(e) = self.head.spill_chunks() {
@@ -97,9 +104,11 @@ impl Db {
         }
         // A part that fails must not keep the others from their work: all run, the first error is told.
         let cut = self.cut_head_blocks(&mut report.head_blocks);
+        let late = self.cut_out_of_order_blocks(&mut report.head_blocks);
         let compacted = self.compact_blocks(&mut report.compactions);
         let retained = self.apply_retention();
         cut?;
+        late?;
         compacted?;
         report.deleted_blocks = retained?;
         Ok(report)
@@ -116,15 +125,20 @@ impl Db {
         Ok(())
     }
 
-    fn sync_by_interval(&self) -> Result<(), TsdbError> {
-        if let (WalSync::Interval(_), Some(writer)) =
-            (self.options.wal_sync, self.head.wal.lock().as_mut())
-        {
-            writer
-                .sync()
-                .map_err(TsdbError::io("cannot sync", &self.wal_dir()))?;
+    /// Forces what commits wrote to the disk, when [`WalSync::Interval`] was chosen; other choices need no call.
+    ///
+    /// # Errors
+    /// The system's error; the next call tries again.
+    pub fn sync_log(&self) -> Result<(), TsdbError> {
+        if !matches!(self.options.wal_sync, WalSync::Interval(_)) {
+            return Ok(());
         }
-        Ok(())
+        let sync = |writer: Option<&mut WalWriter>, dir: PathBuf| match writer {
+            Some(writer) => writer.sync().map_err(TsdbError::io("cannot sync", &dir)),
+            None => Ok(()),
+        };
+        sync(self.head.wal.lock().as_mut(), self.wal_dir())?;
+        sync(self.head.wbl.lock().as_mut(), self.wbl_dir())
     }
 
     /// Whether the head spans more than one and a half block ranges.
@@ -204,7 +218,11 @@ impl Db {
         }
         let options = self.options.checkpoint_writer();
         let keep = |series| self.head.keeps_series(series, last);
-        checkpoint::write(&wal, last, mint, keep, options)?;
+        let from = checkpoint::KeepFrom {
+            mint,
+            tombstones: mint.min(self.head.out_of_order_min_time()),
+        };
+        checkpoint::write(&wal, last, from, keep, options)?;
         self.head.forget_removed(last);
         self.counters.checkpoints.inc();
         self.counters.wal_truncations.inc();
@@ -215,13 +233,17 @@ impl Db {
         let ranges = compact::ranges(self.options.block_range_ms(), self.options.max_block_ms());
         loop {
             let view = self.view.load_full();
-            let metas: Vec<BlockMeta> = view.blocks.iter().map(|b| b.meta()).collect();
+            // Out-of-order samples of a time that the head still has: merged with older blocks, they would make
+            // it look as if all of that time were in blocks.
+            let ahead =
+                |b: &Block| b.maxt > view.head_from && b.meta().compaction.is_out_of_order();
+            let candidates: Vec<&Arc<Block>> = view.blocks.iter().filter(|b| !ahead(b)).collect();
+            let metas: Vec<BlockMeta> = candidates.iter().map(|b| b.meta()).collect();
             let plan = compact::plan(&metas, &ranges);
             if plan.is_empty() {
                 return Ok(());
             }
-            let inputs: Vec<Arc<Block>> =
-                plan.iter().map(|i| Arc::clone(&view.blocks[*i])).collect();
+            let inputs: Vec<Arc<Block>> = plan.iter().map(|i| Arc::clone(candidates[*i])).collect();
             self.counters.compactions_triggered.inc();
             self.replace(&inputs).inspect_err(|e| {
                 self.counters.compactions_failed.inc();
@@ -267,7 +289,10 @@ impl Db {
             &sizes,
             millis(self.options.retention),
             self.options.retention_size,
-            segments::size(&self.wal_dir()) + segments::size(&self.dir.join("chunks_head")),
+            ["wal", "wbl", "chunks_head"]
+                .iter()
+                .map(|part| segments::size(&self.dir.join(part)))
+                .sum(),
         );
         if doomed.by_time.is_empty() && doomed.by_size.is_empty() {
             return Ok(0);
@@ -328,6 +353,9 @@ impl Db {
         if with_head && self.head.min_time() <= self.head.max_time() {
             let (mint, maxt) = (self.head.min_time(), self.head.max_time() + 1);
             write::write_head(target, &self.head, mint, maxt, (self.options.clock)())?;
+        }
+        if with_head {
+            self.write_out_of_order(target, Part::All)?;
         }
         sync_dir(target).map_err(TsdbError::io("cannot sync", target))
     }

@@ -115,7 +115,8 @@ impl WalWriter {
         }
         self.dirty = false;
         self.unsynced = self.options.sync != WalSync::Commit;
-        self.pos += self.out.len() as u64;
+        let written = self.out.len() as u64;
+        self.pos += written;
         if let WalSync::Interval(every) = self.options.sync {
             let now = (self.options.clock)();
             if now.saturating_sub(self.last_sync) >= millis(every) {
@@ -131,7 +132,17 @@ impl WalWriter {
             self.out = Vec::new();
             self.packed = Vec::new();
         }
-        Ok(self.out.len() as u64)
+        Ok(written)
+    }
+
+    /// Takes back what the last [`Self::log`] wrote, given the length that it returned.
+    pub(crate) fn undo(&mut self, written: u64) {
+        self.pos = self.pos.saturating_sub(written);
+        self.dirty = true;
+        // Best effort now; the next write insists.
+        if let Err(e) = self.repair() {
+            tracing::error!(error = %e, "cannot take back a failed commit yet");
+        }
     }
 
     fn repair(&mut self) -> io::Result<()> {
