@@ -1,6 +1,5 @@
 //! The database's public door.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,19 +12,18 @@ use parking_lot::Mutex;
 use crate::block::meta::BlockMeta;
 use crate::block::{Block, BlockQuerier};
 use crate::error::TsdbError;
+use crate::files::{self, HeldLock};
 use crate::head::appender::HeadAppender;
 use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
-use crate::lock::DirLock;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
 use crate::options::DbOptions;
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Interval;
 use crate::wal::record::{self, WalTombstone};
-use crate::wal::segments;
 use crate::wal::writer::WalWriter;
 
 /// Exemplars of one series.
@@ -65,7 +63,7 @@ pub struct Db {
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
-    lock: Mutex<Option<DirLock>>,
+    lock: Mutex<Option<Box<dyn HeldLock>>>,
     replay_ms: u64,
 }
 
@@ -77,8 +75,9 @@ impl Db {
     pub fn open(dir: &Path, options: DbOptions) -> Result<Arc<Self>, TsdbError> {
         options.check()?;
         let wal_dir = dir.join("wal");
-        fs::create_dir_all(&wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
-        let lock = DirLock::acquire(dir)?;
+        let files = Arc::clone(&options.files);
+        files::create_dir(&*files, &wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
+        let lock = files.lock(dir)?;
         let counters = Arc::new(Counters::default());
         let head = Head::new(
             HeadOptions {
@@ -86,25 +85,27 @@ impl Db {
                 exemplars_max: options.exemplars_max,
                 series_limit: options.series_limit,
                 spill_bytes: options.head_chunk_file_bytes.max(1),
+                files: Arc::clone(&files),
             },
             Arc::clone(&counters),
         );
-        let has_wbl = maintenance::has_out_of_order_log(dir);
+        let has_wbl = maintenance::has_out_of_order_log(&*files, dir);
         if has_wbl {
             tracing::warn!(
                 directory = %dir.join("wbl").display(),
                 "out-of-order samples of another program are left unread in this directory"
             );
         }
-        let (blocks, unreadable) = maintenance::load_blocks(dir)?;
+        let (blocks, unreadable) = maintenance::load_blocks(&files, dir)?;
         counters.blocks_unreadable.add(unreadable);
         let head_from = blocks.iter().map(|b| b.maxt).max().unwrap_or(i64::MIN);
         head.set_min_valid(head_from);
         let begin = Instant::now();
         // Beside a foreign out-of-order log, head chunks belong to that log too and stay untouched.
-        let (files, chunks, damaged) = ChunkFiles::load(&dir.join("chunks_head"), !has_wbl)?;
+        let (chunk_files, chunks, damaged) =
+            ChunkFiles::load(&*files, &dir.join("chunks_head"), !has_wbl)?;
         counters.chunk_files_damaged.add(damaged);
-        *head.chunk_files.lock() = files;
+        *head.chunk_files.lock() = chunk_files;
         Replay::new(&head, chunks).run(&wal_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let writer = WalWriter::open(&wal_dir, options.writer())
@@ -185,8 +186,8 @@ impl Db {
             checkpoint_creations: c.checkpoints.get(),
             checkpoint_creations_failed: c.checkpoints_failed.get(),
             replay_duration_ms: self.replay_ms,
-            wal_size_bytes: segments::size(&self.wal_dir()),
-            head_chunk_file_bytes: segments::size(&self.dir.join("chunks_head")),
+            wal_size_bytes: files::size(&*self.options.files, &self.wal_dir()),
+            head_chunk_file_bytes: files::size(&*self.options.files, &self.dir.join("chunks_head")),
             compactions: c.compactions.get(),
             compactions_failed: c.compactions_failed.get(),
             compactions_triggered: c.compactions_triggered.get(),

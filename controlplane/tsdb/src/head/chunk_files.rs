@@ -9,22 +9,20 @@
 //! encoding (top bit: out of order), uvarint length, data, CRC-32C over all of that. An entry of zeros ends a
 //! file (other writers preallocate).
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use memmap2::Mmap;
 
 use super::Head;
 use super::series::MemSeries;
 use crate::block::chunks::EncodedChunk;
-use crate::block::mmap;
 use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint};
 use crate::error::TsdbError;
+use crate::files::{Buffered, FileBytes, Files};
 use crate::wal::segments;
 
 const MAGIC: u32 = 0x0130_BC91;
@@ -34,7 +32,7 @@ const OUT_OF_ORDER: u8 = 0x80;
 /// A mapped file of head chunks.
 #[derive(Debug)]
 pub(crate) struct ChunkFile {
-    map: Mmap,
+    map: FileBytes,
     path: PathBuf,
     /// Newest time in it.
     maxt: i64,
@@ -131,6 +129,7 @@ impl ChunkFiles {
     /// # Errors
     /// The system's error.
     pub(crate) fn load(
+        files: &dyn Files,
         dir: &Path,
         writable: bool,
     ) -> Result<(Self, ChunksBySeries, u64), TsdbError> {
@@ -138,10 +137,12 @@ impl ChunkFiles {
         let mut chunks = ChunksBySeries::default();
         let mut damaged = 0;
         if writable {
-            fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
+            files
+                .create_dir_all(dir)
+                .map_err(TsdbError::io("cannot create", dir))?;
             this.dir = Some(dir.to_path_buf());
         }
-        let numbers = match segments::list(dir) {
+        let numbers = match segments::list(files, dir) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(TsdbError::io("cannot list", dir)(e)),
@@ -150,7 +151,9 @@ impl ChunkFiles {
         for n in numbers {
             let path = dir.join(format!("{n:06}"));
             // Read rather than mapped: a check must not keep the whole file in memory.
-            let bytes = fs::read(&path).map_err(TsdbError::io("cannot read", &path))?;
+            let bytes = files
+                .read(&path)
+                .map_err(TsdbError::io("cannot read", &path))?;
             let entries = if damaged > 0 {
                 Err(DecodeError("a file before it is damaged"))
             } else if bytes.len() <= HEADER {
@@ -160,14 +163,16 @@ impl ChunkFiles {
                 parse(&bytes)
             };
             match entries {
-                Ok(entries) => this.take(path, &entries, &mut chunks)?,
+                Ok(entries) => this.take(files, path, &entries, &mut chunks)?,
                 Err(e) => {
                     if damaged == 0 {
                         tracing::warn!(file = %path.display(), reason = %e, "dropped damaged head chunks, the log has their samples");
                     }
                     damaged += 1;
                     if writable {
-                        fs::remove_file(&path).map_err(TsdbError::io("cannot remove", &path))?;
+                        files
+                            .remove_file(&path)
+                            .map_err(TsdbError::io("cannot remove", &path))?;
                     }
                 }
             }
@@ -180,12 +185,15 @@ impl ChunkFiles {
 
     fn take(
         &mut self,
+        files: &dyn Files,
         path: PathBuf,
         entries: &[Entry],
         chunks: &mut ChunksBySeries,
     ) -> Result<(), TsdbError> {
         let file = Arc::new(ChunkFile {
-            map: mmap::map(&path)?,
+            map: files
+                .map(&path)
+                .map_err(TsdbError::io("cannot map", &path))?,
             maxt: entries.iter().map(|e| e.maxt).max().unwrap_or(i64::MIN),
             path,
         });
@@ -206,7 +214,7 @@ impl ChunkFiles {
     }
 
     /// Removes files whose samples are all before a time. Open queries keep their maps.
-    fn truncate(&mut self, mint: i64) {
+    fn truncate(&mut self, files: &dyn Files, mint: i64) {
         if self.dir.is_none() {
             return;
         }
@@ -214,7 +222,7 @@ impl ChunkFiles {
             if f.maxt >= mint {
                 return true;
             }
-            if let Err(e) = fs::remove_file(&f.path) {
+            if let Err(e) = files.remove_file(&f.path) {
                 tracing::warn!(file = %f.path.display(), error = %e, "cannot remove old head chunks");
             }
             false
@@ -225,7 +233,7 @@ impl ChunkFiles {
 impl Head {
     /// Removes chunk files that truncation made useless.
     pub(crate) fn truncate_chunk_files(&self, mint: i64) {
-        self.chunk_files.lock().truncate(mint);
+        self.chunk_files.lock().truncate(&*self.options.files, mint);
     }
 
     /// Moves closed chunks from memory to a file, when there are enough. Only maintenance calls this.
@@ -250,15 +258,16 @@ impl Head {
             return Ok(());
         }
         let path = dir.join(format!("{:06}", files.next));
-        let written = write(&path, &waiting);
+        let system = &*self.options.files;
+        let written = write(system, &path, &waiting);
         let (places, maxt) = match written {
             Ok(w) => w,
             Err(e) => {
-                let _ = fs::remove_file(&path);
+                let _ = system.remove_file(&path);
                 return Err(e);
             }
         };
-        let map = mmap::map(&path).map_err(|e| io::Error::other(e.to_string()))?;
+        let map = system.map(&path)?;
         files.next += 1;
         let file = Arc::new(ChunkFile { map, path, maxt });
         for (series, index, offset, len) in places {
@@ -279,11 +288,15 @@ impl Head {
 type Place = (usize, usize, u32, u32);
 
 /// Writes all closed chunks in memory; returns where each is and the newest time.
-fn write(path: &Path, series: &[Arc<MemSeries>]) -> io::Result<(Vec<Place>, i64)> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+fn write(
+    files: &dyn Files,
+    path: &Path,
+    series: &[Arc<MemSeries>],
+) -> io::Result<(Vec<Place>, i64)> {
+    let mut out = Buffered::create(files, path)?;
     let mut header = MAGIC.to_be_bytes().to_vec();
     header.extend_from_slice(&[VERSION, 0, 0, 0]);
-    out.write_all(&header)?;
+    out.put(&header)?;
     let mut pos = header.len();
     let mut places = Vec::new();
     let mut maxt = i64::MIN;
@@ -305,7 +318,7 @@ fn write(path: &Path, series: &[Arc<MemSeries>]) -> io::Result<(Vec<Place>, i64)
                 out.flush()?;
                 return Ok((places, maxt));
             }
-            out.write_all(&entry)?;
+            out.put(&entry)?;
             pos += entry.len();
             maxt = maxt.max(c.maxt);
             places.push((i, index, start as u32, c.data.len() as u32));
