@@ -1,6 +1,5 @@
 //! The database's public door.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,12 +13,12 @@ use parking_lot::Mutex;
 use crate::block::meta::BlockMeta;
 use crate::block::{Block, BlockQuerier};
 use crate::error::TsdbError;
+use crate::files::{self, HeldLock};
 use crate::head::appender::HeadAppender;
 use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
-use crate::lock::DirLock;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
@@ -27,7 +26,6 @@ use crate::options::{DbOptions, millis};
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Interval;
 use crate::wal::record::{self, WalTombstone};
-use crate::wal::segments;
 use crate::wal::writer::WalWriter;
 
 /// Exemplars of one series.
@@ -68,7 +66,7 @@ pub struct Db {
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
-    lock: Mutex<Option<DirLock>>,
+    lock: Mutex<Option<Box<dyn HeldLock>>>,
     replay_ms: u64,
 }
 
@@ -80,8 +78,9 @@ impl Db {
     pub fn open(dir: &Path, options: DbOptions) -> Result<Arc<Self>, TsdbError> {
         options.check()?;
         let wal_dir = dir.join("wal");
-        fs::create_dir_all(&wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
-        let lock = DirLock::acquire(dir)?;
+        let files = Arc::clone(&options.files);
+        files::create_dir(&*files, &wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
+        let lock = files.lock(dir)?;
         let counters = Arc::new(Counters::default());
         let head = Head::new(
             HeadOptions {
@@ -89,17 +88,18 @@ impl Db {
                 exemplars_max: options.exemplars_max,
                 series_limit: options.series_limit,
                 spill_bytes: options.head_chunk_file_bytes.max(1),
+                files: Arc::clone(&files),
             },
             Arc::clone(&counters),
         );
-        let (blocks, unreadable) = maintenance::load_blocks(dir)?;
+        let (blocks, unreadable) = maintenance::load_blocks(&files, dir)?;
         counters.blocks_unreadable.add(unreadable);
         let head_from = maintenance::end_of_in_order(&blocks);
         head.set_min_valid(head_from);
         let begin = Instant::now();
-        let (files, chunks) = ChunkFiles::load(&dir.join("chunks_head"))?;
+        let (chunk_files, chunks) = ChunkFiles::load(&*files, &dir.join("chunks_head"))?;
         counters.chunk_files_damaged.add(chunks.damaged);
-        *head.chunk_files.lock() = files;
+        *head.chunk_files.lock() = chunk_files;
         let wbl_dir = dir.join("wbl");
         Replay::new(&head, chunks).run(&wal_dir, &wbl_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -107,7 +107,8 @@ impl Db {
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
         *head.wal.lock() = Some(writer);
         // A log that is there must go on to be cut and deleted, also without a window.
-        if wbl_dir.exists() {
+        let has_wbl = files.exists(&wbl_dir);
+        if has_wbl.map_err(TsdbError::io("cannot read", &wbl_dir))? {
             open_out_of_order_log(&head, &wbl_dir, &options)?;
         }
         let db = Arc::new(Self {
@@ -194,7 +195,7 @@ impl Db {
             out_of_bound_samples: c.out_of_bounds.get(),
             out_of_order_samples_appended: c.out_of_order_appended.get(),
             too_old_samples: c.too_old.get(),
-            wbl_size_bytes: segments::size(&self.wbl_dir()),
+            wbl_size_bytes: files::size(&*self.options.files, &self.wbl_dir()),
             duplicate_samples: c.duplicates.get(),
             chunks_created: c.chunks_created.get(),
             chunks_removed: c.chunks_removed.get(),
@@ -210,8 +211,8 @@ impl Db {
             checkpoint_creations: c.checkpoints.get(),
             checkpoint_creations_failed: c.checkpoints_failed.get(),
             replay_duration_ms: self.replay_ms,
-            wal_size_bytes: segments::size(&self.wal_dir()),
-            head_chunk_file_bytes: segments::size(&self.dir.join("chunks_head")),
+            wal_size_bytes: files::size(&*self.options.files, &self.wal_dir()),
+            head_chunk_file_bytes: files::size(&*self.options.files, &self.dir.join("chunks_head")),
             compactions: c.compactions.get(),
             compactions_failed: c.compactions_failed.get(),
             compactions_triggered: c.compactions_triggered.get(),
@@ -372,7 +373,7 @@ fn open_out_of_order_log(head: &Head, dir: &Path, options: &DbOptions) -> Result
     if wal.is_none() || wbl.is_some() {
         return Ok(());
     }
-    fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
+    files::create_dir(&*options.files, dir).map_err(TsdbError::io("cannot create", dir))?;
     let writer = WalWriter::open(dir, options.writer());
     *wbl = Some(writer.map_err(TsdbError::io("cannot write in", dir))?);
     Ok(())

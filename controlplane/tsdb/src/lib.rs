@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`db`] | the public door: [`Db`] opens a directory, appends, queries, deletes, snapshots |
 //! | [`options`], [`error`], [`stats`] | what goes in and what is told |
+//! | [`files`] | the seam to the file system |
 //! | `head` | newest samples: interned labels, postings, open chunks, transactions, replay, forgetting |
 //! | [`wal`] | segments, pages, records, writer, reader, repair, checkpoints |
 //! | `chunk` | XOR and native histogram encodings |
@@ -40,6 +41,7 @@ mod compact;
 pub mod db;
 mod encoding;
 pub mod error;
+pub mod files;
 mod head;
 mod lock;
 mod maintenance;
@@ -53,6 +55,6 @@ pub mod wal;
 pub use block::meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
 pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
-pub use options::{Clock, DbOptions, WalCompression, WalSync, system_clock};
+pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
+pub use options::{Clock, DbOptions, Random, WalCompression, WalSync, system_clock, system_random};
 pub use stats::{Cardinality, DbStats};
-pub use wal::files::{RealFiles, SegmentFile, SegmentFiles};

@@ -10,22 +10,20 @@
 //! encoding (top bit: out of order), uvarint length, data, CRC-32C over all of that. An entry of zeros ends a
 //! file (other writers preallocate).
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use memmap2::Mmap;
 
 use super::Head;
 use super::series::MemSeries;
 use crate::block::chunks::EncodedChunk;
-use crate::block::mmap;
 use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint};
 use crate::error::TsdbError;
+use crate::files::{Buffered, FileBytes, Files};
 use crate::wal::segments;
 
 const MAGIC: u32 = 0x0130_BC91;
@@ -35,7 +33,7 @@ const OUT_OF_ORDER: u8 = 0x80;
 /// A mapped file of head chunks.
 #[derive(Debug)]
 pub(crate) struct ChunkFile {
-    map: Mmap,
+    map: FileBytes,
     path: PathBuf,
     /// Newest time in it.
     maxt: i64,
@@ -146,19 +144,23 @@ impl ChunkFiles {
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) fn load(dir: &Path) -> Result<(Self, LoadedChunks), TsdbError> {
-        fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
+    pub(crate) fn load(files: &dyn Files, dir: &Path) -> Result<(Self, LoadedChunks), TsdbError> {
+        files
+            .create_dir_all(dir)
+            .map_err(TsdbError::io("cannot create", dir))?;
         let mut this = Self {
             dir: Some(dir.to_path_buf()),
             ..Self::default()
         };
         let mut loaded = LoadedChunks::default();
-        let numbers = segments::list(dir).map_err(TsdbError::io("cannot list", dir))?;
+        let numbers = segments::list(files, dir).map_err(TsdbError::io("cannot list", dir))?;
         this.next = numbers.last().map_or(1, |n| n + 1);
         for n in numbers {
             let path = dir.join(format!("{n:06}"));
             // Read rather than mapped: a check must not keep the whole file in memory.
-            let bytes = fs::read(&path).map_err(TsdbError::io("cannot read", &path))?;
+            let bytes = files
+                .read(&path)
+                .map_err(TsdbError::io("cannot read", &path))?;
             let entries = if loaded.damaged > 0 {
                 Err(DecodeError("a file before it is damaged"))
             } else if bytes.len() <= HEADER {
@@ -168,13 +170,15 @@ impl ChunkFiles {
                 parse(&bytes)
             };
             match entries {
-                Ok(entries) => this.take(path, n, &entries, &mut loaded)?,
+                Ok(entries) => this.take(files, path, n, &entries, &mut loaded)?,
                 Err(e) => {
                     if loaded.damaged == 0 {
                         tracing::warn!(file = %path.display(), reason = %e, "dropped damaged head chunks, the log has their samples");
                     }
                     loaded.damaged += 1;
-                    fs::remove_file(&path).map_err(TsdbError::io("cannot remove", &path))?;
+                    files
+                        .remove_file(&path)
+                        .map_err(TsdbError::io("cannot remove", &path))?;
                 }
             }
         }
@@ -186,6 +190,7 @@ impl ChunkFiles {
 
     fn take(
         &mut self,
+        files: &dyn Files,
         path: PathBuf,
         number: u64,
         entries: &[Entry],
@@ -193,7 +198,9 @@ impl ChunkFiles {
     ) -> Result<(), TsdbError> {
         let is_late = |e: &Entry| e.encoding & OUT_OF_ORDER != 0;
         let file = Arc::new(ChunkFile {
-            map: mmap::map(&path)?,
+            map: files
+                .map(&path)
+                .map_err(TsdbError::io("cannot map", &path))?,
             maxt: entries.iter().map(|e| e.maxt).max().unwrap_or(i64::MIN),
             has_out_of_order: entries.iter().any(is_late),
             path,
@@ -222,12 +229,12 @@ impl ChunkFiles {
 
     /// Removes files whose samples are all before a time, and of those with out-of-order chunks only when the
     /// head has none any more. Open queries keep their maps.
-    fn truncate(&mut self, mint: i64, keep_out_of_order: bool) {
+    fn truncate(&mut self, files: &dyn Files, mint: i64, keep_out_of_order: bool) {
         self.files.retain(|f| {
             if f.maxt >= mint || (f.has_out_of_order && keep_out_of_order) {
                 return true;
             }
-            if let Err(e) = fs::remove_file(&f.path) {
+            if let Err(e) = files.remove_file(&f.path) {
                 tracing::warn!(file = %f.path.display(), error = %e, "cannot remove old head chunks");
             }
             false
@@ -239,7 +246,8 @@ impl Head {
     /// Removes chunk files that truncation made useless.
     pub(crate) fn truncate_chunk_files(&self, mint: i64) {
         let keep = self.has_out_of_order(i64::MIN, i64::MAX);
-        self.chunk_files.lock().truncate(mint, keep);
+        let files = &*self.options.files;
+        self.chunk_files.lock().truncate(files, mint, keep);
     }
 
     /// Moves closed chunks from memory to a file, when there are enough. Only maintenance calls this.
@@ -264,15 +272,16 @@ impl Head {
             return Ok(());
         }
         let path = dir.join(format!("{:06}", files.next));
-        let written = write(&path, &waiting);
+        let system = &*self.options.files;
+        let written = write(system, &path, &waiting);
         let (places, maxt) = match written {
             Ok(w) => w,
             Err(e) => {
-                let _ = fs::remove_file(&path);
+                let _ = system.remove_file(&path);
                 return Err(e);
             }
         };
-        let map = mmap::map(&path).map_err(|e| io::Error::other(e.to_string()))?;
+        let map = system.map(&path)?;
         files.next += 1;
         let file = Arc::new(ChunkFile {
             map,
@@ -298,11 +307,15 @@ impl Head {
 type Place = (usize, usize, u32, u32);
 
 /// Writes all closed chunks in memory; returns where each is and the newest time.
-fn write(path: &Path, series: &[Arc<MemSeries>]) -> io::Result<(Vec<Place>, i64)> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+fn write(
+    files: &dyn Files,
+    path: &Path,
+    series: &[Arc<MemSeries>],
+) -> io::Result<(Vec<Place>, i64)> {
+    let mut out = Buffered::create(files, path)?;
     let mut header = MAGIC.to_be_bytes().to_vec();
     header.extend_from_slice(&[VERSION, 0, 0, 0]);
-    out.write_all(&header)?;
+    out.put(&header)?;
     let mut pos = header.len();
     let mut places = Vec::new();
     let mut maxt = i64::MIN;
@@ -324,7 +337,7 @@ fn write(path: &Path, series: &[Arc<MemSeries>]) -> io::Result<(Vec<Place>, i64)
                 out.flush()?;
                 return Ok((places, maxt));
             }
-            out.write_all(&entry)?;
+            out.put(&entry)?;
             pos += entry.len();
             maxt = maxt.max(c.maxt);
             places.push((i, index, start as u32, c.data.len() as u32));

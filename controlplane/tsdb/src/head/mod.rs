@@ -32,6 +32,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 use parking_lot::{Mutex, RwLock};
 
+use crate::files::Files;
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Tombstones;
 use crate::wal::writer::WalWriter;
@@ -110,6 +111,7 @@ pub(crate) struct HeadOptions {
     pub(crate) series_limit: usize,
     /// Bytes of closed chunks in memory that are worth a file.
     pub(crate) spill_bytes: usize,
+    pub(crate) files: Arc<dyn Files>,
 }
 
 /// The head.

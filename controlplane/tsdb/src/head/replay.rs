@@ -71,23 +71,27 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// The system's error. Damage is none: it is repaired, logged and counted.
     pub(crate) fn run(mut self, wal: &Path, wbl: &Path) -> Result<(), TsdbError> {
+        let files = &*self.head.options.files;
         let list = |r: std::io::Result<Vec<u64>>| r.map_err(TsdbError::io("cannot list", wal));
-        let checkpoint = list(segments::checkpoints(wal))?.last().copied();
+        let checkpoint = list(segments::checkpoints(files, wal))?.last().copied();
         if let Some(n) = checkpoint {
             let dir = segments::checkpoint_path(wal, n);
-            for s in segments::list(&dir).map_err(TsdbError::io("cannot list", &dir))? {
+            for s in segments::list(files, &dir).map_err(TsdbError::io("cannot list", &dir))? {
                 self.segment(&segments::path(&dir, s))?;
             }
         }
-        for s in list(segments::list(wal))? {
+        for s in list(segments::list(files, wal))? {
             // Segments that the checkpoint replaces may be left when their deletion was interrupted.
             if checkpoint.is_none_or(|c| s > c) {
                 self.segment(&segments::path(wal, s))?;
             }
         }
-        if wbl.exists() {
+        if files
+            .exists(wbl)
+            .map_err(TsdbError::io("cannot read", wbl))?
+        {
             self.out_of_order = true;
-            for s in segments::list(wbl).map_err(TsdbError::io("cannot list", wbl))? {
+            for s in segments::list(files, wbl).map_err(TsdbError::io("cannot list", wbl))? {
                 self.segment(&segments::path(wbl, s))?;
             }
         }
@@ -119,7 +123,8 @@ impl<'a> Replay<'a> {
 
     fn segment(&mut self, path: &Path) -> Result<(), TsdbError> {
         let io = || TsdbError::io("cannot read", path);
-        let mut reader = SegmentReader::open(path).map_err(io())?;
+        let files = &*self.head.options.files;
+        let mut reader = SegmentReader::open(files, path).map_err(io())?;
         let mut first = None;
         let mut salvaged = false;
         while let Some(item) = reader.next().map_err(io())? {
@@ -142,7 +147,7 @@ impl<'a> Replay<'a> {
                 later_records_kept = salvaged,
                 "repaired a damaged log segment"
             );
-            repair::repair(path, &damage, salvaged)
+            repair::repair(files, path, &damage, salvaged)
                 .map_err(TsdbError::io("cannot repair", path))?;
         }
         Ok(())

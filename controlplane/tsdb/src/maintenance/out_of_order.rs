@@ -4,7 +4,6 @@
 //! frozen and written as one block per range, these become visible, and when no older query is open, the frozen
 //! samples and the segments before go. Until then a sample is in both places, and queries merge them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::db::Db;
 use crate::error::TsdbError;
 use crate::head::out_of_order::Part;
 use crate::head::series::{MemSeries, range_start};
-use crate::wal::segments::{self, sync_dir};
+use crate::wal::segments;
 use crate::wal::writer::WalWriter;
 
 /// Frozen samples that are in blocks and wait for the readers of an older view.
@@ -63,7 +62,7 @@ impl Db {
         let mut view = self.view.load().blocks.clone();
         for path in &paths {
             self.counters.compactions.inc();
-            view.push(Block::open(path)?);
+            view.push(Block::open(&self.options.files, path)?);
         }
         let head_from = self.view.load().head_from;
         let view = self.install(view, head_from);
@@ -92,7 +91,7 @@ impl Db {
                 Err(e) => {
                     for path in &paths {
                         // The same samples will be written again.
-                        delete_block(path)?;
+                        delete_block(&*self.options.files, path)?;
                     }
                     return Err(e);
                 }
@@ -116,7 +115,7 @@ impl Db {
         let range = Range {
             mint: start,
             maxt: end,
-            now_ms: (self.options.clock)(),
+            ulid: &self.options.new_ulid(),
         };
         let hints = [meta::OUT_OF_ORDER];
         write::write_series(
@@ -142,13 +141,13 @@ impl Db {
         }
         self.head.drop_frozen();
         *self.pending_out_of_order.lock() = None;
-        let dir = self.wbl_dir();
+        let (dir, files) = (self.wbl_dir(), &*self.options.files);
         let io = || TsdbError::io("cannot truncate", &dir);
-        for n in segments::list(&dir).map_err(io())? {
+        for n in segments::list(files, &dir).map_err(io())? {
             if n < pending.segment {
-                fs::remove_file(segments::path(&dir, n)).map_err(io())?;
+                files.remove_file(&segments::path(&dir, n)).map_err(io())?;
             }
         }
-        sync_dir(&dir).map_err(io())
+        files.sync_dir(&dir).map_err(io())
     }
 }

@@ -1,8 +1,8 @@
 //! Checkpoints: what is still needed of old segments, so that they can go.
 
-use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use bellwether_model::Metadata;
 use foldhash::fast::RandomState;
@@ -12,6 +12,7 @@ use super::reader::{Item, SegmentReader};
 use super::record::{self, Base, Record};
 use super::segments;
 use super::writer::{WalWriter, WriterOptions};
+use crate::files::Files;
 
 /// Records per write while a checkpoint is made.
 const BATCH: usize = 64;
@@ -37,48 +38,50 @@ pub(crate) fn write(
     keep: impl Fn(u64) -> bool,
     options: WriterOptions,
 ) -> io::Result<()> {
+    let files = Arc::clone(&options.files);
+    let files = &*files;
     let target = segments::checkpoint_path(wal, last);
     let tmp = target.with_extension(format!("{last:08}.tmp"));
-    if tmp.exists() {
-        fs::remove_dir_all(&tmp)?;
+    if files.exists(&tmp)? {
+        files.remove_dir_all(&tmp)?;
     }
-    fs::create_dir_all(&tmp)?;
+    files.create_dir_all(&tmp)?;
     let mut out = Output {
         writer: WalWriter::open(&tmp, options)?,
         pending: Vec::new(),
         metadata: HashMap::default(),
     };
-    let before = segments::checkpoints(wal)?.last().copied();
+    let before = segments::checkpoints(files, wal)?.last().copied();
     if let Some(n) = before {
         let dir = segments::checkpoint_path(wal, n);
-        for s in segments::list(&dir)? {
-            out.segment(&segments::path(&dir, s), from, &keep)?;
+        for s in segments::list(files, &dir)? {
+            out.segment(files, &segments::path(&dir, s), from, &keep)?;
         }
     }
-    for s in segments::list(wal)? {
+    for s in segments::list(files, wal)? {
         if s <= last && before.is_none_or(|b| s > b) {
-            out.segment(&segments::path(wal, s), from, &keep)?;
+            out.segment(files, &segments::path(wal, s), from, &keep)?;
         }
     }
     out.finish()?;
-    segments::sync_dir(&tmp)?;
-    if target.exists() {
-        fs::remove_dir_all(&target)?;
+    files.sync_dir(&tmp)?;
+    if files.exists(&target)? {
+        files.remove_dir_all(&target)?;
     }
-    fs::rename(&tmp, &target)?;
-    segments::sync_dir(wal)?;
+    files.rename(&tmp, &target)?;
+    files.sync_dir(wal)?;
     // From here on the old files are superseded: what is left of them after a crash is skipped and removed later.
-    for s in segments::list(wal)? {
+    for s in segments::list(files, wal)? {
         if s <= last {
-            fs::remove_file(segments::path(wal, s))?;
+            files.remove_file(&segments::path(wal, s))?;
         }
     }
-    for n in segments::checkpoints(wal)? {
+    for n in segments::checkpoints(files, wal)? {
         if n < last {
-            fs::remove_dir_all(segments::checkpoint_path(wal, n))?;
+            files.remove_dir_all(&segments::checkpoint_path(wal, n))?;
         }
     }
-    segments::sync_dir(wal)
+    files.sync_dir(wal)
 }
 
 struct Output {
@@ -91,11 +94,12 @@ struct Output {
 impl Output {
     fn segment(
         &mut self,
+        files: &dyn Files,
         path: &Path,
         from: KeepFrom,
         keep: &impl Fn(u64) -> bool,
     ) -> io::Result<()> {
-        let mut reader = SegmentReader::open(path)?;
+        let mut reader = SegmentReader::open(files, path)?;
         while let Some(item) = reader.next()? {
             // Damage was repaired and counted at the start; what appears later is dropped here as there.
             if let Item::Record(bytes) = item
