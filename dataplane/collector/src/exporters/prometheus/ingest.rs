@@ -338,7 +338,8 @@ impl<'b> ResourceWalk<'_, 'b> {
         let bounds: Vec<f64> = point.explicit_bounds().collect();
         let counts: Vec<u64> = point.bucket_counts().collect();
         let fits = counts.len() == bounds.len() + 1 || (counts.is_empty() && bounds.is_empty());
-        if !fits || !bounds.is_sorted() {
+        // Equal bounds would be two samples with the same `le`.
+        if !fits || !bounds.is_sorted_by(|a, b| a < b) || bounds.iter().any(|b| b.is_nan()) {
             return self.drop_point(walk, Drop::Malformed);
         }
         let mut exemplars = Vec::new();
@@ -473,6 +474,7 @@ impl<'b> ResourceWalk<'_, 'b> {
             scope_labels,
             &settings.const_labels,
             attributes,
+            walk.kind,
         );
         let family = (name.as_str(), walk.kind, metric.description);
         self.store

@@ -4,6 +4,7 @@ use bellwether_otlp::metrics::{ResourceMetrics, ScopeMetrics};
 use bellwether_otlp::translate::{Target, Translator, is_identifying, merge_labels};
 use bellwether_otlp::value::Attributes;
 
+use super::store::FamilyKind;
 use super::text::push_label_value;
 
 /// Sorted name-value pairs.
@@ -118,13 +119,15 @@ pub(super) fn scope_labels(scope: &ScopeMetrics<'_>, translator: &Translator) ->
 }
 
 /// All labels of a point, as text. From weak to strong: resource attributes, point attributes,
-/// constant labels, `job` and `instance`, scope.
+/// constant labels, `job` and `instance`, scope. The label that the page itself puts on the samples
+/// of a `kind` is stronger than all of them: a name that is there twice fails the whole scrape.
 pub(super) fn point_labels(
     translator: &Translator,
     resource: &ResourceLabels,
     scope: &Labels,
     const_labels: &Labels,
     attributes: Attributes<'_>,
+    kind: FamilyKind,
 ) -> String {
     let mut labels = resource.promoted.clone();
     let own = translator.attribute_labels(attributes, |_| true, |_| {});
@@ -132,6 +135,9 @@ pub(super) fn point_labels(
     merge_labels(&mut labels, const_labels.clone());
     merge_labels(&mut labels, resource.target.labels());
     merge_labels(&mut labels, scope.clone());
+    if let Some(generated) = kind.generated_label() {
+        labels.retain(|(name, _)| name != generated);
+    }
     label_text(&labels)
 }
 

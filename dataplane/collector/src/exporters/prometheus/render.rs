@@ -103,21 +103,20 @@ impl Writer<'_> {
         };
         let exemplar = |index: usize| histogram.exemplars.get(index).and_then(|e| e.as_deref());
         let mut cumulative = 0u64;
-        let mut has_infinity = false;
         for (index, le) in texts.iter().enumerate() {
+            // A client may list the last bound itself; that bucket is the count below.
+            if bounds.values[index] == f64::INFINITY {
+                break;
+            }
             cumulative =
                 cumulative.saturating_add(histogram.counts.get(index).copied().unwrap_or(0));
-            // A client may list the last bound itself.
-            has_infinity |= bounds.values[index] == f64::INFINITY;
             self.start("_bucket", Some(("le", le)));
             push_u64(self.out, cumulative);
             self.end(exemplar(index));
         }
-        if !has_infinity {
-            self.start("_bucket", Some(("le", "+Inf")));
-            push_u64(self.out, histogram.count);
-            self.end(exemplar(texts.len()));
-        }
+        self.start("_bucket", Some(("le", "+Inf")));
+        push_u64(self.out, histogram.count);
+        self.end(exemplar(bounds.finite()));
         if let Some(sum) = histogram.sum {
             self.start("_sum", None);
             push_f64(self.out, sum);

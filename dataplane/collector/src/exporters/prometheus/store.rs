@@ -29,6 +29,17 @@ pub(super) enum FamilyKind {
     Info,
 }
 
+impl FamilyKind {
+    /// The label that tells the samples of one series apart.
+    pub(super) fn generated_label(self) -> Option<&'static str> {
+        match self {
+            Self::Histogram => Some("le"),
+            Self::Summary => Some("quantile"),
+            Self::Counter | Self::Gauge | Self::Info => None,
+        }
+    }
+}
+
 /// A metric family.
 #[derive(Debug)]
 pub(super) struct Family {

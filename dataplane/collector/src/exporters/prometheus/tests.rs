@@ -253,6 +253,89 @@ fn what_has_no_prometheus_form_is_counted() {
 }
 
 #[test]
+fn attributes_named_like_generated_labels_do_not_fail_the_scrape() {
+    let exporter = Exporter::new(|c| {
+        c.resource_to_telemetry_conversion.enabled = true;
+    });
+    let summary = Metric {
+        name: "s".into(),
+        data: Some(metric::Data::Summary(Summary {
+            data_points: vec![SummaryDataPoint {
+                attributes: vec![kv("quantile", "mine")],
+                quantile_values: vec![summary_data_point::ValueAtQuantile {
+                    quantile: 0.5,
+                    value: 1.0,
+                }],
+                ..SummaryDataPoint::default()
+            }],
+        })),
+        ..Metric::default()
+    };
+    let point_le = HistogramDataPoint {
+        count: 1,
+        attributes: vec![kv("le", "mine"), kv("a", "1")],
+        ..HistogramDataPoint::default()
+    };
+    let mut gauge_point = point(1, 0, 1);
+    gauge_point.attributes = vec![kv("quantile", "mine")];
+    let mut request = ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource {
+                attributes: vec![kv("le", "of the resource")],
+                ..Resource::default()
+            }),
+            ..ResourceMetrics::default()
+        }],
+    };
+    request.resource_metrics[0].scope_metrics = vec![ScopeMetrics {
+        metrics: vec![
+            summary,
+            histogram(CUMULATIVE, point_le),
+            gauge("g", vec![gauge_point]),
+        ],
+        ..ScopeMetrics::default()
+    }];
+    exporter.send_request(&request);
+    let text = exporter.text();
+    for line in [
+        "h_bucket{a=\"1\",le=\"+Inf\"} 1",
+        "h_count{a=\"1\"} 1",
+        "s{le=\"of the resource\",quantile=\"0.5\"} 1",
+        "s_count{le=\"of the resource\"} 0",
+        "g{le=\"of the resource\",quantile=\"mine\"} 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn bounds_that_clients_get_wrong() {
+    let exporter = Exporter::plain();
+    for bounds in [vec![5.0, 5.0], vec![5.0, 1.0], vec![f64::NAN, 1.0]] {
+        let point = HistogramDataPoint {
+            count: 3,
+            bucket_counts: vec![1, 1, 1],
+            explicit_bounds: bounds,
+            ..HistogramDataPoint::default()
+        };
+        exporter.send(vec![histogram(CUMULATIVE, point)]);
+    }
+    assert_eq!(exporter.text(), "");
+    assert_eq!(exporter.dropped("malformed"), 3.0);
+    // The last bucket holds everything, also when its bound is written out.
+    let point = HistogramDataPoint {
+        count: 6,
+        bucket_counts: vec![1, 2, 3],
+        explicit_bounds: vec![5.0, f64::INFINITY],
+        ..HistogramDataPoint::default()
+    };
+    exporter.send(vec![histogram(CUMULATIVE, point)]);
+    let text = exporter.text();
+    let buckets: Vec<&str> = text.lines().filter(|l| l.contains("_bucket")).collect();
+    assert_eq!(buckets, ["h_bucket{le=\"5\"} 1", "h_bucket{le=\"+Inf\"} 6"]);
+}
+
+#[test]
 fn the_order_of_attributes_does_not_matter() {
     let exporter = Exporter::plain();
     let with = |value: i64, time: u64, attributes: Vec<KeyValue>| NumberDataPoint {
