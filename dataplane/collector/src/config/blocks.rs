@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::types::{Accepted, GoDuration, Unsupported};
+use crate::cors::CorsConfig;
 
 /// Body limit of an HTTP server, in bytes.
 pub(crate) const HTTP_BODY_BYTES_MAX: u64 = 20 * 1024 * 1024;
@@ -38,14 +39,14 @@ pub(crate) struct HttpServer {
     pub idle_timeout: Accepted,
     /// As `read_timeout`.
     pub keep_alives_enabled: Accepted,
+    /// Pages of browsers that may send.
+    pub cors: CorsConfig,
+    /// `Content-Encoding`s that are taken; all that exist here when absent.
+    pub compression_algorithms: Option<Vec<String>>,
     /// Not yet.
     pub tls: Unsupported,
     /// Not yet.
-    pub cors: Unsupported,
-    /// Not yet.
     pub auth: Unsupported,
-    /// Not yet.
-    pub compression_algorithms: Unsupported,
     /// Path of traces (otlp receiver).
     pub traces_url_path: Option<String>,
     /// Path of metrics (otlp receiver).
@@ -68,10 +69,10 @@ impl Default for HttpServer {
             write_timeout: Accepted,
             idle_timeout: Accepted,
             keep_alives_enabled: Accepted,
+            cors: CorsConfig::default(),
+            compression_algorithms: None,
             tls: Unsupported,
-            cors: Unsupported,
             auth: Unsupported,
-            compression_algorithms: Unsupported,
             traces_url_path: None,
             metrics_url_path: None,
             logs_url_path: None,
