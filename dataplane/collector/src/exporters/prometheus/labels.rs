@@ -4,8 +4,8 @@ use bellwether_otlp::metrics::{ResourceMetrics, ScopeMetrics};
 use bellwether_otlp::translate::{Target, Translator, is_identifying, merge_labels};
 use bellwether_otlp::value::Attributes;
 
+use super::names::LabelText;
 use super::store::FamilyKind;
-use super::text::push_label_value;
 
 /// Sorted name-value pairs.
 pub(super) type Labels = Vec<(String, String)>;
@@ -128,32 +128,16 @@ pub(super) fn point_labels(
     const_labels: &Labels,
     attributes: Attributes<'_>,
     kind: FamilyKind,
-) -> String {
+) -> LabelText {
     let mut labels = resource.promoted.clone();
     let own = translator.attribute_labels(attributes, |_| true, |_| {});
     merge_labels(&mut labels, own);
     merge_labels(&mut labels, const_labels.clone());
     merge_labels(&mut labels, resource.target.labels());
     merge_labels(&mut labels, scope.clone());
-    if let Some(generated) = kind.generated_label() {
-        labels.retain(|(name, _)| name != generated);
-    }
-    label_text(&labels)
-}
-
-/// `a="x",b="y"`.
-pub(super) fn label_text(labels: &Labels) -> String {
-    let mut out = String::with_capacity(labels.len() * 24);
-    for (index, (name, value)) in labels.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        out.push_str(name);
-        out.push_str("=\"");
-        push_label_value(&mut out, value);
-        out.push('"');
-    }
-    out
+    let generated = kind.generated_label();
+    labels.retain(|(name, _)| Some(name.as_str()) != generated);
+    LabelText::new(&labels, generated)
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ impl Exporter {
         let format = Format {
             open_metrics: false,
             timestamps: false,
+            utf8: false,
         };
         self.text_at(Instant::now(), format)
     }
@@ -97,6 +98,7 @@ impl Exporter {
         let format = Format {
             open_metrics: true,
             timestamps: true,
+            utf8: false,
         };
         self.text_at(Instant::now(), format)
     }
@@ -309,6 +311,62 @@ fn attributes_named_like_generated_labels_do_not_fail_the_scrape() {
 }
 
 #[test]
+fn utf8_names_are_quoted_or_escaped() {
+    let exporter = Exporter::new(|c| {
+        c.translation_strategy = Some("NoUTF8EscapingWithSuffixes".into());
+    });
+    let mut labelled = point(3, 0, 1);
+    labelled.attributes = vec![kv("http.route", "/a"), kv("plain", "p")];
+    let mut counter = sum("http.requests", CUMULATIVE, true, vec![labelled]);
+    counter.unit = "{request}".into();
+    let buckets = HistogramDataPoint {
+        count: 1,
+        bucket_counts: vec![1, 0],
+        explicit_bounds: vec![0.5],
+        ..HistogramDataPoint::default()
+    };
+    let mut latency = histogram(CUMULATIVE, buckets);
+    latency.name = "http.latency".into();
+    latency.unit = "s".into();
+    exporter.send(vec![counter, latency, gauge("plain", vec![point(1, 0, 1)])]);
+    let at = |open_metrics, utf8| {
+        let format = Format {
+            open_metrics,
+            timestamps: false,
+            utf8,
+        };
+        exporter.text_at(Instant::now(), format)
+    };
+    assert_eq!(
+        at(false, true),
+        r#"# HELP "http.latency_seconds" 
+# TYPE "http.latency_seconds" histogram
+{"http.latency_seconds_bucket",le="0.5"} 1
+{"http.latency_seconds_bucket",le="+Inf"} 1
+{"http.latency_seconds_count"} 1
+# HELP "http.requests_total" 
+# TYPE "http.requests_total" counter
+{"http.requests_total","http.route"="/a",plain="p"} 3
+# HELP plain 
+# TYPE plain gauge
+plain 1
+"#
+    );
+    assert!(at(true, true).contains("# TYPE \"http.requests\" counter\n"));
+    let escaped = at(false, false);
+    for line in [
+        "# TYPE http_latency_seconds histogram",
+        "http_latency_seconds_bucket{le=\"+Inf\"} 1",
+        "http_requests_total{plain=\"p\",http_route=\"/a\"} 3",
+    ] {
+        assert!(
+            escaped.lines().any(|l| l == line),
+            "no {line} in\n{escaped}"
+        );
+    }
+}
+
+#[test]
 fn bounds_that_clients_get_wrong() {
     let exporter = Exporter::plain();
     for bounds in [vec![5.0, 5.0], vec![5.0, 1.0], vec![f64::NAN, 1.0]] {
@@ -389,6 +447,7 @@ fn series_expire() {
     let format = Format {
         open_metrics: false,
         timestamps: false,
+        utf8: false,
     };
     assert_eq!(exporter.text_at(later, format), "", "not shown");
     exporter.store.lock().expire(later);
