@@ -65,7 +65,8 @@ struct Health {
     since: SystemTime,
     started: Instant,
     body: Option<ResponseBody>,
-    stopping: tokio_util::sync::CancellationToken,
+    /// Pipelines stop first and drain; a load balancer must know at once.
+    draining: tokio_util::sync::CancellationToken,
 }
 
 impl ExtensionConfig for HealthCheckConfig {
@@ -82,6 +83,7 @@ impl ExtensionConfig for HealthCheckConfig {
                 .bind("extensions", "endpoint", &self.endpoint)
                 .await?;
             let (path, body) = (self.path.clone(), self.response_body.clone());
+            let draining = context.draining.clone();
             Ok(Built {
                 consumer: None,
                 runner: Some(Box::new(move |stop| {
@@ -90,7 +92,7 @@ impl ExtensionConfig for HealthCheckConfig {
                         since: SystemTime::now(),
                         started: Instant::now(),
                         body,
-                        stopping: stop.clone(),
+                        draining,
                     });
                     let router = Router::new().fallback(answer).with_state(state);
                     Box::pin(bellwether_net::serve(
@@ -115,7 +117,7 @@ async fn answer(State(health): State<Arc<Health>>, uri: Uri) -> Response {
     if !is_served(&health.path, uri.path()) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let ready = !health.stopping.is_cancelled();
+    let ready = !health.draining.is_cancelled();
     let status = if ready {
         StatusCode::OK
     } else {
