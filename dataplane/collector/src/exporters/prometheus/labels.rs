@@ -12,7 +12,7 @@ pub(super) type Labels = Vec<(String, String)>;
 
 /// Which resource attributes become labels of every series.
 #[derive(Debug, Clone)]
-pub(super) enum ResourceFilter {
+pub(crate) enum ResourceFilter {
     None,
     All {
         /// Without those that `job` and `instance` are made of.
@@ -25,11 +25,12 @@ pub(super) enum ResourceFilter {
 }
 
 impl ResourceFilter {
-    pub(super) fn globs(included: Vec<String>, excluded: Vec<String>) -> Self {
+    pub(crate) fn globs(included: Vec<String>, excluded: Vec<String>) -> Self {
         Self::Globs { included, excluded }
     }
 
-    fn keeps(&self, key: &str) -> bool {
+    /// True for the key of an attribute that becomes a label.
+    pub(crate) fn keeps(&self, key: &str) -> bool {
         match self {
             Self::None => false,
             Self::All { except_service } => !(*except_service && is_identifying(key)),

@@ -18,7 +18,7 @@
 
 mod accept;
 mod ingest;
-mod labels;
+pub(crate) mod labels;
 mod names;
 mod page;
 mod render;
