@@ -60,9 +60,9 @@ pub(crate) struct LogArgs {
     /// Least severe level that is logged: debug, info, warn or error.
     #[arg(long = "log.level", value_name = "LEVEL", value_parser = ["debug", "info", "warn", "error"])]
     pub(crate) log_level: Option<String>,
-    /// Form of the log lines.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = ["logfmt", "json"])]
-    pub(crate) log_format: String,
+    /// Form of the log lines [default: logfmt].
+    #[arg(long = "log.format", value_name = "FORMAT", value_parser = ["logfmt", "json"])]
+    pub(crate) log_format: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -109,6 +109,9 @@ pub(crate) struct CollectorArgs {
     /// Configuration in the official Collector's YAML; several are merged in order.
     #[arg(long = "config", short = 'c', value_name = "FILE", required = true)]
     pub(crate) config: Vec<String>,
+    /// Set one key after all files: --set=processors.batch.timeout=2s.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Check the configuration and exit.
     #[arg(long)]
     pub(crate) validate: bool,
