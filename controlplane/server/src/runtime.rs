@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     features: Features,
     scrape_options: ScrapeOptions,
     auto_reload: Option<Duration>,
+    /// The configuration's text before it was loaded, to notice a change that happened since.
+    pub(crate) loaded_text: Option<String>,
     reload_on_sighup: bool,
     config_metrics: ConfigMetrics,
     pub(crate) ready_gauge: Gauge,
@@ -93,6 +95,7 @@ pub(crate) fn prepare(
             external_host: state.hostname.clone(),
         },
         auto_reload: settings.auto_reload,
+        loaded_text: None,
         reload_on_sighup: settings.reload_on_sighup,
         config_metrics,
         ready_gauge,
@@ -201,20 +204,21 @@ async fn watch_for_reloads(
     let mut sighup = Sighup::new(parts.reload_on_sighup);
     let mut poll = tokio::time::interval(parts.auto_reload.unwrap_or(Duration::from_secs(3600)));
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut seen = read_text(&parts.source).await;
+    let mut seen = parts.loaded_text.clone();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = state.quit.cancelled() => return,
             Some(reply) = reloads.recv() => {
-                let result = reload(state, parts, core).await;
+                // Before loading: what is written afterwards is a change again.
                 seen = read_text(&parts.source).await;
+                let result = reload(state, parts, core).await;
                 // The asker may have gone away; the reload is done all the same.
                 let _ = reply.send(result);
             }
             () = sighup.recv() => {
-                let _ = reload(state, parts, core).await;
                 seen = read_text(&parts.source).await;
+                let _ = reload(state, parts, core).await;
             }
             _ = poll.tick(), if parts.auto_reload.is_some() => {
                 let now = read_text(&parts.source).await;
