@@ -44,8 +44,15 @@ fn help_has_examples_and_every_command() {
         "dashboard",
         "load",
         "init",
+        "completions",
     ] {
-        assert_eq!(output(&[command, "--help"]).0, Some(0), "{command}");
+        let (code, text) = output(&[command, "--help"]);
+        assert_eq!(code, Some(0), "{command}");
+        let examples = text.split("Examples:").nth(1).unwrap_or_default();
+        assert!(
+            examples.contains(&format!("bellwether {command}")),
+            "{command}: no example in {text}"
+        );
     }
     assert!(
         output(&["server", "--help"])

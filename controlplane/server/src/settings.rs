@@ -71,6 +71,8 @@ pub struct WebSettings {
     pub read_timeout: Duration,
     /// Anchored RE2 pattern of allowed origins.
     pub cors_origin: String,
+    /// What the pages on this port are told about planes, names and limits.
+    pub ui_config: bellwether_dashboard::UiConfig,
 }
 
 impl Default for WebSettings {
@@ -84,6 +86,7 @@ impl Default for WebSettings {
             max_connections: 512,
             read_timeout: Duration::from_secs(300),
             cors_origin: ".*".to_owned(),
+            ui_config: bellwether_dashboard::UiConfig::default(),
         }
     }
 }

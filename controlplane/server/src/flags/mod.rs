@@ -298,6 +298,7 @@ impl ServerFlags {
                 max_connections: self.max_connections.max(1),
                 read_timeout: self.read_timeout,
                 cors_origin: self.cors_origin.clone(),
+                ui_config: bellwether_dashboard::UiConfig::default(),
             },
             storage: self.storage()?,
             query: QuerySettings {
