@@ -227,9 +227,13 @@ pub(crate) struct LoadArgs {
     /// Mix of requests: shop, demo, orders, or weights such as health=40,products=30.
     #[arg(long, short = 'm', value_name = "MIX", default_value = "shop")]
     pub(crate) mix: String,
-    /// How the rate changes over time; this version has steady.
+    /// How the rate changes over time: steady; ramp (rises to the peak), spike (the peak in the middle
+    /// fifth), burst (10 s of the peak in every 30), wave (to the peak and back every minute).
     #[arg(long, value_name = "PATTERN", default_value = "steady")]
     pub(crate) pattern: String,
+    /// Requests per second at the pattern's peak [default: four times the rate].
+    #[arg(long, value_name = "RPS")]
+    pub(crate) peak: Option<f64>,
     /// Seed of everything random: the same seed sends the same requests.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::mix::{Mix, MixError};
+use crate::schedule::Schedule;
 
 /// The shape of the rate over time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,13 +14,13 @@ pub enum Pattern {
     /// The same rate all the time.
     #[default]
     Steady,
-    /// A short multiple of the rate.
+    /// The peak for a fifth of the time, in the middle.
     Spike,
-    /// A rate that rises.
+    /// A rate that rises to the peak.
     Ramp,
-    /// Groups of requests with pauses.
+    /// Ten seconds of the peak in every thirty.
     Burst,
-    /// A rate that swings.
+    /// A rate that swings to the peak and back, once a minute.
     Wave,
 }
 
@@ -86,9 +87,12 @@ pub enum LoadError {
     /// No such pattern.
     #[error("pattern {0:?} does not exist; there are steady, spike, ramp, burst and wave")]
     UnknownPattern(String),
-    /// A pattern that this version does not run.
-    #[error("pattern {0} is not available in this version; use steady")]
-    PatternNotAvailable(Pattern),
+    /// The peak is below the rate, or too high.
+    #[error("peak {0} must be at least the rate and at most {RATE_MAX} requests per second")]
+    Peak(f64),
+    /// A peak that nothing reaches.
+    #[error("a peak needs a pattern that reaches it: spike, ramp, burst or wave")]
+    PeakOfSteady,
     /// The system refuses the thread that keeps the schedule.
     #[error("cannot start the schedule's thread: {0}")]
     Thread(std::io::ErrorKind),
@@ -96,6 +100,9 @@ pub enum LoadError {
 
 /// Requests per second at most: what one scheduling task can dispatch.
 pub(crate) const RATE_MAX: f64 = 100_000.0;
+
+/// The peak of a pattern, in rates, where none is given.
+const PEAK_FACTOR: f64 = 4.0;
 
 /// One load on one target. Several environments are several loads, run side by
 /// side.
@@ -105,8 +112,10 @@ pub struct LoadConfig {
     pub target: String,
     /// The environment that the target belongs to, for the report.
     pub environment: String,
-    /// Requests per second that are due.
+    /// Requests per second that are due; with a pattern other than steady, the least there are.
     pub rate: f64,
+    /// Requests per second at the peak of the pattern; `None` is four times the rate.
+    pub peak: Option<f64>,
     /// How long requests are due; `None` runs until shutdown.
     pub duration: Option<Duration>,
     /// Which requests, and how often each.
@@ -135,6 +144,7 @@ impl LoadConfig {
             target: target.into(),
             environment: "development".to_owned(),
             rate: 10.0,
+            peak: None,
             duration: None,
             mix: Mix::shop(),
             pattern: Pattern::Steady,
@@ -155,6 +165,13 @@ impl LoadConfig {
         if !(self.rate > 0.0 && self.rate <= RATE_MAX) {
             return Err(LoadError::Rate(self.rate));
         }
+        if self.pattern == Pattern::Steady && self.peak.is_some() {
+            return Err(LoadError::PeakOfSteady);
+        }
+        let peak = self.peak_rate();
+        if !(peak >= self.rate && peak <= RATE_MAX) {
+            return Err(LoadError::Peak(peak));
+        }
         for (name, is_zero) in [
             ("duration", self.duration.is_some_and(|d| d.is_zero())),
             ("timeout", self.timeout.is_zero()),
@@ -165,10 +182,19 @@ impl LoadConfig {
                 return Err(LoadError::Zero(name));
             }
         }
+        Ok(())
+    }
+
+    /// The highest rate that the pattern reaches.
+    pub(crate) fn peak_rate(&self) -> f64 {
         match self.pattern {
-            Pattern::Steady => Ok(()),
-            other => Err(LoadError::PatternNotAvailable(other)),
+            Pattern::Steady => self.rate,
+            _ => self.peak.unwrap_or(self.rate * PEAK_FACTOR),
         }
+    }
+
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule::new(self.pattern, self.rate, self.peak_rate(), self.duration)
     }
 }
 
@@ -245,10 +271,16 @@ mod tests {
         check(&|c| c.rate = 1e9, "at most 100000");
         check(&|c| c.duration = Some(Duration::ZERO), "duration");
         check(&|c| c.in_flight_max = 0, "in_flight_max");
+        let peak = |pattern, rate, peak| {
+            move |c: &mut LoadConfig| (c.pattern, c.rate, c.peak) = (pattern, rate, Some(peak))
+        };
         check(
-            &|c| c.pattern = Pattern::Wave,
-            "pattern wave is not available in this version; use steady",
+            &peak(Pattern::Wave, 20.0, 10.0),
+            "peak 10 must be at least the rate",
         );
+        check(&peak(Pattern::Spike, 20.0, 1e9), "at most 100000");
+        check(&peak(Pattern::Ramp, 20.0, f64::NAN), "peak NaN");
+        check(&peak(Pattern::Steady, 20.0, 30.0), "needs a pattern");
         assert!(LoadConfig::new("http://localhost:1").validate().is_ok());
     }
 

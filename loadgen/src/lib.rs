@@ -29,6 +29,7 @@ mod operation;
 mod record;
 mod report;
 mod run;
+mod schedule;
 
 pub use config::{LoadConfig, LoadError, Pattern};
 pub use mix::{Mix, MixError};

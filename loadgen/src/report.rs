@@ -166,6 +166,8 @@ pub struct Report {
     pub pattern: &'static str,
     /// Requests per second that were asked for.
     pub rate_requested: f64,
+    /// Requests per second that were asked for at the pattern's peak.
+    pub peak_requested: f64,
     /// Requests per second that left.
     pub rate_sent: f64,
     /// From the first due request to the end of the schedule, in seconds.
@@ -215,6 +217,7 @@ impl Report {
             mix: config.mix.name().to_owned(),
             pattern: config.pattern.as_str(),
             rate_requested: config.rate,
+            peak_requested: config.peak_rate(),
             rate_sent: per_second(total.sent, duration),
             duration_s: duration.as_secs_f64(),
             // An endless load has no duration to cut short.
@@ -281,12 +284,17 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} ({}), mix {}, {} at {}/s for {:.1} s{}",
+            "{} ({}), mix {}, {} at {}{}/s for {:.1} s{}",
             self.environment,
             self.target,
             self.mix,
             self.pattern,
             self.rate_requested,
+            if self.peak_requested > self.rate_requested {
+                format!(" to {}", self.peak_requested)
+            } else {
+                String::new()
+            },
             self.duration_s,
             if self.interrupted {
                 ", interrupted"

@@ -116,8 +116,9 @@ impl Load {
             Some(seed) => StdRng::seed_from_u64(seed),
             None => StdRng::from_os_rng(),
         };
+        let mut schedule = self.config.schedule();
         for index in 0_u64.. {
-            let offset = steady_offset(index, self.config.rate);
+            let offset = schedule.next_offset();
             if self.config.duration.is_some_and(|end| offset >= end) {
                 break;
             }
@@ -191,12 +192,6 @@ impl Load {
 
 /// A loop that never ends returns this.
 enum Never {}
-
-/// When request `index` is due, from the start.
-fn steady_offset(index: u64, rate: f64) -> Duration {
-    // Exact below 2^53 requests: three thousand years at the highest rate.
-    Duration::from_secs_f64(index as f64 / rate)
-}
 
 async fn after(shutdown: &CancellationToken, grace: Duration) {
     shutdown.cancelled().await;

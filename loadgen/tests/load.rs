@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use bellwether_loadgen::{LoadConfig, Mix, Operation, Progress, Report, run};
+use bellwether_loadgen::{LoadConfig, Mix, Operation, Pattern, Progress, Report, run};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -184,6 +184,30 @@ async fn saturation_is_counted_and_reported() {
     assert!(report.to_string().contains("dropped (saturated)"));
 }
 
+/// The rate for four fifths of the second, the peak for one fifth.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spike_is_sent_as_it_is_scheduled() {
+    let seen = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&seen);
+    let address = serve(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async { StatusCode::OK }
+    })
+    .await;
+    let config = LoadConfig {
+        pattern: Pattern::Spike,
+        peak: Some(250.0),
+        ..load(address, 50.0, Some(SECOND))
+    };
+    let report = report(config).await;
+    assert!((89..=91).contains(&report.scheduled), "{report}");
+    assert_eq!(report.sent, seen.load(Ordering::SeqCst));
+    assert!(
+        report.to_string().contains("spike at 50 to 250/s"),
+        "{report}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_is_not_there_is_a_failed_run() {
     let report = report(load(closed_port().await, 50.0, Some(SECOND / 5))).await;
@@ -345,6 +369,7 @@ async fn the_json_report_keeps_its_shape() {
         "mix": "custom",
         "pattern": "steady",
         "rate_requested": "n",
+        "peak_requested": "n",
         "rate_sent": "n",
         "duration_s": "n",
         "interrupted": false,

@@ -55,6 +55,7 @@ fn config(args: &LoadArgs) -> anyhow::Result<LoadConfig> {
     let mut config = LoadConfig::new(args.target.as_str());
     config.environment.clone_from(&args.environment);
     config.rate = args.rate;
+    config.peak = args.peak;
     config.duration = Some(seconds("--duration", &args.duration)?);
     config.timeout = seconds("--timeout", &args.timeout)?;
     config.mix = args

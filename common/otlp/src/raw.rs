@@ -92,65 +92,143 @@ pub fn split(
     if items_max == 0 || total <= items_max {
         return Ok(vec![(request.to_vec(), total)]);
     }
-    let mut parts = Vec::with_capacity(total.div_ceil(items_max));
-    let mut skip = 0;
-    while skip < total {
-        let take = items_max.min(total - skip);
-        let mut window = Window { skip, take };
-        let mut out = Vec::new();
-        copy_window(signal.request(), request, &mut window, &mut out);
-        parts.push((out, take));
-        skip += take;
+    let mut splitter = Splitter {
+        items_max,
+        items: 0,
+        levels: Vec::new(),
+        parts: Vec::with_capacity(total.div_ceil(items_max)),
+    };
+    splitter.walk(signal.request(), request, 0);
+    Ok(splitter.finish())
+}
+
+/// One walk over a request that hands out a part whenever enough items came by.
+struct Splitter {
+    items_max: usize,
+    /// Items of the part being filled.
+    items: usize,
+    /// The messages around the current place, outermost first.
+    levels: Vec<Level>,
+    parts: Vec<(Vec<u8>, usize)>,
+}
+
+/// A message that the walk is inside of.
+struct Level {
+    /// Its field number in the message around it.
+    number: u32,
+    /// Its fields that are neither items nor hold any: every part repeats them.
+    shell: Vec<u8>,
+    /// Its items, and closed messages with items, that belong to the part being filled.
+    content: Vec<u8>,
+}
+
+/// What a field is to the splitter.
+enum Role<'a> {
+    Item,
+    HoldsItems(&'static crate::schema::Message, &'a [u8]),
+    Other,
+}
+
+fn role<'a>(message: &crate::schema::Message, number: u32, value: WireValue<'a>) -> Role<'a> {
+    match message.field(number) {
+        Some(field) if field.item => Role::Item,
+        Some(field) => match (field.kind, value) {
+            (crate::schema::Kind::Message(inner), WireValue::Bytes(bytes))
+                if holds_items(inner) =>
+            {
+                Role::HoldsItems(inner, bytes)
+            }
+            _ => Role::Other,
+        },
+        None => Role::Other,
     }
-    Ok(parts)
 }
 
-/// Which items of the walk to keep.
-struct Window {
-    skip: usize,
-    take: usize,
-}
-
-/// Copies a message with only the items inside the window; entries left without items are dropped.
-/// Returns whether any item was kept.
-fn copy_window(
-    message: &'static crate::schema::Message,
-    body: &[u8],
-    window: &mut Window,
-    out: &mut Vec<u8>,
-) -> bool {
-    let mut kept = false;
+/// Calls `visit` with the role and the raw bytes of every field.
+fn fields<'a>(
+    message: &crate::schema::Message,
+    body: &'a [u8],
+    mut visit: impl FnMut(u32, Role<'a>, &'a [u8]),
+) {
     let mut reader = WireReader::new(body);
     loop {
         let start = reader.position();
         let Some(wire) = reader.next_valid() else {
-            return kept;
+            return;
         };
         let raw = &body[start..reader.position()];
-        let field = message.field(wire.number);
-        let nested = match (field.map(|f| f.kind), wire.value) {
-            (Some(crate::schema::Kind::Message(m)), WireValue::Bytes(bytes)) => Some((m, bytes)),
-            _ => None,
-        };
-        if field.is_some_and(|f| f.item) {
-            if window.skip > 0 {
-                window.skip -= 1;
-            } else if window.take > 0 {
-                window.take -= 1;
-                kept = true;
-                out.extend_from_slice(raw);
+        visit(wire.number, role(message, wire.number, wire.value), raw);
+    }
+}
+
+impl Splitter {
+    fn walk(&mut self, message: &'static crate::schema::Message, body: &[u8], number: u32) {
+        // Fields may stand behind the items, so the shell is collected first.
+        let mut shell = Vec::new();
+        fields(message, body, |_, role, raw| {
+            if matches!(role, Role::Other) {
+                shell.extend_from_slice(raw);
             }
-        } else if let Some((inner, bytes)) = nested
-            && holds_items(inner)
+        });
+        self.levels.push(Level {
+            number,
+            shell,
+            content: Vec::new(),
+        });
+        fields(message, body, |number, role, raw| match role {
+            Role::Item => self.item(raw),
+            Role::HoldsItems(inner, bytes) => self.walk(inner, bytes, number),
+            Role::Other => {}
+        });
+        // The outermost level stays for `finish`.
+        if self.levels.len() > 1
+            && let Some(level) = self.levels.pop()
+            && let Some(outer) = self.levels.last_mut()
+            && !level.content.is_empty()
         {
-            let mut child = Vec::new();
-            if copy_window(inner, bytes, window, &mut child) {
-                kept = true;
-                put_bytes(out, wire.number, &child);
-            }
-        } else {
-            out.extend_from_slice(raw);
+            put_bytes(&mut outer.content, level.number, &level.close());
         }
+    }
+
+    fn item(&mut self, raw: &[u8]) {
+        if let Some(level) = self.levels.last_mut() {
+            level.content.extend_from_slice(raw);
+        }
+        self.items += 1;
+        if self.items == self.items_max {
+            self.emit();
+        }
+    }
+
+    /// Closes all messages around the current place, with what they hold, and opens them again.
+    fn emit(&mut self) {
+        let mut inner: Option<(u32, Vec<u8>)> = None;
+        for level in self.levels.iter_mut().rev() {
+            let mut body = level.shell.clone();
+            body.append(&mut level.content);
+            if let Some((number, bytes)) = inner {
+                put_bytes(&mut body, number, &bytes);
+            }
+            inner = Some((level.number, body));
+        }
+        if let Some((_, part)) = inner {
+            self.parts.push((part, self.items));
+        }
+        self.items = 0;
+    }
+
+    fn finish(mut self) -> Vec<(Vec<u8>, usize)> {
+        if self.items > 0 {
+            self.emit();
+        }
+        self.parts
+    }
+}
+
+impl Level {
+    fn close(mut self) -> Vec<u8> {
+        self.shell.append(&mut self.content);
+        self.shell
     }
 }
 

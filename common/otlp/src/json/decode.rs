@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -86,7 +90,23 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
     }
 }
 
-/// Finds the field of an object key without allocating.
+/// `data_points` as `dataPoints`.
+fn lower_camel(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut upper = false;
+    for c in name.chars() {
+        if c == '_' {
+            upper = true;
+        } else if std::mem::take(&mut upper) {
+            out.push(c.to_ascii_uppercase());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Finds the field of an object key; the usual form without allocating.
 struct FieldName(&'static Message);
 
 impl<'de> DeserializeSeed<'de> for FieldName {
@@ -105,7 +125,11 @@ impl Visitor<'_> for FieldName {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.json_field(name))
+        Ok(self.0.json_field(name).or_else(|| {
+            name.contains('_')
+                .then(|| self.0.json_field(&lower_camel(name)))
+                .flatten()
+        }))
     }
 }
 
@@ -310,7 +334,11 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
                 };
                 self.fixed64(value.to_bits());
             }
-            Kind::Bool | Kind::Message(_) | Kind::Enum => return Err(mismatch),
+            Kind::Enum => {
+                let value = enum_number(self.field.json, text).ok_or(mismatch)?;
+                self.varint(i64::from(value) as u64);
+            }
+            Kind::Bool | Kind::Message(_) => return Err(mismatch),
             _ => {
                 let value = text
                     .parse::<i128>()
@@ -322,6 +350,17 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
     }
 }
 
+/// The number of an enum's value by its name in the protocol's files.
+fn enum_number(field: &str, name: &str) -> Option<i32> {
+    Some(match field {
+        "aggregationTemporality" => AggregationTemporality::from_str_name(name)? as i32,
+        "severityNumber" => SeverityNumber::from_str_name(name)? as i32,
+        "kind" => SpanKind::from_str_name(name)? as i32,
+        "code" => StatusCode::from_str_name(name)? as i32,
+        _ => return None,
+    })
+}
+
 fn describe(kind: Kind) -> &'static str {
     match kind {
         Kind::Double => "a number",
@@ -329,7 +368,7 @@ fn describe(kind: Kind) -> &'static str {
         Kind::Sfixed64 | Kind::Int64 => "a 64-bit integer (or a string with one)",
         Kind::Fixed32 | Kind::Uint32 => "an unsigned 32-bit integer",
         Kind::Int32 | Kind::Sint32 => "a 32-bit integer",
-        Kind::Enum => "an integer (enum names are not allowed in OTLP JSON)",
+        Kind::Enum => "an integer or the name of one of the enum's values",
         Kind::Bool => "true or false",
         Kind::String => "a string",
         Kind::Bytes => "a base64 string",

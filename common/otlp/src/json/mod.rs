@@ -4,6 +4,10 @@
 //! names in lowerCamelCase, unknown names ignored, ids in hexadecimal of any case, other bytes in
 //! base64, enums as integers, 64-bit integers as decimal strings (numbers are read too), `NaN`,
 //! `Infinity` and `-Infinity` as strings, `null` like an absent field.
+//!
+//! Read, but never written, is what general protobuf libraries make and the official collector takes
+//! as well: names in snake_case, and enums by name. Ignored as unknown, such data would be lost
+//! behind an answer of success.
 
 mod decode;
 mod encode;

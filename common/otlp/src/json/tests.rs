@@ -130,8 +130,8 @@ fn mistakes_are_named_with_their_place() {
             "schemaUrl: expected a string, found 5",
         ),
         (
-            r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"sum":{"aggregationTemporality":"AGGREGATION_TEMPORALITY_DELTA"}}]}]}]}"#,
-            "enum names are not allowed",
+            r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"sum":{"aggregationTemporality":"NO_SUCH"}}]}]}]}"#,
+            "expected an integer or the name of one of the enum's values, found \"NO_SUCH\"",
         ),
         (
             r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"timeUnixNano":"-1"}]}}]}]}]}"#,
@@ -145,11 +145,24 @@ fn mistakes_are_named_with_their_place() {
 }
 
 #[test]
-fn snake_case_is_not_the_json_form() {
+fn the_forms_of_general_protobuf_libraries_are_read() {
+    let request = metrics(
+        r#"{"resource_metrics":[{"scope_metrics":[{"metrics":[{"name":"a","sum":{
+        "is_monotonic":true,"aggregation_temporality":"AGGREGATION_TEMPORALITY_DELTA",
+        "data_points":[{"time_unix_nano":"7","as_int":"5"}]}}]}]}]}"#,
+    );
+    let metric = &request.resource_metrics[0].scope_metrics[0].metrics[0];
+    let Some(metric::Data::Sum(sum)) = &metric.data else {
+        panic!("no sum");
+    };
+    assert!(sum.is_monotonic);
+    assert_eq!(sum.aggregation_temporality, 1);
+    assert_eq!(sum.data_points[0].time_unix_nano, 7);
+    let json = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_CLIENT","status":{"code":"STATUS_CODE_ERROR"}}]}]}]}"#;
+    let bytes = to_protobuf(Signal::Traces.request(), json.as_bytes()).unwrap();
     assert_eq!(
-        metrics(r#"{"resource_metrics":[{}]}"#)
-            .resource_metrics
-            .len(),
-        0
+        to_json(Signal::Traces.request(), &bytes).unwrap(),
+        r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":3,"status":{"code":2}}]}]}]}"#,
+        "written in the form of the specification"
     );
 }

@@ -432,6 +432,42 @@ fn normalized(mut request: ExportMetricsServiceRequest) -> ExportMetricsServiceR
     request
 }
 
+/// Every point as text, together with everything around it that a part must repeat.
+fn points_in_context(bytes: &[u8]) -> Vec<String> {
+    let request = ExportMetricsServiceRequest::decode(bytes).unwrap();
+    let mut out = Vec::new();
+    for r in &request.resource_metrics {
+        for s in &r.scope_metrics {
+            for m in &s.metrics {
+                let around = format!(
+                    "{:?} {} {:?} {} {} {} {}",
+                    r.resource, r.schema_url, s.scope, s.schema_url, m.name, m.unit, m.description
+                );
+                let points: Vec<String> = match &m.data {
+                    None => Vec::new(),
+                    Some(pb::metric::Data::Gauge(d)) => texts(&d.data_points, &"gauge"),
+                    Some(pb::metric::Data::Sum(d)) => {
+                        texts(&d.data_points, &(d.aggregation_temporality, d.is_monotonic))
+                    }
+                    Some(pb::metric::Data::Histogram(d)) => {
+                        texts(&d.data_points, &d.aggregation_temporality)
+                    }
+                    Some(pb::metric::Data::ExponentialHistogram(d)) => {
+                        texts(&d.data_points, &d.aggregation_temporality)
+                    }
+                    Some(pb::metric::Data::Summary(d)) => texts(&d.data_points, &"summary"),
+                };
+                out.extend(points.iter().map(|point| format!("{around} {point}")));
+            }
+        }
+    }
+    out
+}
+
+fn texts(points: &[impl std::fmt::Debug], shared: &impl std::fmt::Debug) -> Vec<String> {
+    points.iter().map(|p| format!("{shared:?} {p:?}")).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -474,20 +510,8 @@ proptest! {
         let bytes = request.encode_to_vec();
         let total = MetricsRequest::new(&bytes).unwrap().data_points();
         let parts = crate::raw::split(Signal::Metrics, &bytes, max).unwrap();
-        let times = |bytes: &[u8]| -> Vec<String> {
-            let decoded = ExportMetricsServiceRequest::decode(bytes).unwrap();
-            decoded.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics)
-                .flat_map(|m| match &m.data {
-                    Some(pb::metric::Data::Gauge(g)) => g.data_points.iter().map(|p| format!("{} {p:?}", m.name)).collect::<Vec<_>>(),
-                    Some(pb::metric::Data::Sum(g)) => g.data_points.iter().map(|p| format!("{} {p:?}", m.name)).collect(),
-                    Some(pb::metric::Data::Histogram(g)) => g.data_points.iter().map(|p| format!("{} {p:?}", m.name)).collect(),
-                    Some(pb::metric::Data::ExponentialHistogram(g)) => g.data_points.iter().map(|p| format!("{} {p:?}", m.name)).collect(),
-                    Some(pb::metric::Data::Summary(g)) => g.data_points.iter().map(|p| format!("{} {p:?}", m.name)).collect(),
-                    None => vec![],
-                }).collect()
-        };
-        let joined: Vec<String> = parts.iter().flat_map(|(bytes, _)| times(bytes)).collect();
-        prop_assert_eq!(joined, times(&bytes));
+        let joined: Vec<String> = parts.iter().flat_map(|(bytes, _)| points_in_context(bytes)).collect();
+        prop_assert_eq!(joined, points_in_context(&bytes));
         prop_assert_eq!(parts.iter().map(|(_, n)| n).sum::<usize>(), total);
         for (part, items) in &parts {
             prop_assert_eq!(MetricsRequest::new(part).unwrap().data_points(), *items);

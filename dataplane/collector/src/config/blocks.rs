@@ -23,7 +23,7 @@ pub(crate) struct HttpServer {
     pub transport: Option<Tcp>,
     /// False switches the section off.
     pub enabled: bool,
-    /// Limit of the compressed and of the decompressed body in bytes.
+    /// Limit of the compressed and of the decompressed body in bytes; 0 means the default.
     pub max_request_body_size: u64,
     /// No component needs the metadata yet.
     pub include_metadata: Accepted,

@@ -307,7 +307,7 @@ impl Checker {
             ));
         }
         for page in config.metrics.pages() {
-            if let Err(message) = super::endpoint::listen_address(&page.endpoint) {
+            if let Err(message) = super::endpoint::ListenEndpoint::parse(&page.endpoint) {
                 let at = node.locate("metrics");
                 self.problem(&at, page.option, message);
             }

@@ -238,10 +238,7 @@ impl MetricsConfig {
             },
             type_suffix: false,
             unit_suffix: false,
-            resource_labels: ResourceGlobs {
-                included: vec!["*".to_owned()],
-                excluded: Vec::new(),
-            },
+            resource_labels: ResourceGlobs::default(),
         }]
     }
 }

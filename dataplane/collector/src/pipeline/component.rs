@@ -4,7 +4,6 @@
 //! configuration validates itself and builds the component; building binds ports, so that all
 //! mistakes show before anything runs. What runs is returned as a [`Runner`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bellwether_net::BindError;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::consumer::{Consumer, Outputs};
 use super::own_metrics::OwnMetrics;
-use crate::config::endpoint::listen_address;
+use crate::config::endpoint::ListenEndpoint;
 use crate::config::{ComponentId, Node, PipelineId, Problem, decode};
 use crate::{CollectorError, ListenAddress};
 
@@ -66,11 +65,12 @@ pub(crate) async fn bind(
     endpoint: &str,
     listens: &parking_lot::Mutex<Vec<ListenAddress>>,
 ) -> Result<tokio::net::TcpListener, CollectorError> {
-    let address: SocketAddr =
-        listen_address(endpoint).map_err(|message| CollectorError::Component {
-            component: option.clone(),
-            message,
-        })?;
+    let fail = |message: String| CollectorError::Component {
+        component: option.clone(),
+        message,
+    };
+    let endpoint = ListenEndpoint::parse(endpoint).map_err(fail)?;
+    let address = endpoint.resolve().await.map_err(fail)?;
     let component = format!("collector {component}");
     let listener = bellwether_net::bind(address, &component, &option).await?;
     let address = listener.local_addr().map_err(|source| BindError::Other {
@@ -102,7 +102,7 @@ impl Problems {
 
     /// Checks a listening address.
     pub(crate) fn endpoint(&mut self, key: &str, endpoint: &str) {
-        if let Err(message) = listen_address(endpoint) {
+        if let Err(message) = ListenEndpoint::parse(endpoint) {
             self.add(key, message);
         }
     }

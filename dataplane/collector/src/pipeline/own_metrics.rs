@@ -289,8 +289,8 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_page_names_its_collector_on_every_series() {
-        use crate::config::telemetry::MetricsConfig;
+    fn labels_of_the_resource_can_be_on_every_series() {
+        use crate::config::telemetry::{MetricsConfig, ResourceGlobs};
         let telemetry = TelemetryConfig {
             resource: [
                 ("service.version".to_owned(), None),
@@ -309,7 +309,7 @@ mod tests {
             )
         );
         let page = &MetricsConfig::default().pages()[0];
-        assert_eq!(page.resource_labels.included, ["*"]);
+        assert_eq!(page.resource_labels, ResourceGlobs::default());
         assert_eq!(
             rewrite(
                 "# TYPE a counter\na 1\nb{x=\"}\"} 2\n",

@@ -1,5 +1,6 @@
 //! `debug`, and `logging` as older tutorials have it: shows data in the collector's log. See `README.md`.
 
+mod detailed;
 mod text;
 
 #[cfg(test)]
@@ -204,19 +205,19 @@ impl Debug {
         let body = match self.verbosity {
             Verbosity::Basic => String::new(),
             Verbosity::Normal => text::normal(batch.decoded()),
-            Verbosity::Detailed => text::detailed(batch.decoded()),
+            Verbosity::Detailed => detailed::detailed(batch.decoded()),
+        };
+        let text = match body.trim_end() {
+            "" => head,
+            // The logger's own fields come after the text, on a line of their own.
+            body => format!("{head}\n{body}\n"),
         };
         if self.to_log {
-            tracing::info!(
-                target: "bellwether_collector::debug",
-                exporter = %self.id,
-                "{head}{}{body}",
-                if body.is_empty() { "" } else { "\n" }
-            );
+            tracing::info!(target: "bellwether_collector::debug", exporter = %self.id, "{text}");
         } else {
             use std::io::Write as _;
             // A closed standard output is no reason to refuse data.
-            let _ = writeln!(std::io::stdout().lock(), "{head}\n{body}");
+            let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
         }
     }
 }

@@ -25,15 +25,19 @@ fn the_three_verbosities_of_metrics() {
         text::normal(batch.decoded()),
         "c k=7 5\nh count=2 sum=3 le0.5=1"
     );
-    let detailed = text::detailed(batch.decoded());
+    let detailed = detailed::detailed(batch.decoded());
     for part in [
         "     -> service.name: Str(x)",
         "InstrumentationScope lib 1",
         "     -> IsMonotonic: true",
-        "     -> AggregationTemporality: AGGREGATION_TEMPORALITY_CUMULATIVE",
+        "     -> AggregationTemporality: Cumulative",
+        "NumberDataPoints #0",
         "     -> k: Int(7)",
-        "Timestamp: 1970-01-01T00:00:01Z",
+        "Timestamp: 1970-01-01 00:00:01 +0000 UTC",
         "Value: 5",
+        "HistogramDataPoints #0",
+        "Sum: 3.000000",
+        "ExplicitBounds #0: 0.500000",
         "Buckets #1, Count: 1",
     ] {
         assert!(
@@ -54,13 +58,58 @@ fn traces_and_logs() {
         text::normal(spans.decoded()),
         "s 5b8efff798038103d269b633813fc60c eee19b7ec3c1b174"
     );
-    assert!(text::detailed(spans.decoded()).contains("SPAN_KIND_SERVER"));
+    let detailed_spans = detailed::detailed(spans.decoded());
+    for part in [
+        "    Trace ID       : 5b8efff798038103d269b633813fc60c",
+        "    Kind           : Server",
+        "    Status code    : Error",
+        "    Status message : m",
+    ] {
+        assert!(detailed_spans.contains(part), "{part} in\n{detailed_spans}");
+    }
     let logs = batch(
         Signal::Logs,
         r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityText":"WARN","severityNumber":13,"body":{"stringValue":"hello"}}]}]}]}"#,
     );
     assert_eq!(text::normal(logs.decoded()), "hello");
-    assert!(text::detailed(logs.decoded()).contains("Severity: WARN (13)"));
+    let detailed_logs = detailed::detailed(logs.decoded());
+    assert!(
+        detailed_logs.contains("SeverityText: WARN\nSeverityNumber: Warn(13)\nBody: Str(hello)\n"),
+        "{detailed_logs}"
+    );
+}
+
+#[test]
+fn buckets_of_exponential_histograms_have_their_bounds() {
+    let batch = batch(
+        Signal::Metrics,
+        r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"e","exponentialHistogram":{"aggregationTemporality":1,"dataPoints":[{"timeUnixNano":"1500000000","count":"6","sum":-1.5,"scale":1,"zeroCount":"1","positive":{"offset":-2,"bucketCounts":["1","0","2"]},"negative":{"offset":2,"bucketCounts":["2"]},"exemplars":[{"asDouble":0.6,"filteredAttributes":[{"key":"k","value":{"stringValue":"v"}}]}]}]}}]}]}]}"#,
+    );
+    let detailed = detailed::detailed(batch.decoded());
+    let start = detailed.find("     -> AggregationTemporality").unwrap();
+    assert_eq!(
+        &detailed[start..],
+        "     -> AggregationTemporality: Delta
+ExponentialHistogramDataPoints #0
+StartTimestamp: 1970-01-01 00:00:00 +0000 UTC
+Timestamp: 1970-01-01 00:00:01.5 +0000 UTC
+Count: 6
+Sum: -1.500000
+Scale: 1
+Bucket [-2.828427, -2.000000), Count: 2
+Bucket [0, 0], Count: 1
+Bucket (0.500000, 0.707107], Count: 1
+Bucket (1.000000, 1.414214], Count: 2
+Exemplars:
+Exemplar #0
+     -> Trace ID: 
+     -> Span ID: 
+     -> Timestamp: 1970-01-01 00:00:00 +0000 UTC
+     -> Value: 0.600000
+     -> FilteredAttributes:
+          -> k: Str(v)
+"
+    );
 }
 
 #[test]

@@ -44,7 +44,10 @@ impl MemoryLimiterConfig {
     /// Memory above which data is refused, in bytes.
     fn soft_limit(&self, total: u64) -> u64 {
         let (limit, spike) = if self.limit_mib > 0 {
-            (self.limit_mib * MIB, self.spike_limit_mib * MIB)
+            (
+                self.limit_mib.saturating_mul(MIB),
+                self.spike_limit_mib.saturating_mul(MIB),
+            )
         } else {
             let part = |percentage: u64| total / 100 * percentage;
             (
@@ -107,7 +110,8 @@ impl ProcessorConfig for MemoryLimiterConfig {
         if self.limit_mib == 0 && total.is_none() {
             return Err(CollectorError::Component {
                 component: format!("processors::{}::limit_percentage", context.id),
-                message: "the total memory of this machine is unknown; use limit_mib".to_owned(),
+                message: "the memory that there is for this process is unknown; use limit_mib"
+                    .to_owned(),
             });
         }
         let soft_limit = self.soft_limit(total.unwrap_or_default());
@@ -209,5 +213,7 @@ mod tests {
         assert_eq!(config(100, 0, 0).soft_limit(0), 80 * MIB);
         assert_eq!(config(100, 30, 50).soft_limit(1000 * MIB), 70 * MIB);
         assert_eq!(config(0, 0, 50).soft_limit(1000 * MIB), 400 * MIB);
+        let all = config(u64::MAX, 1, 0).soft_limit(0);
+        assert_eq!(all, u64::MAX - MIB, "more than there can be is no limit");
     }
 }

@@ -14,7 +14,7 @@ use prost::Message as _;
 use super::body;
 use super::status::{http_status, parts};
 use super::{Intake, Refusal};
-use crate::config::blocks::HttpServer;
+use crate::config::blocks::{HTTP_BODY_BYTES_MAX, HttpServer};
 use crate::cors::Cors;
 use crate::rpc_status::RpcStatus;
 
@@ -81,7 +81,12 @@ pub(super) fn router(intake: Arc<Intake>, config: &HttpServer) -> Router {
     let server = Arc::new(Server {
         intake,
         paths,
-        body_bytes_max: usize::try_from(config.max_request_body_size).unwrap_or(usize::MAX),
+        body_bytes_max: match config.max_request_body_size {
+            0 => HTTP_BODY_BYTES_MAX,
+            bytes => bytes,
+        }
+        .try_into()
+        .unwrap_or(usize::MAX),
         content_encodings: config.compression_algorithms.clone(),
         response_headers,
         cors: Cors::new(&config.cors),

@@ -76,9 +76,6 @@ impl ReceiverConfig for OtlpReceiverConfig {
             if let Some(endpoint) = http.endpoint.as_deref() {
                 problems.endpoint("protocols::http::endpoint", endpoint);
             }
-            if http.max_request_body_size == 0 {
-                problems.add("protocols::http::max_request_body_size", "must be positive");
-            }
             problems.extend("protocols::http::cors", http.cors.validate());
             for name in http.compression_algorithms.iter().flatten() {
                 if !name.is_empty() && !body::ENCODINGS.contains(&name.as_str()) {
