@@ -3,14 +3,19 @@
 //! Runs on a blocking thread. The caller opens the transaction, decides by the outcome whether to keep or to
 //! roll back, and adds the report series.
 
-use bellwether_exposition::{Entry, Format, Parser, SeriesLabels, SeriesLine};
+use bellwether_exposition::{
+    Entry, Format, Parser, ProtoError, ProtoOptions, ProtoReader, ProtoSample, ProtoValue,
+    SeriesLabels, SeriesLine, parse_series,
+};
 use bellwether_model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
-use bellwether_model::{Labels, stale_nan};
+use bellwether_model::{Exemplar, Labels, MetricType, stale_nan};
 
 use crate::cache::{EntryId, Found, SeriesCache, Verdict};
 use crate::config::{PoolSettings, ValidationScheme};
 use crate::metadata::MetadataCache;
+use crate::native::{self, Value};
+use crate::protocol::PageFormat;
 
 /// Samples further ahead of the scrape are refused, as in Prometheus.
 const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
@@ -23,6 +28,12 @@ pub enum PageError {
     /// The page does not parse.
     #[error(transparent)]
     Parse(#[from] bellwether_exposition::ParseError),
+    /// The protobuf page does not parse.
+    #[error(transparent)]
+    Proto(#[from] ProtoError),
+    /// More buckets than `native_histogram_bucket_limit`, in the lowest resolution.
+    #[error("histogram bucket limit exceeded")]
+    BucketLimit,
     /// No metric name is left after relabelling.
     #[error("missing metric name (__name__ label)")]
     NoName,
@@ -87,7 +98,7 @@ pub fn append_page(
     context: &PageContext<'_>,
     memory: &mut TargetMemory,
     appender: &mut dyn Appender,
-    format: Format,
+    format: PageFormat,
     page: &[u8],
 ) -> (PageStats, Result<(), PageError>) {
     let TargetMemory {
@@ -155,12 +166,29 @@ impl Run<'_> {
     fn page(
         &mut self,
         metadata: &mut MetadataCache,
-        format: Format,
+        format: PageFormat,
         page: &[u8],
     ) -> Result<(), PageError> {
         if page.is_empty() {
             return Ok(());
         }
+        match format {
+            PageFormat::Lines(format) => self.lines(metadata, format, page)?,
+            PageFormat::Protobuf => self.families(metadata, page)?,
+        }
+        let limit = self.context.settings.sample_limit;
+        if limit > 0 && self.appended > limit {
+            return Err(PageError::SampleLimit);
+        }
+        Ok(())
+    }
+
+    fn lines(
+        &mut self,
+        metadata: &mut MetadataCache,
+        format: Format,
+        page: &[u8],
+    ) -> Result<(), PageError> {
         let mut parser = Parser::new(format, page);
         loop {
             match parser.next_expecting(self.cache.expected())? {
@@ -169,12 +197,24 @@ impl Run<'_> {
                 Some(Entry::Help { name, text }) => metadata.set_help(name, text),
                 Some(Entry::Unit { name, unit }) => metadata.set_unit(name, unit),
                 Some(Entry::Comment) => {}
-                None => break,
+                None => return Ok(()),
             }
         }
-        let limit = self.context.settings.sample_limit;
-        if limit > 0 && self.appended > limit {
-            return Err(PageError::SampleLimit);
+    }
+
+    fn families(&mut self, metadata: &mut MetadataCache, page: &[u8]) -> Result<(), PageError> {
+        let settings = self.context.settings;
+        let options = ProtoOptions {
+            native: settings.native_histograms,
+            always_classic: settings.always_scrape_classic_histograms,
+        };
+        let mut reader = ProtoReader::new(page);
+        while let Some(family) = reader.next_family()? {
+            let name = family.name.as_bytes();
+            metadata.set_kind(name, family.kind);
+            metadata.set_help(name, family.help);
+            metadata.set_unit(name, family.unit.as_bytes());
+            family.each_sample(options, |sample| self.proto_sample(family.kind, sample))?;
         }
         Ok(())
     }
@@ -186,35 +226,86 @@ impl Run<'_> {
                 self.stats.scraped += 1;
                 (id, true, again)
             }
-            Found::New { hash } => (self.new_series(parser, line, hash)?, false, false),
+            Found::New { hash } => {
+                let labels = line.labels(parser)?;
+                let id = self.new_series(labels, parser.current_type(), line.series, hash)?;
+                (id, false, false)
+            }
         };
-        let Some(series) = self.cache.series(id) else {
+        let Some((series, time_ms)) = self.admit(id, again, line.timestamp_ms) else {
             return Ok(());
         };
-        self.stats.post_relabel += 1;
-        let settings = self.context.settings;
-        let own_time = line.timestamp_ms.filter(|_| settings.honor_timestamps);
-        let time_ms = own_time.unwrap_or(self.context.time_ms);
-        if again && own_time.is_none() {
-            self.stats.duplicates += 1;
-            return Ok(());
-        }
-        self.appended += 1;
-        if settings.sample_limit > 0 && self.appended > settings.sample_limit {
-            // The rest is only counted, for the report.
-            return Ok(());
-        }
-        let added = self.sample(id, series, time_ms, line.value)?;
-        if own_time.is_none() || settings.track_timestamps_staleness {
-            self.cache.track(id);
-        }
-        if added {
+        if self.sample(id, series, time_ms, Value::Float(line.value))? {
             self.stats.series_added += usize::from(!known);
             if let Some(exemplar) = line.exemplar {
                 self.exemplar(id, exemplar.to_exemplar(), time_ms);
             }
         }
         Ok(())
+    }
+
+    fn proto_sample(&mut self, kind: MetricType, sample: ProtoSample<'_>) -> Result<(), PageError> {
+        let raw = sample.series.as_bytes();
+        let expected = self.cache.expected() == raw;
+        let (id, known, again) = match self.cache.find(raw, expected) {
+            Found::Known { id, again } => {
+                self.stats.scraped += 1;
+                (id, true, again)
+            }
+            Found::New { hash } => {
+                let id = self.new_series(parse_series(raw)?, kind, raw, hash)?;
+                (id, false, false)
+            }
+        };
+        let Some((series, time_ms)) = self.admit(id, again, sample.timestamp_ms) else {
+            return Ok(());
+        };
+        let settings = self.context.settings;
+        let added = match sample.value {
+            ProtoValue::Float(value) => self.sample(id, series, time_ms, Value::Float(value))?,
+            ProtoValue::Histogram(h) => {
+                let h = native::limited(h, settings).ok_or(PageError::BucketLimit)?;
+                self.sample(id, series, time_ms, Value::Histogram(&h))?
+            }
+            ProtoValue::FloatHistogram(h) => {
+                let h = native::limited_float(h, settings).ok_or(PageError::BucketLimit)?;
+                self.sample(id, series, time_ms, Value::FloatHistogram(&h))?
+            }
+        };
+        if added {
+            self.stats.series_added += usize::from(!known);
+            for exemplar in sample.exemplars {
+                self.exemplar(id, exemplar, time_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a sample and settles its time; `None` when it is not to be stored. The series counts as present.
+    #[inline]
+    fn admit(
+        &mut self,
+        id: EntryId,
+        again: bool,
+        timestamp_ms: Option<i64>,
+    ) -> Option<(SeriesRef, i64)> {
+        let series = self.cache.series(id)?;
+        self.stats.post_relabel += 1;
+        let settings = self.context.settings;
+        let own_time = timestamp_ms.filter(|_| settings.honor_timestamps);
+        if again && own_time.is_none() {
+            self.stats.duplicates += 1;
+            return None;
+        }
+        self.appended += 1;
+        if settings.sample_limit > 0 && self.appended > settings.sample_limit {
+            // The rest is only counted, for the report.
+            return None;
+        }
+        if own_time.is_none() || settings.track_timestamps_staleness {
+            self.cache.track(id);
+        }
+        Some((series, own_time.unwrap_or(self.context.time_ms)))
     }
 
     /// Appends one sample. Samples that storage refuses for their time are counted, not fatal.
@@ -224,19 +315,19 @@ impl Run<'_> {
         id: EntryId,
         series: SeriesRef,
         time_ms: i64,
-        value: f64,
+        value: Value<'_>,
     ) -> Result<bool, PageError> {
         if time_ms > self.context.time_ms + MAX_AHEAD_MS {
             self.stats.out_of_bounds += 1;
             return Ok(false);
         }
-        let mut result = self.appender.append(series, time_ms, value);
+        let mut result = value.append(self.appender, series, time_ms);
         if matches!(result, Err(AppendError::UnknownSeries))
             && let Some(labels) = self.cache.labels(id)
         {
             let series = self.appender.series(labels)?;
             self.cache.set_series(id, series);
-            result = self.appender.append(series, time_ms, value);
+            result = value.append(self.appender, series, time_ms);
         }
         match result {
             Ok(()) => Ok(true),
@@ -256,7 +347,7 @@ impl Run<'_> {
         }
     }
 
-    fn exemplar(&mut self, id: EntryId, mut exemplar: bellwether_model::Exemplar, time_ms: i64) {
+    fn exemplar(&mut self, id: EntryId, mut exemplar: Exemplar, time_ms: i64) {
         let Some(series) = self.cache.series(id) else {
             return;
         };
@@ -276,28 +367,28 @@ impl Run<'_> {
         }
     }
 
-    /// Takes a line apart that was not seen before and finds out what becomes of it.
+    /// Finds out what becomes of a series that was not seen before; its sample counts as scraped even if it fails.
     fn new_series(
         &mut self,
-        parser: &Parser<'_>,
-        line: &SeriesLine<'_>,
+        mut scraped: SeriesLabels<'_>,
+        kind: MetricType,
+        raw: &[u8],
         hash: u64,
     ) -> Result<EntryId, PageError> {
-        let mut scraped = line.labels(parser)?;
         self.stats.scraped += 1;
         if let Some(name) = scraped.duplicate() {
             return Err(PageError::DuplicateLabel(name.to_owned()));
         }
-        scraped.normalize_floats(parser.current_type());
+        scraped.normalize_floats(kind);
         let settings = self.context.settings;
         let Some(labels) = sample_labels(&scraped, self.context.target_labels, settings) else {
-            return Ok(self.cache.insert(line.series, hash, Verdict::Dropped));
+            return Ok(self.cache.insert(raw, hash, Verdict::Dropped));
         };
         check_labels(&labels, settings)?;
         let series = self.appender.series(&labels)?;
         Ok(self
             .cache
-            .insert(line.series, hash, Verdict::Stored { series, labels }))
+            .insert(raw, hash, Verdict::Stored { series, labels }))
     }
 }
 

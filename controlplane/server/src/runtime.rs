@@ -273,7 +273,7 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
 
 /// Brings scraping and queries in line with a configuration.
 async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<(), String> {
-    let defaults = config.scrape_defaults(features.has(Feature::ExtraScrapeMetrics));
+    let defaults = config.scrape_defaults(features);
     core.scrape
         .apply(&config.scrape_configs, &defaults)
         .await
