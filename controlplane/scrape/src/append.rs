@@ -15,6 +15,7 @@ use crate::cache::{EntryId, Found, SeriesCache, Verdict};
 use crate::config::{PoolSettings, ValidationScheme};
 use crate::metadata::MetadataCache;
 use crate::native::{self, Value};
+use crate::nhcb::{ClassicSample, Collector};
 use crate::protocol::PageFormat;
 
 /// Samples further ahead of the scrape are refused, as in Prometheus.
@@ -112,6 +113,8 @@ pub fn append_page(
         appender,
         stats: PageStats::default(),
         appended: 0,
+        too_many_buckets: false,
+        classic: Collector::default(),
     };
     let result = run.page(metadata, format, page);
     let stats = run.stats;
@@ -160,6 +163,10 @@ struct Run<'r> {
     stats: PageStats,
     /// Samples that count for the limit.
     appended: u64,
+    /// A native histogram was refused; the rest is only counted, for the report.
+    too_many_buckets: bool,
+    /// The classic histogram that is being converted.
+    classic: Collector,
 }
 
 impl Run<'_> {
@@ -180,6 +187,9 @@ impl Run<'_> {
         if limit > 0 && self.appended > limit {
             return Err(PageError::SampleLimit);
         }
+        if self.too_many_buckets {
+            return Err(PageError::BucketLimit);
+        }
         Ok(())
     }
 
@@ -190,10 +200,19 @@ impl Run<'_> {
         page: &[u8],
     ) -> Result<(), PageError> {
         let mut parser = Parser::new(format, page);
+        let convert = self.context.settings.convert_classic_histograms_to_nhcb;
+        let mut family: &[u8] = &[];
         loop {
-            match parser.next_expecting(self.cache.expected())? {
+            let entry = parser.next_expecting(self.cache.expected())?;
+            if convert && self.convert_line(&parser, entry.as_ref(), family)? {
+                continue;
+            }
+            match entry {
                 Some(Entry::Series(line)) => self.line(&parser, &line)?,
-                Some(Entry::Type { name, kind }) => metadata.set_kind(name, kind),
+                Some(Entry::Type { name, kind }) => {
+                    family = name;
+                    metadata.set_kind(name, kind);
+                }
                 Some(Entry::Help { name, text }) => metadata.set_help(name, text),
                 Some(Entry::Unit { name, unit }) => metadata.set_unit(name, unit),
                 Some(Entry::Comment) => {}
@@ -214,9 +233,89 @@ impl Run<'_> {
             metadata.set_kind(name, family.kind);
             metadata.set_help(name, family.help);
             metadata.set_unit(name, family.unit.as_bytes());
-            family.each_sample(options, |sample| self.proto_sample(family.kind, sample))?;
+            let histogram = matches!(
+                family.kind,
+                MetricType::Histogram | MetricType::GaugeHistogram
+            );
+            if !(histogram && settings.convert_classic_histograms_to_nhcb) {
+                family.each_sample(options, |sample| self.proto_sample(family.kind, sample))?;
+                continue;
+            }
+            family.each_sample(options, |sample| {
+                if self.convert_sample(&sample, name)? {
+                    return Ok(());
+                }
+                self.proto_sample(family.kind, sample)
+            })?;
+            self.finish_classic()?;
         }
         Ok(())
+    }
+
+    /// Gathers an entry that belongs to a classic histogram, and ends the histogram where it does not. Says whether
+    /// the entry is done with.
+    fn convert_line(
+        &mut self,
+        parser: &Parser<'_>,
+        entry: Option<&Entry<'_>>,
+        family: &[u8],
+    ) -> Result<bool, PageError> {
+        let (Some(Entry::Series(line)), MetricType::Histogram) = (entry, parser.current_type())
+        else {
+            self.finish_classic()?;
+            return Ok(false);
+        };
+        let Some(sample) = ClassicSample::of(&line.labels(parser)?, family) else {
+            self.finish_classic()?;
+            return Ok(false);
+        };
+        let exemplar = line.exemplar.map(|e| e.to_exemplar());
+        self.gather(sample, line.value, line.timestamp_ms, exemplar)
+    }
+
+    /// As [`Self::convert_line`].
+    fn convert_sample(
+        &mut self,
+        sample: &ProtoSample<'_>,
+        family: &[u8],
+    ) -> Result<bool, PageError> {
+        let ProtoValue::Float(value) = sample.value else {
+            self.finish_classic()?;
+            self.classic.saw_native(sample.series);
+            return Ok(false);
+        };
+        let labels = parse_series(sample.series.as_bytes())?;
+        match ClassicSample::of(&labels, family) {
+            Some(part) if !self.classic.is_native(&part) => {
+                let exemplar = sample.exemplars.first().cloned();
+                self.gather(part, value, sample.timestamp_ms, exemplar)
+            }
+            _ => {
+                self.finish_classic()?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn gather(
+        &mut self,
+        sample: ClassicSample,
+        value: f64,
+        timestamp_ms: Option<i64>,
+        exemplar: Option<Exemplar>,
+    ) -> Result<bool, PageError> {
+        if !self.classic.fits(&sample) {
+            self.finish_classic()?;
+        }
+        self.classic.add(sample, value, timestamp_ms, exemplar);
+        Ok(!self.context.settings.always_scrape_classic_histograms)
+    }
+
+    fn finish_classic(&mut self) -> Result<(), PageError> {
+        let mut classic = std::mem::take(&mut self.classic);
+        let result = classic.finish(|sample| self.proto_sample(MetricType::Histogram, sample));
+        self.classic = classic;
+        result
     }
 
     #[inline]
@@ -261,17 +360,23 @@ impl Run<'_> {
             return Ok(());
         };
         let settings = self.context.settings;
-        let added = match sample.value {
-            ProtoValue::Float(value) => self.sample(id, series, time_ms, Value::Float(value))?,
-            ProtoValue::Histogram(h) => {
-                let h = native::limited(h, settings).ok_or(PageError::BucketLimit)?;
-                self.sample(id, series, time_ms, Value::Histogram(&h))?
-            }
+        let limited = match sample.value {
+            ProtoValue::Histogram(h) => native::limited(h, settings).map(ProtoValue::Histogram),
             ProtoValue::FloatHistogram(h) => {
-                let h = native::limited_float(h, settings).ok_or(PageError::BucketLimit)?;
-                self.sample(id, series, time_ms, Value::FloatHistogram(&h))?
+                native::limited_float(h, settings).map(ProtoValue::FloatHistogram)
             }
+            float @ ProtoValue::Float(_) => Some(float),
         };
+        let Some(value) = limited else {
+            self.too_many_buckets = true;
+            return Ok(());
+        };
+        let value = match &value {
+            ProtoValue::Float(value) => Value::Float(*value),
+            ProtoValue::Histogram(h) => Value::Histogram(h),
+            ProtoValue::FloatHistogram(h) => Value::FloatHistogram(h),
+        };
+        let added = self.sample(id, series, time_ms, value)?;
         if added {
             self.stats.series_added += usize::from(!known);
             for exemplar in sample.exemplars {

@@ -95,7 +95,8 @@ fn bucket_limit(settings: &PoolSettings) -> u64 {
     }
 }
 
-fn deltas(counts: &[f64]) -> Vec<i64> {
+/// Counts as differences to the one before.
+pub(crate) fn deltas(counts: &[f64]) -> Vec<i64> {
     let mut before = 0;
     counts
         .iter()

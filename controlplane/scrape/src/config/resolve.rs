@@ -25,6 +25,8 @@ pub struct ScrapeDefaults {
     pub native_histograms: bool,
     /// Take classic buckets beside native histograms. Default false.
     pub always_scrape_classic_histograms: bool,
+    /// Make native histograms with custom buckets of classic ones. Default false.
+    pub convert_classic_histograms_to_nhcb: bool,
     /// Bytes.
     pub body_size_limit: u64,
     /// Samples.
@@ -59,6 +61,7 @@ impl Default for ScrapeDefaults {
             scrape_protocols: Vec::new(),
             native_histograms: false,
             always_scrape_classic_histograms: false,
+            convert_classic_histograms_to_nhcb: false,
             body_size_limit: 0,
             sample_limit: 0,
             target_limit: 0,
@@ -130,6 +133,8 @@ pub struct PoolSettings {
     pub native_histograms: bool,
     /// Take classic buckets beside native histograms.
     pub always_scrape_classic_histograms: bool,
+    /// Make native histograms with custom buckets of classic ones.
+    pub convert_classic_histograms_to_nhcb: bool,
     /// Buckets of a native histogram; 0 no limit.
     pub native_histogram_bucket_limit: u64,
     /// The highest resolution of native histograms.
@@ -223,6 +228,9 @@ impl ScrapeConfig {
             always_scrape_classic_histograms: self
                 .always_scrape_classic_histograms
                 .unwrap_or(defaults.always_scrape_classic_histograms),
+            convert_classic_histograms_to_nhcb: self
+                .convert_classic_histograms_to_nhcb
+                .unwrap_or(defaults.convert_classic_histograms_to_nhcb),
             native_histogram_bucket_limit: self.native_histogram_bucket_limit.unwrap_or(0),
             native_histogram_max_schema: self
                 .native_histogram_min_bucket_factor

@@ -127,7 +127,8 @@ pub struct ScrapeConfig {
     /// Take the classic buckets of a histogram that is native as well. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub always_scrape_classic_histograms: Option<bool>,
-    /// Only false is supported so far.
+    /// Make native histograms with custom buckets of classic ones, which are dropped unless
+    /// [`Self::always_scrape_classic_histograms`] is set. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub convert_classic_histograms_to_nhcb: Option<bool>,
     /// Also store `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes`.

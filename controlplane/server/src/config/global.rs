@@ -69,7 +69,7 @@ pub struct GlobalConfig {
     /// See the scrape configuration's key of that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub always_scrape_classic_histograms: Option<bool>,
-    /// Only false is supported so far.
+    /// See the scrape configuration's key of that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub convert_classic_histograms_to_nhcb: Option<bool>,
     /// Also store the extra report series of a scrape.
@@ -110,6 +110,9 @@ impl GlobalConfig {
                 .unwrap_or(features.has(Feature::NativeHistograms)),
             always_scrape_classic_histograms: self
                 .always_scrape_classic_histograms
+                .unwrap_or(false),
+            convert_classic_histograms_to_nhcb: self
+                .convert_classic_histograms_to_nhcb
                 .unwrap_or(false),
             body_size_limit: self.body_size_limit.0,
             sample_limit: self.sample_limit,

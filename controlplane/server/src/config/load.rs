@@ -322,12 +322,6 @@ fn global(raw: Option<Spanned<GlobalConfig>>, file: &str) -> Result<GlobalConfig
             "rules are not supported yet: remove the key".to_owned(),
         );
     }
-    if global.convert_classic_histograms_to_nhcb == Some(true) {
-        return error(
-            ".convert_classic_histograms_to_nhcb",
-            "conversion of classic histograms is not supported yet: remove the key".to_owned(),
-        );
-    }
     for name in global.external_labels.keys() {
         // Label names may be any UTF-8 since 3.0 unless the legacy scheme is asked for.
         let legacy = global.metric_name_validation_scheme == "legacy";
