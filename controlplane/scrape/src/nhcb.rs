@@ -102,7 +102,7 @@ impl Collector {
         match sample.part {
             Part::Sum => self.sum = value,
             Part::Count => {
-                self.broken |= !(value >= 0.0);
+                self.broken |= value.is_nan() || value < 0.0;
                 self.count = Some(value);
             }
             Part::Bucket(le) => self.bucket(le, value),
@@ -117,7 +117,7 @@ impl Collector {
         }
         let below = at.checked_sub(1).map_or(0.0, |i| self.buckets[i].1);
         let above = self.buckets.get(at).map_or(f64::INFINITY, |(_, n)| *n);
-        self.broken |= !(below <= count && count <= above);
+        self.broken |= !(below..=above).contains(&count);
         self.buckets.insert(at, (le, count));
     }
 

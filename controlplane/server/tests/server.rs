@@ -415,6 +415,49 @@ async fn native_histograms_are_scraped() {
     server.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn classic_histograms_become_native_ones() {
+    const PAGE: &str = "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 4\n\
+                        h_sum 3.5\nh_count 4\n# TYPE g gauge\ng 1\n";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let page = || async { ([("content-type", "text/plain; version=0.0.4")], PAGE) };
+    let app = axum::Router::new().route("/metrics", axum::routing::get(page));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let dir = tempfile::tempdir().unwrap();
+    let job = |name: &str, key: &str| {
+        format!(
+            "- job_name: {name}\n  {key}: true\n  static_configs: [{{targets: ['{target}']}}]\n"
+        )
+    };
+    let config = format!(
+        "global: {{scrape_interval: 1s, convert_classic_histograms_to_nhcb: true}}\nscrape_configs:\n{}{}",
+        job("only", "honor_labels"),
+        job("both", "always_scrape_classic_histograms"),
+    );
+    let server = start(text(&config), &dir.path().join("data"), |_| {}).await;
+    let address = server.address;
+    eventually("both jobs are scraped", || async move {
+        let samples = |answer: String| {
+            serde_json::from_str::<serde_json::Value>(&answer).unwrap()["data"]["result"].clone()
+        };
+        let native = samples(get(address, "/api/v1/query?query=h").await.body);
+        let classic = samples(get(address, "/api/v1/query?query=h_bucket").await.body);
+        let buckets = serde_json::json!([
+            [3, "-Inf", "0.5", "1"],
+            [0, "0.5", "1", "2"],
+            [0, "1", "+Inf", "1"]
+        ]);
+        native.as_array().is_some_and(|n| n.len() == 2)
+            && native[0]["histogram"][1]["buckets"] == buckets
+            && classic
+                .as_array()
+                .is_some_and(|c| c.len() == 3 && c.iter().all(|s| s["metric"]["job"] == "both"))
+    })
+    .await;
+    server.stop().await.unwrap();
+}
+
 /// Opening a large database takes minutes: what is written to the file meanwhile must not be lost.
 #[tokio::test]
 async fn a_change_of_the_file_during_the_start_is_loaded() {
