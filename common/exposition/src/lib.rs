@@ -1,5 +1,5 @@
-//! Prometheus' exposition formats: reading the text format (0.0.4, and 1.0.0 with quoted UTF-8 names) and
-//! OpenMetrics, and writing both.
+//! Prometheus' exposition formats: reading the text format (0.0.4, and 1.0.0 with quoted UTF-8 names), OpenMetrics and
+//! protobuf, and writing the first two.
 //!
 //! A [`Parser`] walks a page that is already in memory and borrows everything from it: for each sample line
 //! it yields the series exactly as written (name and labels as one slice), the value, and the optional
@@ -19,18 +19,21 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `parse/` | entries, the two line grammars, labels, numbers |
+//! | `proto/` | the protobuf format, the only one with native histograms |
 //! | `error` | [`ParseError`] |
 //! | `write` | escaping and sample lines for writers |
 
 mod error;
 mod parse;
+mod proto;
 mod write;
 
 pub use error::ParseError;
 pub use parse::{
     Entry, Format, LabelPair, Parser, RawExemplar, SeriesLabels, SeriesLine,
-    format_openmetrics_float, unescape,
+    format_openmetrics_float, parse_series, unescape,
 };
+pub use proto::{Family, ProtoError, ProtoOptions, ProtoReader, ProtoSample, ProtoValue};
 pub use write::{
     push_help, push_label_value, push_sample_name, push_sample_value, push_type, push_unit,
 };

@@ -7,6 +7,7 @@ use bellwether_exposition::Format;
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 use bellwether_scrape::append::{PageContext, TargetMemory, append_page};
+use bellwether_scrape::protocol::PageFormat;
 use bellwether_scrape::{ScrapeConfig, ScrapeDefaults};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -92,8 +93,13 @@ fn bench(c: &mut Criterion) {
     let backward = page((0..FAMILIES).rev(), 11.5);
     let scrape = |memory: &mut TargetMemory, page: &str| {
         let mut sink = Sink::default();
-        let (stats, result) =
-            append_page(&context, memory, &mut sink, Format::Text, page.as_bytes());
+        let (stats, result) = append_page(
+            &context,
+            memory,
+            &mut sink,
+            PageFormat::Lines(Format::Text),
+            page.as_bytes(),
+        );
         result.unwrap();
         black_box(sink.sum);
         stats

@@ -3,14 +3,20 @@
 //! Runs on a blocking thread. The caller opens the transaction, decides by the outcome whether to keep or to
 //! roll back, and adds the report series.
 
-use bellwether_exposition::{Entry, Format, Parser, SeriesLabels, SeriesLine};
+use bellwether_exposition::{
+    Entry, Format, Parser, ProtoError, ProtoOptions, ProtoReader, ProtoSample, ProtoValue,
+    SeriesLabels, SeriesLine, parse_series,
+};
 use bellwether_model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
-use bellwether_model::{Labels, stale_nan};
+use bellwether_model::{Exemplar, Labels, MetricType, stale_nan};
 
 use crate::cache::{EntryId, Found, SeriesCache, Verdict};
 use crate::config::{PoolSettings, ValidationScheme};
 use crate::metadata::MetadataCache;
+use crate::native::{self, Value};
+use crate::nhcb::{ClassicSample, Collector};
+use crate::protocol::PageFormat;
 
 /// Samples further ahead of the scrape are refused, as in Prometheus.
 const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
@@ -23,6 +29,12 @@ pub enum PageError {
     /// The page does not parse.
     #[error(transparent)]
     Parse(#[from] bellwether_exposition::ParseError),
+    /// The protobuf page does not parse.
+    #[error(transparent)]
+    Proto(#[from] ProtoError),
+    /// More buckets than `native_histogram_bucket_limit`, in the lowest resolution.
+    #[error("histogram bucket limit exceeded")]
+    BucketLimit,
     /// No metric name is left after relabelling.
     #[error("missing metric name (__name__ label)")]
     NoName,
@@ -87,7 +99,7 @@ pub fn append_page(
     context: &PageContext<'_>,
     memory: &mut TargetMemory,
     appender: &mut dyn Appender,
-    format: Format,
+    format: PageFormat,
     page: &[u8],
 ) -> (PageStats, Result<(), PageError>) {
     let TargetMemory {
@@ -101,6 +113,8 @@ pub fn append_page(
         appender,
         stats: PageStats::default(),
         appended: 0,
+        too_many_buckets: false,
+        classic: Collector::default(),
     };
     let result = run.page(metadata, format, page);
     let stats = run.stats;
@@ -149,34 +163,159 @@ struct Run<'r> {
     stats: PageStats,
     /// Samples that count for the limit.
     appended: u64,
+    /// A native histogram was refused; the rest is only counted, for the report.
+    too_many_buckets: bool,
+    /// The classic histogram that is being converted.
+    classic: Collector,
 }
 
 impl Run<'_> {
     fn page(
         &mut self,
         metadata: &mut MetadataCache,
-        format: Format,
+        format: PageFormat,
         page: &[u8],
     ) -> Result<(), PageError> {
         if page.is_empty() {
             return Ok(());
         }
-        let mut parser = Parser::new(format, page);
-        loop {
-            match parser.next_expecting(self.cache.expected())? {
-                Some(Entry::Series(line)) => self.line(&parser, &line)?,
-                Some(Entry::Type { name, kind }) => metadata.set_kind(name, kind),
-                Some(Entry::Help { name, text }) => metadata.set_help(name, text),
-                Some(Entry::Unit { name, unit }) => metadata.set_unit(name, unit),
-                Some(Entry::Comment) => {}
-                None => break,
-            }
+        match format {
+            PageFormat::Lines(format) => self.lines(metadata, format, page)?,
+            PageFormat::Protobuf => self.families(metadata, page)?,
         }
         let limit = self.context.settings.sample_limit;
         if limit > 0 && self.appended > limit {
             return Err(PageError::SampleLimit);
         }
+        if self.too_many_buckets {
+            return Err(PageError::BucketLimit);
+        }
         Ok(())
+    }
+
+    fn lines(
+        &mut self,
+        metadata: &mut MetadataCache,
+        format: Format,
+        page: &[u8],
+    ) -> Result<(), PageError> {
+        let mut parser = Parser::new(format, page);
+        let convert = self.context.settings.convert_classic_histograms_to_nhcb;
+        let mut family: &[u8] = &[];
+        loop {
+            let entry = parser.next_expecting(self.cache.expected())?;
+            if convert && self.convert_line(&parser, entry.as_ref(), family)? {
+                continue;
+            }
+            match entry {
+                Some(Entry::Series(line)) => self.line(&parser, &line)?,
+                Some(Entry::Type { name, kind }) => {
+                    family = name;
+                    metadata.set_kind(name, kind);
+                }
+                Some(Entry::Help { name, text }) => metadata.set_help(name, text),
+                Some(Entry::Unit { name, unit }) => metadata.set_unit(name, unit),
+                Some(Entry::Comment) => {}
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn families(&mut self, metadata: &mut MetadataCache, page: &[u8]) -> Result<(), PageError> {
+        let settings = self.context.settings;
+        let options = ProtoOptions {
+            native: settings.native_histograms,
+            always_classic: settings.always_scrape_classic_histograms,
+        };
+        let mut reader = ProtoReader::new(page);
+        while let Some(family) = reader.next_family()? {
+            let name = family.name.as_bytes();
+            metadata.set_kind(name, family.kind);
+            metadata.set_help(name, family.help);
+            metadata.set_unit(name, family.unit.as_bytes());
+            let histogram = matches!(
+                family.kind,
+                MetricType::Histogram | MetricType::GaugeHistogram
+            );
+            if !(histogram && settings.convert_classic_histograms_to_nhcb) {
+                family.each_sample(options, |sample| self.proto_sample(family.kind, sample))?;
+                continue;
+            }
+            family.each_sample(options, |sample| {
+                if self.convert_sample(&sample, name)? {
+                    return Ok(());
+                }
+                self.proto_sample(family.kind, sample)
+            })?;
+            self.finish_classic()?;
+        }
+        Ok(())
+    }
+
+    /// Gathers an entry that belongs to a classic histogram, and ends the histogram where it does not. Says whether
+    /// the entry is done with.
+    fn convert_line(
+        &mut self,
+        parser: &Parser<'_>,
+        entry: Option<&Entry<'_>>,
+        family: &[u8],
+    ) -> Result<bool, PageError> {
+        let (Some(Entry::Series(line)), MetricType::Histogram) = (entry, parser.current_type())
+        else {
+            self.finish_classic()?;
+            return Ok(false);
+        };
+        let Some(sample) = ClassicSample::of(&line.labels(parser)?, family) else {
+            self.finish_classic()?;
+            return Ok(false);
+        };
+        let exemplar = line.exemplar.map(|e| e.to_exemplar());
+        self.gather(sample, line.value, line.timestamp_ms, exemplar)
+    }
+
+    /// As [`Self::convert_line`].
+    fn convert_sample(
+        &mut self,
+        sample: &ProtoSample<'_>,
+        family: &[u8],
+    ) -> Result<bool, PageError> {
+        let ProtoValue::Float(value) = sample.value else {
+            self.finish_classic()?;
+            self.classic.saw_native(sample.series);
+            return Ok(false);
+        };
+        let labels = parse_series(sample.series.as_bytes())?;
+        match ClassicSample::of(&labels, family) {
+            Some(part) if !self.classic.is_native(&part) => {
+                let exemplar = sample.exemplars.first().cloned();
+                self.gather(part, value, sample.timestamp_ms, exemplar)
+            }
+            _ => {
+                self.finish_classic()?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn gather(
+        &mut self,
+        sample: ClassicSample,
+        value: f64,
+        timestamp_ms: Option<i64>,
+        exemplar: Option<Exemplar>,
+    ) -> Result<bool, PageError> {
+        if !self.classic.fits(&sample) {
+            self.finish_classic()?;
+        }
+        self.classic.add(sample, value, timestamp_ms, exemplar);
+        Ok(!self.context.settings.always_scrape_classic_histograms)
+    }
+
+    fn finish_classic(&mut self) -> Result<(), PageError> {
+        let mut classic = std::mem::take(&mut self.classic);
+        let result = classic.finish(|sample| self.proto_sample(MetricType::Histogram, sample));
+        self.classic = classic;
+        result
     }
 
     #[inline]
@@ -186,35 +325,92 @@ impl Run<'_> {
                 self.stats.scraped += 1;
                 (id, true, again)
             }
-            Found::New { hash } => (self.new_series(parser, line, hash)?, false, false),
+            Found::New { hash } => {
+                let labels = line.labels(parser)?;
+                let id = self.new_series(labels, parser.current_type(), line.series, hash)?;
+                (id, false, false)
+            }
         };
-        let Some(series) = self.cache.series(id) else {
+        let Some((series, time_ms)) = self.admit(id, again, line.timestamp_ms) else {
             return Ok(());
         };
-        self.stats.post_relabel += 1;
-        let settings = self.context.settings;
-        let own_time = line.timestamp_ms.filter(|_| settings.honor_timestamps);
-        let time_ms = own_time.unwrap_or(self.context.time_ms);
-        if again && own_time.is_none() {
-            self.stats.duplicates += 1;
-            return Ok(());
-        }
-        self.appended += 1;
-        if settings.sample_limit > 0 && self.appended > settings.sample_limit {
-            // The rest is only counted, for the report.
-            return Ok(());
-        }
-        let added = self.sample(id, series, time_ms, line.value)?;
-        if own_time.is_none() || settings.track_timestamps_staleness {
-            self.cache.track(id);
-        }
-        if added {
+        if self.sample(id, series, time_ms, Value::Float(line.value))? {
             self.stats.series_added += usize::from(!known);
             if let Some(exemplar) = line.exemplar {
                 self.exemplar(id, exemplar.to_exemplar(), time_ms);
             }
         }
         Ok(())
+    }
+
+    fn proto_sample(&mut self, kind: MetricType, sample: ProtoSample<'_>) -> Result<(), PageError> {
+        let raw = sample.series.as_bytes();
+        let expected = self.cache.expected() == raw;
+        let (id, known, again) = match self.cache.find(raw, expected) {
+            Found::Known { id, again } => {
+                self.stats.scraped += 1;
+                (id, true, again)
+            }
+            Found::New { hash } => {
+                let id = self.new_series(parse_series(raw)?, kind, raw, hash)?;
+                (id, false, false)
+            }
+        };
+        let Some((series, time_ms)) = self.admit(id, again, sample.timestamp_ms) else {
+            return Ok(());
+        };
+        let settings = self.context.settings;
+        let limited = match sample.value {
+            ProtoValue::Histogram(h) => native::limited(h, settings).map(ProtoValue::Histogram),
+            ProtoValue::FloatHistogram(h) => {
+                native::limited_float(h, settings).map(ProtoValue::FloatHistogram)
+            }
+            float @ ProtoValue::Float(_) => Some(float),
+        };
+        let Some(value) = limited else {
+            self.too_many_buckets = true;
+            return Ok(());
+        };
+        let value = match &value {
+            ProtoValue::Float(value) => Value::Float(*value),
+            ProtoValue::Histogram(h) => Value::Histogram(h),
+            ProtoValue::FloatHistogram(h) => Value::FloatHistogram(h),
+        };
+        let added = self.sample(id, series, time_ms, value)?;
+        if added {
+            self.stats.series_added += usize::from(!known);
+            for exemplar in sample.exemplars {
+                self.exemplar(id, exemplar, time_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a sample and settles its time; `None` when it is not to be stored. The series counts as present.
+    #[inline]
+    fn admit(
+        &mut self,
+        id: EntryId,
+        again: bool,
+        timestamp_ms: Option<i64>,
+    ) -> Option<(SeriesRef, i64)> {
+        let series = self.cache.series(id)?;
+        self.stats.post_relabel += 1;
+        let settings = self.context.settings;
+        let own_time = timestamp_ms.filter(|_| settings.honor_timestamps);
+        if again && own_time.is_none() {
+            self.stats.duplicates += 1;
+            return None;
+        }
+        self.appended += 1;
+        if settings.sample_limit > 0 && self.appended > settings.sample_limit {
+            // The rest is only counted, for the report.
+            return None;
+        }
+        if own_time.is_none() || settings.track_timestamps_staleness {
+            self.cache.track(id);
+        }
+        Some((series, own_time.unwrap_or(self.context.time_ms)))
     }
 
     /// Appends one sample. Samples that storage refuses for their time are counted, not fatal.
@@ -224,19 +420,19 @@ impl Run<'_> {
         id: EntryId,
         series: SeriesRef,
         time_ms: i64,
-        value: f64,
+        value: Value<'_>,
     ) -> Result<bool, PageError> {
         if time_ms > self.context.time_ms + MAX_AHEAD_MS {
             self.stats.out_of_bounds += 1;
             return Ok(false);
         }
-        let mut result = self.appender.append(series, time_ms, value);
+        let mut result = value.append(self.appender, series, time_ms);
         if matches!(result, Err(AppendError::UnknownSeries))
             && let Some(labels) = self.cache.labels(id)
         {
             let series = self.appender.series(labels)?;
             self.cache.set_series(id, series);
-            result = self.appender.append(series, time_ms, value);
+            result = value.append(self.appender, series, time_ms);
         }
         match result {
             Ok(()) => Ok(true),
@@ -256,7 +452,7 @@ impl Run<'_> {
         }
     }
 
-    fn exemplar(&mut self, id: EntryId, mut exemplar: bellwether_model::Exemplar, time_ms: i64) {
+    fn exemplar(&mut self, id: EntryId, mut exemplar: Exemplar, time_ms: i64) {
         let Some(series) = self.cache.series(id) else {
             return;
         };
@@ -276,28 +472,28 @@ impl Run<'_> {
         }
     }
 
-    /// Takes a line apart that was not seen before and finds out what becomes of it.
+    /// Finds out what becomes of a series that was not seen before; its sample counts as scraped even if it fails.
     fn new_series(
         &mut self,
-        parser: &Parser<'_>,
-        line: &SeriesLine<'_>,
+        mut scraped: SeriesLabels<'_>,
+        kind: MetricType,
+        raw: &[u8],
         hash: u64,
     ) -> Result<EntryId, PageError> {
-        let mut scraped = line.labels(parser)?;
         self.stats.scraped += 1;
         if let Some(name) = scraped.duplicate() {
             return Err(PageError::DuplicateLabel(name.to_owned()));
         }
-        scraped.normalize_floats(parser.current_type());
+        scraped.normalize_floats(kind);
         let settings = self.context.settings;
         let Some(labels) = sample_labels(&scraped, self.context.target_labels, settings) else {
-            return Ok(self.cache.insert(line.series, hash, Verdict::Dropped));
+            return Ok(self.cache.insert(raw, hash, Verdict::Dropped));
         };
         check_labels(&labels, settings)?;
         let series = self.appender.series(&labels)?;
         Ok(self
             .cache
-            .insert(line.series, hash, Verdict::Stored { series, labels }))
+            .insert(raw, hash, Verdict::Stored { series, labels }))
     }
 }
 

@@ -80,6 +80,15 @@ async fn fetch(
     timeout: Duration,
     size_hint: usize,
 ) -> Result<Fetched, FetchError> {
+    if url.scheme_str() != Some("http") {
+        return Err(FetchError::Connect {
+            url: url.to_string(),
+            reason: format!(
+                "unsupported protocol scheme {:?}",
+                url.scheme_str().unwrap_or_default()
+            ),
+        });
+    }
     let headers = headers(settings, timeout).await?;
     let mut at = url.clone();
     for _ in 0..=MAX_REDIRECTS {

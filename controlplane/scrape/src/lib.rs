@@ -14,6 +14,7 @@
 //! | `target` | from discovered labels to a target; its state as the API shows it |
 //! | `client` | one HTTP fetch: authentication, redirects, gzip, limits |
 //! | `cache` | raw series bytes to series reference, kept from scrape to scrape |
+//! | `native`, `nhcb` | resolution and size of native histograms; native ones from classic ones |
 //! | `append`, `report`, `metadata` | one exposition into one transaction; the report series; families |
 //! | `scrape_loop`, `pool`, `manager` | the tasks and who owns them |
 //! | `metrics` | the scraper's own metrics under Prometheus' names |
@@ -33,6 +34,8 @@ pub mod discovery;
 mod manager;
 mod metadata;
 mod metrics;
+mod native;
+mod nhcb;
 mod pool;
 pub mod protocol;
 pub mod relabel;

@@ -7,7 +7,7 @@ use crate::config::EscapingScheme;
 /// A format by its name in `scrape_protocols`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScrapeProtocol {
-    /// Protobuf; never asked for yet.
+    /// Protobuf, the only one with native histograms.
     PrometheusProto,
     /// Text format 0.0.4.
     PrometheusText0_0_4,
@@ -30,6 +30,15 @@ const ALL: [ScrapeProtocol; 5] = [
 impl ScrapeProtocol {
     /// Prometheus 3's default order of preference.
     pub const DEFAULT: [Self; 4] = [
+        Self::OpenMetricsText1_0_0,
+        Self::OpenMetricsText0_0_1,
+        Self::PrometheusText1_0_0,
+        Self::PrometheusText0_0_4,
+    ];
+
+    /// The default order where native histograms are wanted.
+    pub const PROTO_FIRST: [Self; 5] = [
+        Self::PrometheusProto,
         Self::OpenMetricsText1_0_0,
         Self::OpenMetricsText0_0_1,
         Self::PrometheusText1_0_0,
@@ -71,34 +80,45 @@ impl ScrapeProtocol {
         }
     }
 
-    /// The parser's format, `None` for protobuf.
+    /// How its pages are read.
     #[must_use]
-    pub fn format(self) -> Option<Format> {
+    pub fn format(self) -> PageFormat {
         match self {
-            Self::PrometheusProto => None,
-            Self::PrometheusText0_0_4 | Self::PrometheusText1_0_0 => Some(Format::Text),
-            Self::OpenMetricsText0_0_1 | Self::OpenMetricsText1_0_0 => Some(Format::OpenMetrics),
+            Self::PrometheusProto => PageFormat::Protobuf,
+            Self::PrometheusText0_0_4 | Self::PrometheusText1_0_0 => {
+                PageFormat::Lines(Format::Text)
+            }
+            Self::OpenMetricsText0_0_1 | Self::OpenMetricsText1_0_0 => {
+                PageFormat::Lines(Format::OpenMetrics)
+            }
         }
     }
 }
 
-/// The `Accept` header: falling weights in order of preference, then anything. Protobuf is left out.
+/// How a page is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageFormat {
+    /// Line by line.
+    Lines(Format),
+    /// Delimited protobuf messages.
+    Protobuf,
+}
+
+/// The `Accept` header: falling weights in order of preference, then anything.
 pub(crate) fn accept_header(protocols: &[ScrapeProtocol], escaping: EscapingScheme) -> String {
     let mut weight = ALL.len() + 1;
     let mut out = String::new();
     for protocol in protocols {
-        if protocol.format().is_some() {
-            out.push_str(protocol.media_type());
-            // Only the 1.0.0 formats know the parameter.
-            if matches!(
-                protocol,
-                ScrapeProtocol::PrometheusText1_0_0 | ScrapeProtocol::OpenMetricsText1_0_0
-            ) {
-                out.push_str(";escaping=");
-                out.push_str(escaping.as_str());
-            }
-            out.push_str(&format!(";q=0.{weight},"));
+        out.push_str(protocol.media_type());
+        // Only the 1.0.0 formats know the parameter.
+        if matches!(
+            protocol,
+            ScrapeProtocol::PrometheusText1_0_0 | ScrapeProtocol::OpenMetricsText1_0_0
+        ) {
+            out.push_str(";escaping=");
+            out.push_str(escaping.as_str());
         }
+        out.push_str(&format!(";q=0.{weight},"));
         weight -= 1;
     }
     out.push_str(&format!("*/*;q=0.{weight}"));
@@ -121,18 +141,13 @@ pub enum FormatError {
     /// A content type that does not parse, and no fallback.
     #[error("cannot parse Content-Type {0:?} and no fallback_scrape_protocol specified for target")]
     Malformed(String),
-    /// Protobuf.
-    #[error(
-        "received protobuf exposition, which is not supported yet: remove PrometheusProto from fallback_scrape_protocol"
-    )]
-    Protobuf,
 }
 
 /// The parser for an answer, by its content type and the configured fallback, as Prometheus 3 chooses.
 pub(crate) fn negotiate(
     content_type: Option<&str>,
     fallback: Option<ScrapeProtocol>,
-) -> Result<Format, FormatError> {
+) -> Result<PageFormat, FormatError> {
     let content_type = content_type.unwrap_or("");
     let media = content_type
         .split(';')
@@ -141,16 +156,16 @@ pub(crate) fn negotiate(
         .trim()
         .to_ascii_lowercase();
     let known = match media.as_str() {
-        "application/openmetrics-text" => Some(Format::OpenMetrics),
-        "text/plain" => Some(Format::Text),
-        "application/vnd.google.protobuf" => return Err(FormatError::Protobuf),
+        "application/openmetrics-text" => Some(PageFormat::Lines(Format::OpenMetrics)),
+        "text/plain" => Some(PageFormat::Lines(Format::Text)),
+        "application/vnd.google.protobuf" => Some(PageFormat::Protobuf),
         _ => None,
     };
     if let Some(format) = known {
         return Ok(format);
     }
     match fallback {
-        Some(protocol) => protocol.format().ok_or(FormatError::Protobuf),
+        Some(protocol) => Ok(protocol.format()),
         None if media.is_empty() => Err(FormatError::Blank),
         None if !media.contains('/') => Err(FormatError::Malformed(content_type.to_owned())),
         None => Err(FormatError::Unsupported(content_type.to_owned())),
@@ -177,33 +192,35 @@ mod tests {
                 ],
                 EscapingScheme::Underscores
             ),
-            "text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
         );
     }
 
     #[test]
     fn content_type_decides_and_the_fallback_helps() {
         let text = Some(ScrapeProtocol::PrometheusText0_0_4);
+        let lines = |format| Ok(PageFormat::Lines(format));
         for (content_type, fallback, want) in [
-            (Some("text/plain; version=0.0.4"), None, Ok(Format::Text)),
-            (Some("text/plain"), None, Ok(Format::Text)),
+            (Some("text/plain; version=0.0.4"), None, lines(Format::Text)),
+            (Some("text/plain"), None, lines(Format::Text)),
             (
                 Some("application/openmetrics-text; version=1.0.0; charset=utf-8"),
                 None,
-                Ok(Format::OpenMetrics),
+                lines(Format::OpenMetrics),
             ),
             (None, None, Err(FormatError::Blank)),
-            (None, text, Ok(Format::Text)),
-            (Some("application/json"), text, Ok(Format::Text)),
+            (None, text, lines(Format::Text)),
+            (Some("application/json"), text, lines(Format::Text)),
             (
                 Some("text/html"),
                 None,
                 Err(FormatError::Unsupported("text/html".into())),
             ),
             (
-                Some("application/vnd.google.protobuf"),
+                Some("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily"),
                 text,
-                Err(FormatError::Protobuf),
+                Ok(PageFormat::Protobuf),
             ),
         ] {
             assert_eq!(negotiate(content_type, fallback), want, "{content_type:?}");

@@ -53,8 +53,6 @@ pub(crate) enum TargetError {
     ZeroDuration(&'static str),
     #[error("scrape timeout cannot be greater than scrape interval ({timeout:?} > {interval:?})")]
     TimeoutTooLong { timeout: String, interval: String },
-    #[error("scheme {0:?} is not supported yet: use http")]
-    Scheme(String),
     #[error("cannot build a URL from {0:?}")]
     Url(String),
 }
@@ -128,10 +126,6 @@ fn timing(labels: &LabelsBuilder) -> Result<(Duration, Duration), TargetError> {
 }
 
 fn url(labels: &LabelsBuilder, settings: &PoolSettings) -> Result<Uri, TargetError> {
-    let scheme = labels.value(SCHEME);
-    if scheme != "http" {
-        return Err(TargetError::Scheme(scheme.to_owned()));
-    }
     let mut params: BTreeMap<&str, Vec<&str>> = settings
         .params
         .iter()
@@ -146,7 +140,8 @@ fn url(labels: &LabelsBuilder, settings: &PoolSettings) -> Result<Uri, TargetErr
             }
         }
     }
-    let mut text = format!("http://{}", labels.value(ADDRESS));
+    // A scheme that cannot be fetched shows as the target's error: a target that vanishes would tell nobody.
+    let mut text = format!("{}://{}", labels.value(SCHEME), labels.value(ADDRESS));
     let path = labels.value(METRICS_PATH);
     if !path.starts_with('/') {
         text.push('/');
@@ -157,12 +152,22 @@ fn url(labels: &LabelsBuilder, settings: &PoolSettings) -> Result<Uri, TargetErr
         for value in values {
             text.push(separator);
             separator = '&';
-            push_escaped(&mut text, name, b"");
+            push_query_escaped(&mut text, name);
             text.push('=');
-            push_escaped(&mut text, value, b"");
+            push_query_escaped(&mut text, value);
         }
     }
     text.parse().map_err(|_| TargetError::Url(text))
+}
+
+/// As a form does: a space is a plus.
+fn push_query_escaped(out: &mut String, text: &str) {
+    for (i, word) in text.split(' ').enumerate() {
+        if i > 0 {
+            out.push('+');
+        }
+        push_escaped(out, word, b"");
+    }
 }
 
 /// Percent-encodes all but letters, digits, `-._~` and `keep`.
@@ -313,7 +318,7 @@ mod tests {
             spec.discovered.to_string(),
             r#"{__address__="h:1", __meta_x="y", __metrics_path__="/metrics", "__param_a b"="1&2", __scheme__="http", __scrape_interval__="1m", __scrape_timeout__="10s", env="prod", job="job"}"#
         );
-        assert_eq!(spec.url, "http://h:1/metrics?a%20b=1%262&a%20b=3");
+        assert_eq!(spec.url, "http://h:1/metrics?a+b=1%262&a+b=3");
         assert_eq!(
             (spec.interval, spec.timeout),
             (Duration::from_secs(60), Duration::from_secs(10))
@@ -356,8 +361,8 @@ mod tests {
             "scrape timeout cannot be greater than scrape interval (\"10s\" > \"1s\")"
         );
         assert_eq!(
-            error(&[("__address__", "x"), ("__scheme__", "https")]),
-            "scheme \"https\" is not supported yet: use http"
+            error(&[("__address__", "x"), ("__scheme__", "a b")]),
+            "cannot build a URL from \"a b://x/metrics\""
         );
         let dropping = settings(|c| {
             c.relabel_configs = vec![RelabelConfig {

@@ -266,6 +266,24 @@ async fn nobody_listens() {
     stack.manager.shutdown().await;
 }
 
+/// A scheme from relabelling that cannot be fetched makes a failing target, not a missing one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_scheme_is_an_error_of_the_target() {
+    let stack = Stack::start("", |c| {
+        c.relabel_configs = vec![RelabelConfig {
+            target_label: "__scheme__".into(),
+            replacement: Some("ftp".into()),
+            ..RelabelConfig::default()
+        }];
+    })
+    .await;
+    stack
+        .until_error("unsupported protocol scheme \"ftp\"")
+        .await;
+    assert_eq!(stack.up(), Some(0.0));
+    stack.manager.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_fail_the_whole_scrape() {
     for (edit, error, scraped) in [

@@ -290,7 +290,7 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
         Ok(Err(error)) => return Err(error.to_string()),
         Err(error) => return Err(error.to_string()),
     }
-    let defaults = config.scrape_defaults(features.has(Feature::ExtraScrapeMetrics));
+    let defaults = config.scrape_defaults(features);
     core.scrape
         .apply(&config.scrape_configs, &defaults)
         .await

@@ -335,6 +335,129 @@ async fn a_changed_file_is_loaded_when_the_feature_is_on() {
     server.stop().await.unwrap();
 }
 
+/// One native histogram with a label, in the protobuf format: 2 observations in the zero bucket, 3 and 1 in two buckets.
+fn protobuf_page() -> Vec<u8> {
+    let field = |number: u8, body: &[u8]| {
+        let mut out = vec![number << 3 | 2, body.len() as u8];
+        out.extend_from_slice(body);
+        out
+    };
+    let double = |number: u8, value: f64| {
+        let mut out = vec![number << 3 | 1];
+        out.extend_from_slice(&value.to_le_bytes());
+        out
+    };
+    let label = field(1, &[field(1, b"path"), field(2, b"/x")].concat());
+    let spans = field(12, &[0x08, 0, 0x10, 2]);
+    let deltas = field(13, &[6, 3]);
+    let histogram = [
+        &[0x08, 6, 0x28, 2, 0x38, 2][..],
+        &double(2, 7.5),
+        &double(6, 0.001),
+        &spans,
+        &deltas,
+    ]
+    .concat();
+    let metric = [label, field(7, &histogram)].concat();
+    let family = [
+        &field(1, b"latency_seconds")[..],
+        &field(2, b"Latency."),
+        &[0x18, 4],
+        &field(4, &metric),
+        &field(5, b"seconds"),
+    ]
+    .concat();
+    [vec![family.len() as u8], family].concat()
+}
+
+#[tokio::test]
+async fn native_histograms_are_scraped() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let page = |headers: http::HeaderMap| async move {
+        let asked = headers["accept"].to_str().unwrap().to_owned();
+        assert!(
+            asked.starts_with("application/vnd.google.protobuf;"),
+            "{asked}"
+        );
+        let content_type = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        ([("content-type", content_type)], protobuf_page())
+    };
+    let app = axum::Router::new().route("/metrics", axum::routing::get(page));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!(
+        "global: {{scrape_interval: 1s, scrape_native_histograms: true}}\nscrape_configs:\n- job_name: j\n  static_configs: [{{targets: ['{target}']}}]\n"
+    );
+    let server = start(text(&config), &dir.path().join("data"), |_| {}).await;
+    let address = server.address;
+    let get_json = |path: &'static str| async move {
+        serde_json::from_str::<serde_json::Value>(&get(address, path).await.body).unwrap()
+    };
+    eventually("the histogram is there", || async move {
+        let answer = get_json("/api/v1/query?query=latency_seconds").await;
+        let sample = &answer["data"]["result"][0];
+        sample["metric"]["path"] == "/x"
+            && sample["histogram"][1]["count"] == "6"
+            && sample["histogram"][1]["sum"] == "7.5"
+            && sample["histogram"][1]["buckets"]
+                .as_array()
+                .is_some_and(|b| b.len() == 3)
+    })
+    .await;
+    let metadata = get_json("/api/v1/metadata?metric=latency_seconds").await;
+    assert_eq!(
+        metadata["data"]["latency_seconds"][0],
+        serde_json::json!({"type": "histogram", "unit": "seconds", "help": "Latency."})
+    );
+    let scraped = get_json("/api/v1/query?query=scrape_samples_scraped").await;
+    assert_eq!(scraped["data"]["result"][0]["value"][1], "1");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn classic_histograms_become_native_ones() {
+    const PAGE: &str = "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 4\n\
+                        h_sum 3.5\nh_count 4\n# TYPE g gauge\ng 1\n";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let page = || async { ([("content-type", "text/plain; version=0.0.4")], PAGE) };
+    let app = axum::Router::new().route("/metrics", axum::routing::get(page));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let dir = tempfile::tempdir().unwrap();
+    let job = |name: &str, key: &str| {
+        format!(
+            "- job_name: {name}\n  {key}: true\n  static_configs: [{{targets: ['{target}']}}]\n"
+        )
+    };
+    let config = format!(
+        "global: {{scrape_interval: 1s, convert_classic_histograms_to_nhcb: true}}\nscrape_configs:\n{}{}",
+        job("only", "honor_labels"),
+        job("both", "always_scrape_classic_histograms"),
+    );
+    let server = start(text(&config), &dir.path().join("data"), |_| {}).await;
+    let address = server.address;
+    eventually("both jobs are scraped", || async move {
+        let samples = |answer: String| {
+            serde_json::from_str::<serde_json::Value>(&answer).unwrap()["data"]["result"].clone()
+        };
+        let native = samples(get(address, "/api/v1/query?query=h").await.body);
+        let classic = samples(get(address, "/api/v1/query?query=h_bucket").await.body);
+        let buckets = serde_json::json!([
+            [3, "-Inf", "0.5", "1"],
+            [0, "0.5", "1", "2"],
+            [0, "1", "+Inf", "1"]
+        ]);
+        native.as_array().is_some_and(|n| n.len() == 2)
+            && native[0]["histogram"][1]["buckets"] == buckets
+            && classic
+                .as_array()
+                .is_some_and(|c| c.len() == 3 && c.iter().all(|s| s["metric"]["job"] == "both"))
+    })
+    .await;
+    server.stop().await.unwrap();
+}
+
 /// Opening a large database takes minutes: what is written to the file meanwhile must not be lost.
 #[tokio::test]
 async fn a_change_of_the_file_during_the_start_is_loaded() {

@@ -34,6 +34,14 @@ pub enum Format {
     OpenMetrics,
 }
 
+/// Takes a series in the text format apart.
+///
+/// # Errors
+/// When name or labels do not follow the grammar.
+pub fn parse_series(series: &[u8]) -> Result<SeriesLabels<'_>, ParseError> {
+    labels::parse(Format::Text, series).map_err(|fail| fail.locate(series))
+}
+
 /// Walks a page. After an error or the end it yields nothing more.
 #[derive(Debug)]
 pub struct Parser<'a> {

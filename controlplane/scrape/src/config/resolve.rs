@@ -19,8 +19,14 @@ pub struct ScrapeDefaults {
     pub scrape_interval: Duration,
     /// Default 10s; shortened to the interval where a configuration leaves the time-out open.
     pub scrape_timeout: Duration,
-    /// Names of the protocols in order of preference.
+    /// Names of the protocols in order of preference; empty for Prometheus' own order.
     pub scrape_protocols: Vec<String>,
+    /// Take native histograms. Default false.
+    pub native_histograms: bool,
+    /// Take classic buckets beside native histograms. Default false.
+    pub always_scrape_classic_histograms: bool,
+    /// Make native histograms with custom buckets of classic ones. Default false.
+    pub convert_classic_histograms_to_nhcb: bool,
     /// Bytes.
     pub body_size_limit: u64,
     /// Samples.
@@ -52,10 +58,10 @@ impl Default for ScrapeDefaults {
         Self {
             scrape_interval: Duration::from_secs(60),
             scrape_timeout: Duration::from_secs(10),
-            scrape_protocols: ScrapeProtocol::DEFAULT
-                .iter()
-                .map(|p| p.as_str().to_owned())
-                .collect(),
+            scrape_protocols: Vec::new(),
+            native_histograms: false,
+            always_scrape_classic_histograms: false,
+            convert_classic_histograms_to_nhcb: false,
             body_size_limit: 0,
             sample_limit: 0,
             target_limit: 0,
@@ -123,6 +129,16 @@ pub struct PoolSettings {
     pub accept: String,
     /// Format of answers without a usable content type.
     pub fallback_protocol: Option<ScrapeProtocol>,
+    /// Take native histograms.
+    pub native_histograms: bool,
+    /// Take classic buckets beside native histograms.
+    pub always_scrape_classic_histograms: bool,
+    /// Make native histograms with custom buckets of classic ones.
+    pub convert_classic_histograms_to_nhcb: bool,
+    /// Buckets of a native histogram; 0 no limit.
+    pub native_histogram_bucket_limit: u64,
+    /// The highest resolution of native histograms.
+    pub native_histogram_max_schema: Option<i32>,
     /// Store the extra report series.
     pub extra_scrape_metrics: bool,
     /// Path on the target.
@@ -178,7 +194,10 @@ impl ScrapeConfig {
         }
         let (interval, timeout) = self.timing(defaults)?;
         let escaping = self.escaping(defaults)?;
-        let protocols = self.protocols(defaults)?;
+        let native_histograms = self
+            .scrape_native_histograms
+            .unwrap_or(defaults.native_histograms);
+        let protocols = self.protocols(defaults, native_histograms)?;
         self.check_targets()?;
         self.check_headers()?;
         if self.scheme != "http" {
@@ -205,6 +224,17 @@ impl ScrapeConfig {
             scrape_timeout: timeout,
             accept: crate::protocol::accept_header(&protocols, escaping.1),
             fallback_protocol: self.fallback()?,
+            native_histograms,
+            always_scrape_classic_histograms: self
+                .always_scrape_classic_histograms
+                .unwrap_or(defaults.always_scrape_classic_histograms),
+            convert_classic_histograms_to_nhcb: self
+                .convert_classic_histograms_to_nhcb
+                .unwrap_or(defaults.convert_classic_histograms_to_nhcb),
+            native_histogram_bucket_limit: self.native_histogram_bucket_limit.unwrap_or(0),
+            native_histogram_max_schema: self
+                .native_histogram_min_bucket_factor
+                .and_then(crate::native::max_schema),
             extra_scrape_metrics: self
                 .extra_scrape_metrics
                 .unwrap_or(defaults.extra_scrape_metrics),
@@ -297,14 +327,18 @@ impl ScrapeConfig {
     fn protocols(
         &self,
         defaults: &ScrapeDefaults,
+        native_histograms: bool,
     ) -> Result<Vec<ScrapeProtocol>, ScrapeConfigError> {
         let names = match &self.scrape_protocols {
-            Some(names) if !names.is_empty() => names,
-            _ => &defaults.scrape_protocols,
+            Some(names) if names.is_empty() => {
+                return Err(ScrapeConfigError::NoProtocols(self.job_name.clone()));
+            }
+            Some(names) => names,
+            None if !defaults.scrape_protocols.is_empty() => &defaults.scrape_protocols,
+            // Only protobuf carries native histograms.
+            None if native_histograms => return Ok(ScrapeProtocol::PROTO_FIRST.to_vec()),
+            None => return Ok(ScrapeProtocol::DEFAULT.to_vec()),
         };
-        if names.is_empty() {
-            return Err(ScrapeConfigError::NoProtocols(self.job_name.clone()));
-        }
         let mut protocols = Vec::with_capacity(names.len());
         let mut seen = BTreeSet::new();
         for name in names {

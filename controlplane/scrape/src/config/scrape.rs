@@ -121,13 +121,14 @@ pub struct ScrapeConfig {
     /// Format of answers without a usable `Content-Type`; without it such a scrape fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback_scrape_protocol: Option<String>,
-    /// Accepted for compatibility: native histograms only travel in the protobuf format, which is not negotiated yet.
+    /// Take native histograms, and so prefer the protobuf format, the only one that carries them. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_native_histograms: Option<bool>,
-    /// As [`Self::scrape_native_histograms`].
+    /// Take the classic buckets of a histogram that is native as well. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub always_scrape_classic_histograms: Option<bool>,
-    /// Only false is supported so far.
+    /// Make native histograms with custom buckets of classic ones, which are dropped unless
+    /// [`Self::always_scrape_classic_histograms`] is set. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub convert_classic_histograms_to_nhcb: Option<bool>,
     /// Also store `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes`.
@@ -155,10 +156,10 @@ pub struct ScrapeConfig {
     /// Longest label value in bytes. 0: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_value_length_limit: Option<u64>,
-    /// Accepted for compatibility, see [`Self::scrape_native_histograms`].
+    /// Most buckets of a native histogram: the resolution is lowered to keep it. 0: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_histogram_bucket_limit: Option<u64>,
-    /// Accepted for compatibility, see [`Self::scrape_native_histograms`].
+    /// Least growth from bucket to bucket of a native histogram: finer ones are lowered to it. 0: as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_histogram_min_bucket_factor: Option<f64>,
     /// Dropped targets to remember for the API. 0: no limit.

@@ -8,6 +8,8 @@ use bellwether_scrape::ScrapeDefaults;
 use bellwether_scrape::config::{ByteSize, PromDuration};
 use serde::{Deserialize, Serialize};
 
+use crate::flags::{Feature, Features};
+
 /// `global` as written. A duration of 0 means the default, which loading puts there; a limit
 /// of 0 means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -67,7 +69,7 @@ pub struct GlobalConfig {
     /// See the scrape configuration's key of that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub always_scrape_classic_histograms: Option<bool>,
-    /// Only false is supported so far.
+    /// See the scrape configuration's key of that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub convert_classic_histograms_to_nhcb: Option<bool>,
     /// Also store the extra report series of a scrape.
@@ -98,16 +100,20 @@ impl GlobalConfig {
 
     /// What the scrape configurations inherit. Relative paths start at `base_dir`.
     #[must_use]
-    pub fn scrape_defaults(&self, base_dir: &Path, extra_scrape_metrics: bool) -> ScrapeDefaults {
-        let built_in = ScrapeDefaults::default();
+    pub fn scrape_defaults(&self, base_dir: &Path, features: &Features) -> ScrapeDefaults {
         ScrapeDefaults {
             scrape_interval: self.scrape_interval.0,
             scrape_timeout: self.scrape_timeout.0,
-            scrape_protocols: if self.scrape_protocols.is_empty() {
-                built_in.scrape_protocols
-            } else {
-                self.scrape_protocols.clone()
-            },
+            scrape_protocols: self.scrape_protocols.clone(),
+            native_histograms: self
+                .scrape_native_histograms
+                .unwrap_or(features.has(Feature::NativeHistograms)),
+            always_scrape_classic_histograms: self
+                .always_scrape_classic_histograms
+                .unwrap_or(false),
+            convert_classic_histograms_to_nhcb: self
+                .convert_classic_histograms_to_nhcb
+                .unwrap_or(false),
             body_size_limit: self.body_size_limit.0,
             sample_limit: self.sample_limit,
             target_limit: self.target_limit,
@@ -117,7 +123,9 @@ impl GlobalConfig {
             keep_dropped_targets: self.keep_dropped_targets,
             metric_name_validation_scheme: self.metric_name_validation_scheme.clone(),
             metric_name_escaping_scheme: self.metric_name_escaping_scheme.clone(),
-            extra_scrape_metrics: self.extra_scrape_metrics.unwrap_or(extra_scrape_metrics),
+            extra_scrape_metrics: self
+                .extra_scrape_metrics
+                .unwrap_or(features.has(Feature::ExtraScrapeMetrics)),
             scrape_failure_log_file: Some(self.scrape_failure_log_file.clone())
                 .filter(|f| !f.is_empty()),
             base_dir: base_dir.to_owned(),

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
+use crate::flags::Features;
+
 use super::error::ConfigError;
 use super::global::GlobalConfig;
 use super::sections::{
@@ -156,11 +158,11 @@ impl Config {
         Ok(config)
     }
 
-    /// What the scrape configurations inherit; the feature flag sets the default of `extra_scrape_metrics`.
+    /// What the scrape configurations inherit; features set the defaults of `extra_scrape_metrics` and
+    /// `scrape_native_histograms`.
     #[must_use]
-    pub fn scrape_defaults(&self, extra_scrape_metrics: bool) -> bellwether_scrape::ScrapeDefaults {
-        self.global
-            .scrape_defaults(&self.base_dir, extra_scrape_metrics)
+    pub fn scrape_defaults(&self, features: &Features) -> bellwether_scrape::ScrapeDefaults {
+        self.global.scrape_defaults(&self.base_dir, features)
     }
 
     /// The YAML of `/api/v1/status/config`.
@@ -179,7 +181,7 @@ impl Config {
         file: &str,
         jobs: &mut HashSet<String>,
     ) -> Result<(), ConfigError> {
-        let defaults = self.scrape_defaults(false);
+        let defaults = self.scrape_defaults(&Features::default());
         for (index, config) in configs.into_iter().enumerate() {
             let invalid = |message: String| {
                 invalid(
@@ -312,12 +314,6 @@ fn global(raw: Option<Spanned<GlobalConfig>>, file: &str) -> Result<GlobalConfig
         return error(
             ".rule_query_offset",
             "rules are not supported yet: remove the key".to_owned(),
-        );
-    }
-    if global.convert_classic_histograms_to_nhcb == Some(true) {
-        return error(
-            ".convert_classic_histograms_to_nhcb",
-            "conversion of classic histograms is not supported yet: remove the key".to_owned(),
         );
     }
     for name in global.external_labels.keys() {

@@ -7,6 +7,8 @@ pub enum Feature {
     ExemplarStorage,
     /// Also store the extra report series of each scrape.
     ExtraScrapeMetrics,
+    /// Scrape native histograms, and so ask for protobuf first, where the configuration does not say.
+    NativeHistograms,
     /// Functions and aggregations that may still change.
     PromqlExperimentalFunctions,
     /// Arithmetic in durations; on in any case.
@@ -27,6 +29,7 @@ const SUPPORTED: &[(&str, Feature)] = &[
     ("auto-reload-config", Feature::AutoReloadConfig),
     ("exemplar-storage", Feature::ExemplarStorage),
     ("extra-scrape-metrics", Feature::ExtraScrapeMetrics),
+    ("native-histograms", Feature::NativeHistograms),
     (
         "promql-binop-fill-modifiers",
         Feature::PromqlBinopFillModifiers,
@@ -52,7 +55,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "auto-gomaxprocs",
     "auto-gomemlimit",
     "expand-external-labels",
-    "native-histograms",
     "new-service-discovery-manager",
     "no-default-scrape-port",
     "promql-at-modifier",
