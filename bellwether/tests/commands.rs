@@ -193,4 +193,8 @@ fn each_role_runs_alone_and_load_reports() {
         "-q",
     ]);
     assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.ends_with('\n'),
+        "the prompt would stand behind the report: {text:?}"
+    );
 }
