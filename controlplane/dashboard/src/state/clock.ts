@@ -2,6 +2,8 @@
 
 import type { QueryClient } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
+import { refreshPace } from "../lib/time/range";
+import { dataAgeNow } from "./opening";
 
 let now = Date.now() / 1000;
 
@@ -29,7 +31,8 @@ export function refreshAll(client: QueryClient, seconds: number, force: boolean)
 	void client.invalidateQueries({
 		predicate: (query) => {
 			// Null says that the server has no such endpoint; asking again would only fill the console.
-			if (FIXED.has(query.queryKey[0]) || query.state.data === null) return false;
+			const fixed = FIXED.has(query.queryKey[0]) && query.state.status === "success";
+			if (fixed || query.state.data === null) return false;
 			const known = failures.get(query.queryHash);
 			if (query.state.status !== "error") {
 				if (known) failures.delete(query.queryHash);
@@ -53,7 +56,8 @@ export function useRefreshLoop(client: QueryClient, seconds: number): void {
 		if (seconds === 0) return;
 		let last = Date.now();
 		const check = () => {
-			if (document.hidden || Date.now() - last < seconds * 1000 - 50) return;
+			const pace = refreshPace(seconds, dataAgeNow());
+			if (document.hidden || Date.now() - last < pace * 1000 - 50) return;
 			last = Date.now();
 			refreshAll(client, seconds, false);
 		};
