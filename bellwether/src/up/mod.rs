@@ -43,6 +43,9 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let screen = screen::Screen::new();
     let mut supervisor = supervisor::Supervisor::new();
     let components = parts.start(&mut supervisor);
+    if !bellwether_dashboard::BUILT {
+        screen.line("this binary was built without the dashboard; its pages say how to get it");
+    }
 
     let follow = watch::follow(&stack, &components, started, args.no_load, &screen);
     let failure = tokio::select! {

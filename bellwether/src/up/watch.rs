@@ -14,6 +14,8 @@ use crate::stack::Stack;
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 const READY_POLL: Duration = Duration::from_millis(20);
 const DATA_POLL: Duration = Duration::from_millis(250);
+/// How long data may take until the screen says what is missing and goes on.
+const DATA_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two updates of the live line.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
 /// Between two plain lines where there is no terminal.
@@ -44,17 +46,21 @@ pub(super) async fn follow(
         screen.line(&format!("no traffic (--no-load); dashboard: {dashboard}"));
     } else {
         screen.status("waiting for the first data".to_owned());
-        client.wait_for_data(stack).await;
-        screen.line(&format!(
-            "first data queryable after {:.1} s; dashboard: {dashboard}",
-            started.elapsed().as_secs_f64()
-        ));
+        let missing = client.wait_for_data(stack).await;
+        let seconds = started.elapsed().as_secs_f64();
+        screen.line(&match missing {
+            None => format!("first data queryable after {seconds:.1} s; dashboard: {dashboard}"),
+            Some(missing) => {
+                format!("after {seconds:.0} s still {missing}; dashboard: {dashboard}")
+            }
+        });
     }
     screen.line("Ctrl-C stops the stack in order");
     loop {
         let status = client.status(started).await;
         if screen.is_terminal() {
-            screen.status(format!("{status} · {dashboard}"));
+            // A narrow terminal cuts the end, which must not be half an address.
+            screen.status(format!("{dashboard} · {status}"));
             tokio::time::sleep(STATUS_EVERY).await;
         } else {
             screen.line(&status);
@@ -114,8 +120,10 @@ impl Client {
         None
     }
 
-    /// Waits until every target is up and every plane with traffic has a request rate.
-    async fn wait_for_data(&self, stack: &Stack) {
+    /// Waits until every target is up and every plane with traffic has a request rate, or until the deadline;
+    /// then says what is missing.
+    async fn wait_for_data(&self, stack: &Stack) -> Option<String> {
+        let deadline = Instant::now() + DATA_DEADLINE;
         let wanted: BTreeSet<&str> = stack
             .planes
             .iter()
@@ -124,17 +132,10 @@ impl Client {
             .collect();
         loop {
             let up = self.query("up").await;
-            let all_up = !up.is_empty() && up.iter().all(|s| s.value.1 == "1");
-            if all_up {
-                let rates = self.query(REQUEST_RATE).await;
-                let seen: BTreeSet<&str> = rates
-                    .iter()
-                    .filter_map(|s| s.metric.get("environment"))
-                    .map(String::as_str)
-                    .collect();
-                if wanted.is_subset(&seen) {
-                    return;
-                }
+            let rates = self.query(REQUEST_RATE).await;
+            let missing = missing(&up, &rates, &wanted);
+            if missing.is_none() || Instant::now() >= deadline {
+                return missing;
             }
             tokio::time::sleep(DATA_POLL).await;
         }
@@ -182,5 +183,66 @@ impl Client {
                 Vec::new()
             }
         }
+    }
+}
+
+/// What is not there yet, in words; `None` when everything is.
+fn missing(up: &[VectorSample], rates: &[VectorSample], wanted: &BTreeSet<&str>) -> Option<String> {
+    if up.is_empty() {
+        return Some("no target was scraped".to_owned());
+    }
+    let label = |s: &VectorSample, name: &str| s.metric.get(name).cloned().unwrap_or_default();
+    let down: Vec<String> = up
+        .iter()
+        .filter(|s| s.value.1 != "1")
+        .map(|s| format!("{} {}", label(s, "job"), label(s, "instance")))
+        .collect();
+    let seen: BTreeSet<String> = rates.iter().map(|s| label(s, "environment")).collect();
+    let silent: Vec<&str> = wanted
+        .iter()
+        .copied()
+        .filter(|e| !seen.contains(*e))
+        .collect();
+    let mut parts = Vec::new();
+    if !down.is_empty() {
+        parts.push(format!("down: {}", down.join(", ")));
+    }
+    if !silent.is_empty() {
+        parts.push(format!("no requests from {}", silent.join(", ")));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(labels: &[(&str, &str)], value: &str) -> VectorSample {
+        VectorSample {
+            metric: labels
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+            value: (0.0, value.to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let wanted = BTreeSet::from(["dev", "prod"]);
+        let up = |v| sample(&[("job", "data-planes"), ("instance", "127.0.0.1:8890")], v);
+        let rate = |e| sample(&[("environment", e)], "1");
+        assert_eq!(
+            missing(&[], &[], &wanted).as_deref(),
+            Some("no target was scraped")
+        );
+        assert_eq!(
+            missing(&[up("0")], &[rate("prod")], &wanted).as_deref(),
+            Some("down: data-planes 127.0.0.1:8890; no requests from dev")
+        );
+        assert_eq!(
+            missing(&[up("1")], &[rate("prod"), rate("dev")], &wanted),
+            None
+        );
     }
 }

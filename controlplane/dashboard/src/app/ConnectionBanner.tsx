@@ -25,7 +25,11 @@ export function ConnectionBanner() {
 			}
 			setLeft(remaining);
 		}, 1000);
-		return () => clearInterval(timer);
+		return () => {
+			clearInterval(timer);
+			// The server is back; what failed just before that would wait for the next refresh, or for ever without one.
+			void client.refetchQueries({ type: "active", predicate: (q) => q.state.status === "error" });
+		};
 	}, [away, client]);
 	if (!failure) return null;
 	return (

@@ -176,7 +176,6 @@ function Sidebar({
 			<button type="button" className="nav-link nav-search" aria-label="Search" onClick={onSearch}>
 				<Search aria-hidden />
 				<span>Search</span>
-				<kbd>Ctrl K</kbd>
 			</button>
 			<div className="nav-foot">
 				<button type="button" className="button quiet small icon" aria-label="Keyboard help" onClick={onHelp}>

@@ -5,7 +5,7 @@ import { useIsFetching, useQueryClient } from "@tanstack/react-query";
 import { Check, ChevronDown, RefreshCw } from "lucide-react";
 import { formatAgo } from "../lib/time/range";
 import { formatRefresh, REFRESHES } from "../lib/url/search";
-import { refreshAll, useNow } from "../state/clock";
+import { isRepeated, refreshAll, useNow } from "../state/clock";
 import { useGlobal, useSetGlobal } from "../state/url";
 
 const WORDS: Record<number, string> = { 0: "Off", 10: "Every 10 s", 30: "Every 30 s", 60: "Every minute" };
@@ -52,7 +52,7 @@ export function LastUpdated() {
 	const client = useQueryClient();
 	const times = client
 		.getQueryCache()
-		.findAll({ type: "active", predicate: (q) => q.queryKey[0] !== "config" && q.state.dataUpdatedAt > 0 })
+		.findAll({ type: "active", predicate: (q) => isRepeated(q) && q.state.dataUpdatedAt > 0 })
 		.map((q) => q.state.dataUpdatedAt);
 	if (times.length === 0) return <span className="updated">Not updated yet</span>;
 	return (

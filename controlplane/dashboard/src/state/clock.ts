@@ -1,7 +1,9 @@
 /** One clock for the page: every query of a tick uses the same "now". */
 
-import type { QueryClient } from "@tanstack/react-query";
+import type { Query, QueryClient } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
+import { refreshPace } from "../lib/time/range";
+import { dataAgeNow } from "./opening";
 
 let now = Date.now() / 1000;
 
@@ -20,7 +22,16 @@ export const clock = {
 const failures = new Map<string, { count: number; next: number }>();
 const MAX_BACKOFF = 300;
 /** Answers that do not change while a page is open. */
-const FIXED: ReadonlySet<unknown> = new Set(["config", "data-age", "has-storage"]);
+const FIXED: ReadonlySet<unknown> = new Set(["config", "data-age", "has-storage", "palette"]);
+
+/**
+ * Whether a query is asked again at every tick. Not one that is answered for good, nor one whose answer is null: the
+ * server has no such endpoint, and asking again would only fill the console.
+ */
+export function isRepeated(query: Query): boolean {
+	const { status, data } = query.state;
+	return data !== null && !(status === "success" && FIXED.has(query.queryKey[0]));
+}
 
 /** Asks every panel on screen again; failing ones wait twice as long each time, up to five minutes. */
 export function refreshAll(client: QueryClient, seconds: number, force: boolean): void {
@@ -28,8 +39,7 @@ export function refreshAll(client: QueryClient, seconds: number, force: boolean)
 	const at = Date.now() / 1000;
 	void client.invalidateQueries({
 		predicate: (query) => {
-			// Null says that the server has no such endpoint; asking again would only fill the console.
-			if (FIXED.has(query.queryKey[0]) || query.state.data === null) return false;
+			if (!isRepeated(query)) return false;
 			const known = failures.get(query.queryHash);
 			if (query.state.status !== "error") {
 				if (known) failures.delete(query.queryHash);
@@ -53,7 +63,8 @@ export function useRefreshLoop(client: QueryClient, seconds: number): void {
 		if (seconds === 0) return;
 		let last = Date.now();
 		const check = () => {
-			if (document.hidden || Date.now() - last < seconds * 1000 - 50) return;
+			const pace = refreshPace(seconds, dataAgeNow());
+			if (document.hidden || Date.now() - last < pace * 1000 - 50) return;
 			last = Date.now();
 			refreshAll(client, seconds, false);
 		};

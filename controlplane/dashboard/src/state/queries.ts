@@ -7,8 +7,9 @@ import * as prometheus from "../api/prometheus";
 import { dataAge } from "../lib/promql/queries";
 import { align, type Column, type Labels, parseValue, type Table } from "../lib/series/table";
 import { alignRange } from "../lib/step/step";
-import { filledLength, formatDuration, rangeOrDefault } from "../lib/time/range";
+import { filledLength, formatDuration, rangeOrDefault, YOUNG } from "../lib/time/range";
 import { clock } from "./clock";
+import { dataAgeNow } from "./opening";
 import { type PageScope, useScope } from "./scope";
 
 export interface RangeAnswer {
@@ -60,7 +61,12 @@ function rangeQuery(scope: PageScope, ask: Ask, options: RangeOptions) {
 		queryFn: async ({ signal }: { signal: AbortSignal }): Promise<RangeAnswer> => {
 			const now = clock.forFetch();
 			// Rounding down would leave out the newest part of a step that is long.
-			const exact = span ? { start: now + step - span, end: now + step } : rangeOrDefault(range, now);
+			const chosen = rangeOrDefault(range, now);
+			// A server's first samples are younger than the last full step, and somebody waits for them.
+			const early = range.to === "now" && dataAgeNow() < YOUNG ? step : 0;
+			const exact = span
+				? { start: now + step - span, end: now + step }
+				: { start: chosen.start + early, end: chosen.end + early };
 			const { start, end } = alignRange(exact.start, exact.end, step);
 			const { value, warnings, infos } = unwrap(
 				await prometheus.queryRange(ask.expr, start, end, step, signal),

@@ -1,4 +1,4 @@
-/** Environments side by side: rows are signals, columns are environments. */
+/** Environments side by side, over each other, or against a baseline. */
 
 import { useCallback, useMemo } from "react";
 import type { SeriesStyle } from "../../charts/options";
@@ -13,23 +13,33 @@ import { environmentColour } from "../../lib/series/colour";
 import { current, statsOf, type Table } from "../../lib/series/table";
 import type { Unit } from "../../lib/units/units";
 import { usePlaneViews } from "../../state/health";
-import { type Panel, useRangePanel } from "../../state/queries";
+import { useRangePanel } from "../../state/queries";
 import { useScope } from "../../state/scope";
 import { useQueryParams, useSetGlobal, useSetParams } from "../../state/url";
+import { type ComparedSignal, Differences, Overlay } from "./Panels";
 import { RouteDifference } from "./RouteDifference";
 import "./compare.css";
 
-interface Signal {
-	readonly title: string;
+interface Signal extends ComparedSignal {
 	readonly note: string;
-	readonly unit: Unit;
 	readonly shared: boolean;
-	readonly panel: Panel;
 }
+
+const VIEWS = [
+	{ value: "side", label: "Side by side" },
+	{ value: "overlay", label: "Overlay" },
+	{ value: "difference", label: "Difference" },
+] as const;
+
+const NOTES = {
+	side: "Latency and error rate share one scale per row",
+	overlay: "One line per environment",
+	difference: "What equals the baseline is 1× or 0",
+};
 
 export function ComparePage() {
 	const { names, environmentSelector, window, selected, environments, planes } = useScope();
-	const { base } = useQueryParams();
+	const { base, view: asked } = useQueryParams();
 	const set = useSetParams();
 	const { views } = usePlaneViews();
 	const scope: Scope = useMemo(
@@ -50,12 +60,42 @@ export function ComparePage() {
 			</div>
 		);
 	}
+	const view = VIEWS.find((v) => v.value === asked)?.value ?? "side";
+	const limit = planes.find((p) => p.environment === baseline)?.thresholds.errorPercent.warning ?? 5;
 	const columns = [baseline, ...selected.filter((e) => e !== baseline)];
 	const signals: Signal[] = [
-		{ title: "Request rate", note: "own scale, req/s", unit: "rate", shared: false, panel: rate },
-		{ title: "Latency p95", note: "shared scale", unit: "seconds", shared: true, panel: p95 },
-		{ title: "Error rate", note: "shared scale", unit: "percent", shared: true, panel: errors },
-		{ title: "Active requests", note: "own scale, in flight", unit: "count", shared: false, panel: active },
+		{
+			title: "Request rate",
+			note: "own scale, req/s",
+			unit: "rate",
+			shared: false,
+			panel: rate,
+			against: "ratio",
+		},
+		{
+			title: "Latency p95",
+			note: "shared scale",
+			unit: "seconds",
+			shared: true,
+			panel: p95,
+			against: "percent",
+		},
+		{
+			title: "Error rate",
+			note: "shared scale",
+			unit: "percent",
+			shared: true,
+			panel: errors,
+			against: "points",
+		},
+		{
+			title: "Active requests",
+			note: "own scale, in flight",
+			unit: "count",
+			shared: false,
+			panel: active,
+			against: "points",
+		},
 	];
 	const failure = signals.find((s) => s.panel.failure)?.panel.failure;
 	return (
@@ -68,9 +108,15 @@ export function ComparePage() {
 					onChange={(e) => set({ base: e })}
 					options={selected.map((e) => ({ value: e, label: <Environment name={e} order={environments} /> }))}
 				/>
-				<span className="spread muted">Latency and error rate share one scale per row</span>
+				<Segments
+					label="View"
+					value={view}
+					onChange={(v) => set({ view: v === "side" ? undefined : v })}
+					options={VIEWS}
+				/>
+				<span className="spread muted">{NOTES[view]}</span>
 			</div>
-			{failure && (
+			{view === "side" && failure && (
 				<FailureNotice
 					failure={failure}
 					onRetry={() =>
@@ -80,41 +126,40 @@ export function ComparePage() {
 					}
 				/>
 			)}
-			<section
-				className="card scroll-x"
-				// biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls sideways must be reachable by keyboard
-				tabIndex={0}
-				aria-label="Environments side by side"
-				data-panel="Compare"
-			>
-				<div
-					className="compare"
-					style={{ gridTemplateColumns: `150px repeat(${columns.length}, minmax(240px, 1fr))` }}
+			{view === "overlay" && <Overlay signals={signals} limit={limit} />}
+			{view === "difference" && <Differences signals={signals} baseline={baseline} />}
+			{view === "side" && (
+				<section
+					className="card scroll-x"
+					// biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls sideways must be reachable by keyboard
+					tabIndex={0}
+					aria-label="Environments side by side"
+					data-panel="Compare"
 				>
-					<div className="compare-head muted">Signal</div>
-					{columns.map((environment) => {
-						const view = views.find((v) => v.plane.environment === environment);
-						return (
-							<div key={environment} className="compare-head">
-								<strong>
-									<Environment name={environment} order={environments} large />
-								</strong>
-								<span className="mono muted">{view?.plane.id}</span>
-								{environment === baseline && <span className="dim">baseline</span>}
-								<span className="spread">{view && <StatusChip state={view.health.state} />}</span>
-							</div>
-						);
-					})}
-					{signals.map((signal) => (
-						<Row
-							key={signal.title}
-							signal={signal}
-							columns={columns}
-							limit={planes.find((p) => p.environment === baseline)?.thresholds.errorPercent.warning ?? 5}
-						/>
-					))}
-				</div>
-			</section>
+					<div
+						className="compare"
+						style={{ gridTemplateColumns: `150px repeat(${columns.length}, minmax(240px, 1fr))` }}
+					>
+						<div className="compare-head muted">Signal</div>
+						{columns.map((environment) => {
+							const plane = views.find((v) => v.plane.environment === environment);
+							return (
+								<div key={environment} className="compare-head">
+									<strong>
+										<Environment name={environment} order={environments} large />
+									</strong>
+									<span className="mono muted">{plane?.plane.id}</span>
+									{environment === baseline && <span className="dim">baseline</span>}
+									<span className="spread">{plane && <StatusChip state={plane.health.state} />}</span>
+								</div>
+							);
+						})}
+						{signals.map((signal) => (
+							<Row key={signal.title} signal={signal} columns={columns} limit={limit} />
+						))}
+					</div>
+				</section>
+			)}
 			<RouteDifference baseline={baseline} others={columns.slice(1)} />
 		</>
 	);

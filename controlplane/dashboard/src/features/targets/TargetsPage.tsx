@@ -13,6 +13,8 @@ import { useNow } from "../../state/clock";
 import { usePrefs } from "../../state/prefs";
 import { useScope, useTargets } from "../../state/scope";
 import { useQueryParams, useSetParams } from "../../state/url";
+import { Discovery } from "./Discovery";
+import { Labels } from "./Labels";
 import "./targets.css";
 
 type State = "all" | "up" | "down" | "unknown";
@@ -45,9 +47,19 @@ export function TargetsPage() {
 	const count = (of: readonly Target[], health: Target["health"]) =>
 		of.filter((t) => t.health === health).length;
 	const dropped = query.data?.droppedTargets?.length ?? 0;
+	const tab = params.tab === "discovery" ? "discovery" : "targets";
 	return (
 		<>
 			<div className="row">
+				<Segments
+					label="Part of the targets page"
+					value={tab}
+					onChange={(t) => set({ tab: t === "targets" ? undefined : t })}
+					options={[
+						{ value: "targets", label: "Targets" },
+						{ value: "discovery", label: "Discovery" },
+					]}
+				/>
 				<input
 					className="input targets-filter"
 					data-filter
@@ -59,28 +71,34 @@ export function TargetsPage() {
 						set({ search: e.currentTarget.value }, true);
 					}}
 				/>
-				<Segments
-					label="State"
-					value={state}
-					onChange={(s) => set({ state: s === "all" ? undefined : s })}
-					options={[
-						{ value: "all", label: `All ${chosen.length}` },
-						{ value: "up", label: `Up ${count(chosen, "up")}` },
-						{ value: "down", label: `Down ${count(chosen, "down")}` },
-						{ value: "unknown", label: `Unknown ${count(chosen, "unknown")}` },
-					]}
-				/>
+				{tab === "targets" && (
+					<Segments
+						label="State"
+						value={state}
+						onChange={(s) => set({ state: s === "all" ? undefined : s })}
+						options={[
+							{ value: "all", label: `All ${chosen.length}` },
+							{ value: "up", label: `Up ${count(chosen, "up")}` },
+							{ value: "down", label: `Down ${count(chosen, "down")}` },
+							{ value: "unknown", label: `Unknown ${count(chosen, "unknown")}` },
+						]}
+					/>
+				)}
 				{dropped > 0 && <span className="muted">{dropped} dropped by relabelling</span>}
 			</div>
 			{query.error && (
 				<FailureNotice failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
 			)}
-			{pools.map((pool) => {
-				const own = shown.filter((t) => t.scrapePool === pool);
-				const up = count(own, "up");
-				return <Pool key={pool} name={pool} targets={own} up={up} />;
-			})}
-			{!query.isPending && pools.length === 0 && !query.error && (
+			{tab === "discovery" && (
+				<Discovery active={chosen} dropped={all ? (query.data?.droppedTargets ?? []) : []} text={text} />
+			)}
+			{tab === "targets" &&
+				pools.map((pool) => {
+					const own = shown.filter((t) => t.scrapePool === pool);
+					const up = count(own, "up");
+					return <Pool key={pool} name={pool} targets={own} up={up} />;
+				})}
+			{tab === "targets" && !query.isPending && pools.length === 0 && !query.error && (
 				<div className="card empty">
 					<p>
 						{chosen.length === 0 && text === ""
@@ -157,19 +175,5 @@ function Pool({ name, targets, up }: { name: string; targets: readonly Target[];
 				]}
 			/>
 		</section>
-	);
-}
-
-function Labels({ labels }: { labels: Target["labels"] }) {
-	return (
-		<span className="labels">
-			{Object.entries(labels)
-				.filter(([k]) => k !== "__name__")
-				.map(([k, v]) => (
-					<span key={k}>
-						{k}=<b>{v}</b>
-					</span>
-				))}
-		</span>
 	);
 }

@@ -9,6 +9,7 @@ import {
 	parseBound,
 	parseDuration,
 	presetOf,
+	refreshPace,
 	resolveRange,
 	shiftRange,
 	zoomOut,
@@ -131,6 +132,15 @@ describe("the range a page opens with", () => {
 		[1e6, "now-1h"],
 	])("data of the last %d s open with %s", (age, from) => {
 		expect(openingRange(age)).toEqual({ from, to: "now" });
+	});
+
+	it.each([
+		[30, 0, 3],
+		[10, 59, 3],
+		[30, 60, 30],
+		[30, Number.POSITIVE_INFINITY, 30],
+	])("a refresh every %d s with %d s of data comes every %d s", (chosen, age, pace) => {
+		expect(refreshPace(chosen, age)).toBe(pace);
 	});
 
 	it.each([

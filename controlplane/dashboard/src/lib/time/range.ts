@@ -33,6 +33,14 @@ export function openingRange(dataAge: number): RangeSpec {
 	return fitting ? { from: `now-${formatDuration(fitting.seconds)}`, to: "now" } : DEFAULT_RANGE;
 }
 
+/** Seconds for which a server counts as just started. */
+export const YOUNG = 60;
+
+/** Seconds between refreshes. In the first minute of a server everything is new, and nobody waits half a minute for it. */
+export function refreshPace(chosen: number, dataAge: number): number {
+	return dataAge < YOUNG ? Math.min(chosen, 3) : chosen;
+}
+
 const FILLED = [60, 120, 180, 300, 600, 900, 1800, 2700, 3600, 7200, 10800, 21600, 43200, 86400, 172800];
 
 /**

@@ -34,8 +34,8 @@ describe("global state", () => {
 	it("knows another opening range", () => {
 		const opening = { from: "now-5m", to: "now" };
 		const search = { ...GLOBAL_DEFAULTS, ...opening };
-		expect(formatQuery(writeGlobal(search, opening))).toBe("");
 		expect(readGlobal({}, opening)).toEqual(search);
+		expect(formatQuery(writeGlobal(search, opening))).toBe("?from=now-5m&to=now");
 		expect(formatQuery(writeGlobal(GLOBAL_DEFAULTS, opening))).toBe("?from=now-1h&to=now");
 	});
 

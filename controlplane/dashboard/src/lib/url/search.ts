@@ -86,7 +86,9 @@ export function writeGlobal(
 	search: GlobalSearch,
 	opening: RangeSpec = DEFAULT_RANGE,
 ): Record<string, string | undefined> {
-	const isDefault = search.from === opening.from && search.to === opening.to;
+	// With another opening range every range is written out: a link without one may open differently elsewhere.
+	const usual = (r: RangeSpec) => r.from === DEFAULT_RANGE.from && r.to === DEFAULT_RANGE.to;
+	const isDefault = usual(search) && usual(opening);
 	return {
 		env: search.env.length ? joinList(search.env) : undefined,
 		from: isDefault ? undefined : search.from,
