@@ -165,10 +165,16 @@ function Sidebar({
 					{shown
 						.filter((p) => p.group === group)
 						.map((p) => (
-							<PageLink key={p.to} to={p.to} className="nav-link" label={p.title}>
+							<PageLink
+								key={p.to}
+								to={p.to}
+								className="nav-link"
+								label={p.needs === "alerts" && firing > 0 ? `${p.title}, ${firing} firing` : p.title}
+							>
 								<p.icon aria-hidden />
 								<span>{p.title}</span>
-								{p.needs === "alerts" && firing > 0 && <span className="nav-count">{firing}</span>}
+								{/* The number is drawn by the style sheet: as text it would be part of the link's name twice. */}
+								{p.needs === "alerts" && firing > 0 && <i className="nav-count" data-count={firing} />}
 							</PageLink>
 						))}
 				</div>
