@@ -238,7 +238,7 @@ function hasLoneSample(values: readonly (number | null)[]): boolean {
 /** A hexadecimal colour with an alpha value. */
 export function withAlpha(hex: string, alpha: number): string {
 	const digits = hex.trim().slice(1);
-	// Minified style sheets write #ffffff as #fff.
+	// Minified style sheets write pairs of the same digit as one.
 	const long = digits.length === 3 ? digits.replace(/./g, "$&$&") : digits;
 	const n = Number.parseInt(long, 16);
 	return `rgba(${(n >> 16) & 255},${(n >> 8) & 255},${n & 255},${alpha.toFixed(3)})`;
