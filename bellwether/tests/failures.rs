@@ -73,7 +73,10 @@ fn a_bad_stack_file_names_file_line_and_key() {
         "scrape_interval: soon\n",
         &["s.yml:1", "scrape_interval", "10s"],
     );
-    check_stack("server: { config: missing.yml }\n", &["missing.yml"]);
+    check_stack(
+        "server: { config: missing.yml }\n",
+        &["missing.yml", "server.config in the stack file"],
+    );
 }
 
 #[test]

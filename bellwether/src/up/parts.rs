@@ -96,7 +96,7 @@ pub(super) async fn bind(
 
 async fn bind_server(stack: &Stack, option: &str) -> anyhow::Result<Server> {
     let config = match &stack.server_config {
-        Some(path) => path.clone(),
+        Some(path) => readable(path, "server.config")?,
         None => write_generated(stack)?,
     };
     let mut settings = ServerSettings::embedded(
@@ -114,6 +114,13 @@ async fn bind_server(stack: &Stack, option: &str) -> anyhow::Result<Server> {
             .context("server.retention in the stack file")?,
     );
     Ok(Server::bind(settings).await?)
+}
+
+/// A file that the stack file names; the parts themselves know only their own options.
+fn readable(path: &Path, key: &str) -> anyhow::Result<PathBuf> {
+    std::fs::File::open(path)
+        .with_context(|| format!("cannot read {} ({key} in the stack file)", path.display()))?;
+    Ok(path.to_owned())
 }
 
 const GENERATED_HEADING: &str = "\
@@ -188,7 +195,7 @@ async fn build_collector(
         own.or_else(|| std::env::var(name).ok())
     };
     let source = match &plane.collector {
-        Some(path) => ConfigSource::File(path.clone()),
+        Some(path) => ConfigSource::File(readable(path, "the plane's collector")?),
         None => ConfigSource::Text {
             name: "collector.yml".to_owned(),
             text: DEFAULT_COLLECTOR.to_owned(),

@@ -185,3 +185,8 @@ describe("a sparkline", () => {
 		expect(thin([...values.slice(0, 100), ...new Array(81).fill(null)], 36).at(-1)).toBeNull();
 	});
 });
+
+it("reads colours as minified style sheets write them", () => {
+	expect(withAlpha("#fff", 0.8)).toBe(withAlpha("#ffffff", 0.8));
+	expect(withAlpha(" #1a2b3c", 0.5)).toBe("rgba(26,43,60,0.500)");
+});

@@ -1,6 +1,6 @@
 /** Sidebar, top bar, and the page between them. */
 
-import { Tooltip } from "@mantine/core";
+import { Menu, Tooltip } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { Outlet, useLocation } from "@tanstack/react-router";
 import { Check, CircleHelp, Link2, Menu as MenuIcon, Moon, PanelLeft, Search, Sun } from "lucide-react";
@@ -9,6 +9,8 @@ import { EnvironmentSwitch } from "../components/EnvironmentSwitch";
 import { PageLink } from "../components/PageLink";
 import { RangePicker } from "../components/RangePicker";
 import { LastUpdated, RefreshControl } from "../components/RefreshControl";
+import { fixedRange, type RangeSpec } from "../lib/time/range";
+import { formatQuery, parseQuery } from "../lib/url/search";
 import { useRefreshLoop } from "../state/clock";
 import { usePrefs, useTheme } from "../state/prefs";
 import { useAlerts, useRules, useStorageMissing } from "../state/queries";
@@ -165,10 +167,16 @@ function Sidebar({
 					{shown
 						.filter((p) => p.group === group)
 						.map((p) => (
-							<PageLink key={p.to} to={p.to} className="nav-link" label={p.title}>
+							<PageLink
+								key={p.to}
+								to={p.to}
+								className="nav-link"
+								label={p.needs === "alerts" && firing > 0 ? `${p.title}, ${firing} firing` : p.title}
+							>
 								<p.icon aria-hidden />
 								<span>{p.title}</span>
-								{p.needs === "alerts" && firing > 0 && <span className="nav-count">{firing}</span>}
+								{/* The number is drawn by the style sheet: as text it would be part of the link's name twice. */}
+								{p.needs === "alerts" && firing > 0 && <i className="nav-count" data-count={firing} />}
 							</PageLink>
 						))}
 				</div>
@@ -238,14 +246,25 @@ function ShareButton() {
 		const timer = setTimeout(() => setCopied(false), 1500);
 		return () => clearTimeout(timer);
 	}, [copied]);
-	const copy = () => {
-		void navigator.clipboard?.writeText(window.location.href).then(() => setCopied(true));
+	const global = useGlobal();
+	const copy = (range: RangeSpec) => {
+		const { origin, pathname, search } = window.location;
+		const query = formatQuery({ ...parseQuery(search.slice(1)), from: range.from, to: range.to });
+		void navigator.clipboard?.writeText(origin + pathname + query).then(() => setCopied(true));
 	};
 	return (
-		<Tooltip label={copied ? "Copied" : "Copy a link to this view"}>
-			<button type="button" className="button icon" aria-label="Copy a link to this view" onClick={copy}>
-				{copied ? <Check /> : <Link2 />}
-			</button>
-		</Tooltip>
+		<Menu position="bottom-end" withinPortal>
+			<Menu.Target>
+				<button type="button" className="button icon" aria-label="Copy a link to this view">
+					{copied ? <Check /> : <Link2 />}
+				</button>
+			</Menu.Target>
+			<Menu.Dropdown>
+				<Menu.Item onClick={() => copy(global)}>Copy the link as it is</Menu.Item>
+				<Menu.Item onClick={() => copy(fixedRange(global, Date.now() / 1000))}>
+					Copy it with these very times
+				</Menu.Item>
+			</Menu.Dropdown>
+		</Menu>
 	);
 }

@@ -72,7 +72,7 @@ export function LegendTable({
 						style={{ background: seriesVariable(style.colour), opacity: style.strength ?? 1 }}
 						aria-hidden
 					/>
-					<span>{style.label}</span>
+					<span title={style.label}>{style.label}</span>
 				</button>
 			),
 		},

@@ -237,6 +237,9 @@ function hasLoneSample(values: readonly (number | null)[]): boolean {
 
 /** A hexadecimal colour with an alpha value. */
 export function withAlpha(hex: string, alpha: number): string {
-	const n = Number.parseInt(hex.trim().slice(1), 16);
+	const digits = hex.trim().slice(1);
+	// Minified style sheets write pairs of the same digit as one.
+	const long = digits.length === 3 ? digits.replace(/./g, "$&$&") : digits;
+	const n = Number.parseInt(long, 16);
 	return `rgba(${(n >> 16) & 255},${(n >> 8) & 255},${n & 255},${alpha.toFixed(3)})`;
 }

@@ -9,6 +9,7 @@ import { Chip } from "../../components/StatusChip";
 import { formatAgo, formatDuration } from "../../lib/time/range";
 import { format } from "../../lib/units/units";
 import { useRules } from "../../state/queries";
+import "./alerts.css";
 
 export function RulesPage() {
 	const query = useRules();
@@ -62,7 +63,7 @@ export function RulesPage() {
 										<PageLink to="/explore" params={{ "g0.expr": r.query }} className="mono">
 											{r.query}
 										</PageLink>
-										{r.lastError && <div className="mono">{r.lastError}</div>}
+										{r.lastError && <div className="mono rule-error">{r.lastError}</div>}
 									</>
 								),
 							},

@@ -3,7 +3,7 @@
 import { Environment } from "../../components/Environment";
 import { PageLink } from "../../components/PageLink";
 import { TONES, type Tone, ToneIcon } from "../../components/StatusChip";
-import { HEALTH_WORDS } from "../../lib/health/health";
+import { alertReason, HEALTH_WORDS } from "../../lib/health/health";
 import { formatAgo, formatSpan } from "../../lib/time/range";
 import type { PlaneView } from "../../state/health";
 import { useAlerts } from "../../state/queries";
@@ -43,6 +43,9 @@ export function NeedsAttention({ views }: { views: readonly PlaneView[] }) {
 	for (const view of views) {
 		const { state, reason } = view.health;
 		if (state === "healthy" || state === "no-traffic" || (state === "unknown" && view.up)) continue;
+		// The alert has an entry of its own.
+		const told = alerts.some((a) => a.state === "firing" && reason === alertReason(a.labels.alertname ?? ""));
+		if (told) continue;
 		items.push({
 			key: `plane ${view.plane.key}`,
 			tone: TONES[state],

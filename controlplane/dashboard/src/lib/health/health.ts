@@ -48,6 +48,9 @@ export interface Health {
 	readonly reason: string;
 }
 
+/** The sentence of a plane that is unwell because an alert says so. */
+export const alertReason = (name: string): string => `Alert ${name} is firing`;
+
 /** Worst first: the order of the cards. */
 export const SEVERITY: readonly HealthState[] = [
 	"down",
@@ -88,7 +91,7 @@ export function healthOf(facts: PlaneFacts, limits: Thresholds): Health {
 		};
 	}
 	const alert = facts.alerts.find((a) => a.severity === "critical");
-	if (alert) return { state: "critical", reason: `Alert ${alert.name} is firing` };
+	if (alert) return { state: "critical", reason: alertReason(alert.name) };
 	const e = limits.errorPercent;
 	const l = limits.p95Seconds;
 	if (errors.value !== null && errors.value > e.critical && errors.aboveCriticalFor >= 2 * window) {
@@ -103,7 +106,7 @@ export function healthOf(facts: PlaneFacts, limits: Thresholds): Health {
 		return { state: "degraded", reason: `${plural(targetsAll - targetsUp, "target")} of ${targetsAll} down` };
 	}
 	const warning = facts.alerts[0];
-	if (warning) return { state: "degraded", reason: `Alert ${warning.name} is firing` };
+	if (warning) return { state: "degraded", reason: alertReason(warning.name) };
 	if (errors.value !== null && errors.value > e.warning) {
 		const said = `Error rate ${format(errors.value, "percent")} is above the ${e.warning} % threshold`;
 		return { state: "degraded", reason: said + forSpan(errors.aboveWarningFor) };

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
 	describeRange,
 	filledLength,
+	fixedRange,
 	formatAgo,
 	formatDuration,
 	formatSpan,
@@ -155,4 +156,10 @@ describe("the range a page opens with", () => {
 	])("numbers over %d s with %d s of data take %d s", (length, age, expected) => {
 		expect(filledLength(length, age)).toBe(expected);
 	});
+});
+
+it("a fixed range does not move", () => {
+	const fixed = fixedRange({ from: "now-1h", to: "now" }, NOW + 0.7);
+	expect(fixed).toEqual({ from: String(NOW - 3600), to: String(NOW) });
+	expect(fixedRange(fixed, NOW + 500)).toEqual(fixed);
 });

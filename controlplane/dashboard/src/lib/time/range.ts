@@ -132,6 +132,12 @@ export function rangeOrDefault(spec: RangeSpec, now: number): ResolvedRange {
 	return typeof range === "string" ? { start: now - 3600, end: now } : range;
 }
 
+/** The same range with ends that do not move. */
+export function fixedRange(spec: RangeSpec, now: number): RangeSpec {
+	const { start, end } = rangeOrDefault(spec, now);
+	return { from: String(Math.floor(start)), to: String(Math.floor(end)) };
+}
+
 export function isLive(spec: RangeSpec): boolean {
 	return spec.to === "now";
 }
