@@ -178,6 +178,9 @@ impl Writer<'_> {
             value: exemplar.value,
             timestamp_ms: Some(exemplar.timestamp_ms),
         };
+        if record.is_too_long() {
+            return;
+        }
         if self.appender.append_exemplar(reference, record).is_ok() {
             self.stats.exemplars += 1;
         }

@@ -290,11 +290,15 @@ fn a_failing_log_is_a_500_and_exemplars_never_fail() {
         value: 1.0,
         timestamp_ms: Some(t),
     };
+    let too_long = Exemplar {
+        labels: Labels::from_pairs([("trace_id", "é".repeat(121).as_str())]),
+        ..exemplar(6)
+    };
     let mut request = RequestBuilder::new();
     request.series_with(
         &labels("a"),
         &[(1, stale_nan())],
-        &[exemplar(5), exemplar(0)],
+        &[exemplar(5), exemplar(0), too_long],
         &[],
     );
     let memory = Memory::default();

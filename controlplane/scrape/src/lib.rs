@@ -15,7 +15,8 @@
 //! | `client` | one HTTP fetch: authentication, redirects, gzip, limits |
 //! | `cache` | raw series bytes to series reference, kept from scrape to scrape |
 //! | `native`, `nhcb` | resolution and size of native histograms; native ones from classic ones |
-//! | `append`, `report`, `metadata` | one exposition into one transaction; the report series; families |
+//! | `append`, `labels` | one exposition into one transaction; the labels of its series |
+//! | `report`, `metadata` | the report series; families |
 //! | `scrape_loop`, `pool`, `manager` | the tasks and who owns them |
 //! | `metrics` | the scraper's own metrics under Prometheus' names |
 //!
@@ -31,6 +32,7 @@ mod cache;
 mod client;
 pub mod config;
 pub mod discovery;
+mod labels;
 mod manager;
 mod metadata;
 mod metrics;

@@ -166,7 +166,7 @@ pub(crate) fn negotiate(
     }
     match fallback {
         Some(protocol) => Ok(protocol.format()),
-        None if media.is_empty() => Err(FormatError::Blank),
+        None if content_type.is_empty() => Err(FormatError::Blank),
         None if !media.contains('/') => Err(FormatError::Malformed(content_type.to_owned())),
         None => Err(FormatError::Unsupported(content_type.to_owned())),
     }
@@ -210,6 +210,7 @@ mod tests {
                 lines(Format::OpenMetrics),
             ),
             (None, None, Err(FormatError::Blank)),
+            (Some(";;"), None, Err(FormatError::Malformed(";;".into()))),
             (None, text, lines(Format::Text)),
             (Some("application/json"), text, lines(Format::Text)),
             (
