@@ -23,6 +23,7 @@ use crate::merge::MergeQuerier;
 use crate::options::DbOptions;
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Interval;
+use crate::wal::checkpoint;
 use crate::wal::record::{self, WalTombstone};
 use crate::wal::writer::WalWriter;
 
@@ -60,6 +61,8 @@ pub struct Db {
     pub(crate) head: Arc<Head>,
     pub(crate) view: ArcSwap<View>,
     pub(crate) pending: Mutex<Option<PendingTruncation>>,
+    /// Blocks that no view has and whose deletion failed.
+    pub(crate) doomed: Mutex<Vec<PathBuf>>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
@@ -106,6 +109,8 @@ impl Db {
             ChunkFiles::load(&*files, &dir.join("chunks_head"), !has_wbl)?;
         counters.chunk_files_damaged.add(damaged);
         *head.chunk_files.lock() = chunk_files;
+        checkpoint::remove_unfinished(&*files, &wal_dir)
+            .map_err(TsdbError::io("cannot clean up", &wal_dir))?;
         Replay::new(&head, chunks).run(&wal_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let writer = WalWriter::open(&wal_dir, options.writer())
@@ -118,6 +123,7 @@ impl Db {
             head: Arc::new(head),
             view: ArcSwap::from_pointee(View { blocks, head_from }),
             pending: Mutex::new(None),
+            doomed: Mutex::default(),
             maintenance: Mutex::new(()),
             lock: Mutex::new(Some(lock)),
             replay_ms,
@@ -260,6 +266,8 @@ impl Db {
     /// When the marks cannot be written.
     pub fn delete(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
+        // A block that comes back at the next start would bring the samples back.
+        self.discard_rest()?;
         self.delete_in_blocks(mint, maxt, matchers)?;
         self.delete_in_head(mint, maxt, matchers)
     }

@@ -1,9 +1,9 @@
 //! Closed head chunks in files: `chunks_head/000001` and on, in Prometheus' format.
 //!
 //! Maintenance moves closed chunks from memory to a new file, which is mapped; pages are in memory only while
-//! queries read them. The log has the same samples, so these files are never synced. A start reads them before
-//! the log and skips the log's samples that they have; a damaged file is dropped with all later ones, and its
-//! samples come from the log.
+//! queries read them. A start reads them before the log and skips the log's samples that they have. So a series
+//! must never have a later chunk without the earlier ones: a file is synced before the next one begins, and a
+//! damaged file is dropped with all later ones; then its samples come from the log.
 //!
 //! Header: magic, version, three zero bytes. Per chunk: series reference, first and last time (u64 each),
 //! encoding (top bit: out of order), uvarint length, data, CRC-32C over all of that. An entry of zeros ends a
@@ -163,7 +163,15 @@ impl ChunkFiles {
                 parse(&bytes)
             };
             match entries {
-                Ok(entries) => this.take(files, path, &entries, &mut chunks)?,
+                Ok(entries) => {
+                    if writable {
+                        // A killed process may have written it without a sync.
+                        files
+                            .sync(&path)
+                            .map_err(TsdbError::io("cannot sync", &path))?;
+                    }
+                    this.take(files, path, &entries, &mut chunks)?;
+                }
                 Err(e) => {
                     if damaged == 0 {
                         tracing::warn!(file = %path.display(), reason = %e, "dropped damaged head chunks, the log has their samples");
@@ -176,6 +184,11 @@ impl ChunkFiles {
                     }
                 }
             }
+        }
+        if writable {
+            files
+                .sync_dir(dir)
+                .map_err(TsdbError::io("cannot sync", dir))?;
         }
         for list in chunks.values_mut() {
             list.sort_by_key(|c| c.mint);
@@ -257,18 +270,21 @@ impl Head {
         if bytes < self.options.spill_bytes {
             return Ok(());
         }
+        // A number is used once: an attempt that failed may have left its file.
         let path = dir.join(format!("{:06}", files.next));
+        files.next += 1;
         let system = &*self.options.files;
-        let written = write(system, &path, &waiting);
-        let (places, maxt) = match written {
+        let written = write(system, &path, &waiting).and_then(|w| {
+            system.sync_dir(&dir)?;
+            Ok((w, system.map(&path)?))
+        });
+        let ((places, maxt), map) = match written {
             Ok(w) => w,
             Err(e) => {
                 let _ = system.remove_file(&path);
                 return Err(e);
             }
         };
-        let map = system.map(&path)?;
-        files.next += 1;
         let file = Arc::new(ChunkFile { map, path, maxt });
         for (series, index, offset, len) in places {
             // Only maintenance removes closed chunks, so the index still names the same one.
@@ -315,7 +331,7 @@ fn write(
             entry.extend_from_slice(&crc32c(&entry).to_be_bytes());
             if pos + entry.len() > u32::MAX as usize {
                 // The rest waits for the next file.
-                out.flush()?;
+                out.finish()?;
                 return Ok((places, maxt));
             }
             out.put(&entry)?;
@@ -324,7 +340,7 @@ fn write(
             places.push((i, index, start as u32, c.data.len() as u32));
         }
     }
-    out.flush()?;
+    out.finish()?;
     Ok((places, maxt))
 }
 

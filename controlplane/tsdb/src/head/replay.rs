@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::Head;
-use super::chunk_files::ChunksBySeries;
+use super::chunk_files::{ChunkData, ChunksBySeries};
 use super::series::{Appended, MemSeries, OpenHistogram, Txn};
 use crate::block::chunks::EncodedChunk;
 use crate::chunk::histogram::Flat;
@@ -47,7 +47,12 @@ impl<'a> Replay<'a> {
         Self {
             head,
             aliases: HashMap::default(),
-            max_ref: 0,
+            // Also of chunks whose series is not in the log: no other series may get their number.
+            max_ref: files
+                .keys()
+                .filter_map(|r| u32::try_from(*r).ok())
+                .max()
+                .unwrap_or(0),
             spare: u32::MAX,
             files,
             mint: i64::MAX,
@@ -89,6 +94,7 @@ impl<'a> Replay<'a> {
         head.num_chunks.fetch_add(self.chunks, Ordering::Relaxed);
         head.widen_times(self.mint, self.maxt);
         head.isolation.publish(TXN);
+        *head.aliases.lock() = self.aliases.iter().map(|(r, s)| (*r, s.id)).collect();
         if self.unknown > 0 {
             head.counters.wal_unknown_refs.add(self.unknown);
             tracing::warn!(
@@ -171,9 +177,15 @@ impl<'a> Replay<'a> {
             Ok(Record::Tombstones(all)) => {
                 for s in all {
                     if let Some(series) = self.find(s.series) {
+                        // Only samples that exist now, as when the mark was made: when the log lost some,
+                        // their times may come again.
+                        let newest = series.state.read().last_t;
+                        if newest < s.mint {
+                            continue;
+                        }
                         let range = Interval {
                             mint: s.mint,
-                            maxt: s.maxt,
+                            maxt: s.maxt.min(newest),
                         };
                         let mut stones = self.head.tombstones.write();
                         stones.add(u64::from(series.id), range);
@@ -236,7 +248,14 @@ impl<'a> Replay<'a> {
                 if own == Some(series.id) {
                     series.set_logged();
                 }
-                if let Some(chunks) = self.files.remove(&reference) {
+                if let Some(mut chunks) = self.files.remove(&reference) {
+                    if u64::from(series.id) != reference {
+                        // In memory, so that the next file has them under the number that later chunks of the
+                        // series get: a start must find all of them at once.
+                        for c in &mut chunks {
+                            c.data = ChunkData::Memory((&*c.data).into());
+                        }
+                    }
                     self.adopt(&series, chunks);
                 }
                 if u64::from(series.id) != reference {
@@ -259,9 +278,9 @@ impl<'a> Replay<'a> {
         if chunks.iter().any(|c| c.mint < floor) {
             return;
         }
-        let mut state = series.state.write();
-        let taken = state.adopt(chunks);
+        let taken = series.adopt(chunks);
         if taken > 0 {
+            let state = series.state.read();
             self.chunks += taken as i64;
             self.mint = self.mint.min(state.mint());
             self.maxt = self.maxt.max(state.last_t);
@@ -276,6 +295,7 @@ impl<'a> Replay<'a> {
             .or_else(|| self.head.get(reference));
         if found.is_none() {
             self.unknown += 1;
+            self.max_ref = self.max_ref.max(u32::try_from(reference).unwrap_or(0));
         }
         found
     }
