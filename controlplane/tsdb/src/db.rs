@@ -25,6 +25,7 @@ use crate::merge::MergeQuerier;
 use crate::options::{DbOptions, millis};
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Interval;
+use crate::wal::checkpoint;
 use crate::wal::record::{self, WalTombstone};
 use crate::wal::writer::WalWriter;
 
@@ -63,6 +64,8 @@ pub struct Db {
     pub(crate) view: ArcSwap<View>,
     pub(crate) pending: Mutex<Option<PendingTruncation>>,
     pub(crate) pending_out_of_order: Mutex<Option<PendingOutOfOrder>>,
+    /// Blocks that no view has and whose deletion failed.
+    pub(crate) doomed: Mutex<Vec<PathBuf>>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
@@ -100,6 +103,8 @@ impl Db {
         let (chunk_files, chunks) = ChunkFiles::load(&*files, &dir.join("chunks_head"))?;
         counters.chunk_files_damaged.add(chunks.damaged);
         *head.chunk_files.lock() = chunk_files;
+        checkpoint::remove_unfinished(&*files, &wal_dir)
+            .map_err(TsdbError::io("cannot clean up", &wal_dir))?;
         let wbl_dir = dir.join("wbl");
         Replay::new(&head, chunks).run(&wal_dir, &wbl_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -118,6 +123,7 @@ impl Db {
             head: Arc::new(head),
             view: ArcSwap::from_pointee(View { blocks, head_from }),
             pending: Mutex::new(None),
+            doomed: Mutex::default(),
             maintenance: Mutex::new(()),
             pending_out_of_order: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
@@ -288,6 +294,8 @@ impl Db {
     /// When the marks cannot be written.
     pub fn delete(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
+        // A block that comes back at the next start would bring the samples back.
+        self.discard_rest()?;
         self.delete_in_blocks(mint, maxt, matchers)?;
         self.delete_in_head(mint, maxt, matchers)
     }

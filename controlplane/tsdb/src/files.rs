@@ -46,6 +46,9 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// removed.
     fn map(&self, path: &Path) -> io::Result<FileBytes>;
 
+    /// Forces the content of a finished file to the disk.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     /// Cuts a file to a length and syncs it.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
 
@@ -169,7 +172,7 @@ impl Buffered {
     }
 
     /// Hands everything to the system.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.file.append(&self.waiting)?;
         self.waiting.clear();
         Ok(())
@@ -257,6 +260,10 @@ impl Files for RealFiles {
 
     fn map(&self, path: &Path) -> io::Result<FileBytes> {
         crate::block::mmap::map(path).map(FileBytes::mapped)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        OpenOptions::new().write(true).open(path)?.sync_all()
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {

@@ -1,10 +1,10 @@
 //! Closed head chunks in files: `chunks_head/000001` and on, in Prometheus' format.
 //!
 //! Maintenance moves closed chunks from memory to a new file, which is mapped; pages are in memory only while
-//! queries read them. The log has the same samples, so these files are never synced. A start reads them before
-//! the log and skips the log's samples that they have; a damaged file is dropped with all later ones, and its
-//! samples come from the log. We write chunks of samples in order only; other programs' out-of-order chunks are
-//! read, and their files stay until those samples are in blocks.
+//! queries read them. A start reads them before the log and skips the log's samples that they have. So a series
+//! must never have a later chunk without the earlier ones: a file is synced before the next one begins, and a
+//! damaged file is dropped with all later ones; then its samples come from the log. We write chunks of samples in
+//! order only; other programs' out-of-order chunks are read, and their files stay until those samples are in blocks.
 //!
 //! Header: magic, version, three zero bytes. Per chunk: series reference, first and last time (u64 each),
 //! encoding (top bit: out of order), uvarint length, data, CRC-32C over all of that. An entry of zeros ends a
@@ -170,7 +170,13 @@ impl ChunkFiles {
                 parse(&bytes)
             };
             match entries {
-                Ok(entries) => this.take(files, path, n, &entries, &mut loaded)?,
+                Ok(entries) => {
+                    // A killed process may have written it without a sync.
+                    files
+                        .sync(&path)
+                        .map_err(TsdbError::io("cannot sync", &path))?;
+                    this.take(files, path, n, &entries, &mut loaded)?;
+                }
                 Err(e) => {
                     if loaded.damaged == 0 {
                         tracing::warn!(file = %path.display(), reason = %e, "dropped damaged head chunks, the log has their samples");
@@ -182,6 +188,9 @@ impl ChunkFiles {
                 }
             }
         }
+        files
+            .sync_dir(dir)
+            .map_err(TsdbError::io("cannot sync", dir))?;
         for list in loaded.in_order.values_mut() {
             list.sort_by_key(|c| c.mint);
         }
@@ -271,18 +280,21 @@ impl Head {
         if bytes < self.options.spill_bytes {
             return Ok(());
         }
+        // A number is used once: an attempt that failed may have left its file.
         let path = dir.join(format!("{:06}", files.next));
+        files.next += 1;
         let system = &*self.options.files;
-        let written = write(system, &path, &waiting);
-        let (places, maxt) = match written {
+        let written = write(system, &path, &waiting).and_then(|w| {
+            system.sync_dir(&dir)?;
+            Ok((w, system.map(&path)?))
+        });
+        let ((places, maxt), map) = match written {
             Ok(w) => w,
             Err(e) => {
                 let _ = system.remove_file(&path);
                 return Err(e);
             }
         };
-        let map = system.map(&path)?;
-        files.next += 1;
         let file = Arc::new(ChunkFile {
             map,
             path,
@@ -334,7 +346,7 @@ fn write(
             entry.extend_from_slice(&crc32c(&entry).to_be_bytes());
             if pos + entry.len() > u32::MAX as usize {
                 // The rest waits for the next file.
-                out.flush()?;
+                out.finish()?;
                 return Ok((places, maxt));
             }
             out.put(&entry)?;
@@ -343,7 +355,7 @@ fn write(
             places.push((i, index, start as u32, c.data.len() as u32));
         }
     }
-    out.flush()?;
+    out.finish()?;
     Ok((places, maxt))
 }
 

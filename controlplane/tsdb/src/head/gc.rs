@@ -90,7 +90,8 @@ impl Head {
 
     /// Whether a checkpoint of the segments up to `last` must keep a series' name.
     pub(crate) fn keeps_series(&self, id: u64, last: u64) -> bool {
-        let Ok(id) = u32::try_from(id) else {
+        let alias = self.aliases.lock().get(&id).copied();
+        let Some(id) = alias.or_else(|| u32::try_from(id).ok()) else {
             return true;
         };
         self.slab.read().get(id).is_some()
@@ -99,6 +100,11 @@ impl Head {
 
     /// Forgets removed series whose samples are gone from the log.
     pub(crate) fn forget_removed(&self, last: u64) {
-        self.removed.lock().retain(|_, segment| *segment > last);
+        let mut removed = self.removed.lock();
+        removed.retain(|_, segment| *segment > last);
+        let slab = self.slab.read();
+        self.aliases
+            .lock()
+            .retain(|_, id| slab.get(*id).is_some() || removed.contains_key(id));
     }
 }

@@ -146,6 +146,9 @@ pub(crate) struct Head {
     /// Removed series and the segment that was written then: until that segment is gone, the checkpoint
     /// keeps their names, because the log may still have samples of them.
     removed: Mutex<HashMap<u32, u64, RandomState>>,
+    /// Numbers that the log also gives to series (after restarts of a directory in which a series ended and
+    /// came back), with the series' ids.
+    aliases: Mutex<HashMap<u64, u32, RandomState>>,
     pub(crate) open_appenders: AtomicU64,
     buffers: Mutex<Vec<appender::Buffers>>,
     pub(crate) chunk_files: Mutex<ChunkFiles>,
@@ -177,6 +180,7 @@ impl Head {
             metadata: RwLock::default(),
             tombstones: RwLock::default(),
             removed: Mutex::default(),
+            aliases: Mutex::default(),
             open_appenders: AtomicU64::new(0),
             buffers: Mutex::default(),
             chunk_files: Mutex::default(),

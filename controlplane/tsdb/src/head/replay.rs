@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::Head;
-use super::chunk_files::LoadedChunks;
+use super::chunk_files::{ChunkData, LoadedChunks};
 use super::series::{Appended, MemSeries, OpenHistogram, Txn};
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::Sample;
@@ -35,6 +35,8 @@ pub(crate) struct Replay<'a> {
     files: LoadedChunks,
     /// The log at hand is the one of out-of-order samples.
     out_of_order: bool,
+    /// Marks of deletion, for the out-of-order samples that are known later.
+    late_marks: Vec<(u32, Interval)>,
     mint: i64,
     maxt: i64,
     chunks: i64,
@@ -50,19 +52,26 @@ const TXN: u64 = 1;
 
 impl<'a> Replay<'a> {
     pub(crate) fn new(head: &'a Head, files: LoadedChunks) -> Self {
-        Self {
+        let mut this = Self {
             head,
             aliases: HashMap::default(),
             max_ref: 0,
             spare: u32::MAX,
-            files,
+            files: LoadedChunks::default(),
             out_of_order: false,
+            late_marks: Vec::new(),
             mint: i64::MAX,
             maxt: i64::MIN,
             chunks: 0,
             unknown: 0,
             skipped_types: 0,
+        };
+        // Also of chunks whose series is not in the log: no other series may get their number.
+        for reference in files.in_order.keys().chain(files.out_of_order.keys()) {
+            this.note_reference(*reference);
         }
+        this.files = files;
+        this
     }
 
     /// Replays the newest checkpoint and the segments after it, then the out-of-order log when there is one;
@@ -94,6 +103,7 @@ impl<'a> Replay<'a> {
             for s in segments::list(files, wbl).map_err(TsdbError::io("cannot list", wbl))? {
                 self.segment(&segments::path(wbl, s))?;
             }
+            self.mark_out_of_order();
         }
         self.finish();
         Ok(())
@@ -106,6 +116,7 @@ impl<'a> Replay<'a> {
         head.num_chunks.fetch_add(self.chunks, Ordering::Relaxed);
         head.widen_times(self.mint, self.maxt);
         head.isolation.publish(TXN);
+        *head.aliases.lock() = self.aliases.iter().map(|(r, s)| (*r, s.id)).collect();
         if self.unknown > 0 {
             head.counters.wal_unknown_refs.add(self.unknown);
             tracing::warn!(
@@ -193,14 +204,11 @@ impl<'a> Replay<'a> {
             }
             Ok(Record::Tombstones(all)) => {
                 for s in all {
-                    if let Some(series) = self.find(s.series) {
-                        let range = Interval {
-                            mint: s.mint,
-                            maxt: s.maxt,
-                        };
-                        let mut stones = self.head.tombstones.write();
-                        stones.add(u64::from(series.id), range);
-                    }
+                    let range = Interval {
+                        mint: s.mint,
+                        maxt: s.maxt,
+                    };
+                    self.tombstone(s.series, range);
                 }
             }
             Ok(Record::Exemplars(all)) => {
@@ -264,7 +272,14 @@ impl<'a> Replay<'a> {
                 if own == Some(series.id) {
                     series.set_logged();
                 }
-                if let Some(chunks) = self.files.in_order.remove(&reference) {
+                if let Some(mut chunks) = self.files.in_order.remove(&reference) {
+                    if u64::from(series.id) != reference {
+                        // In memory, so that the next file has them under the number that later chunks of the
+                        // series get: a start must find all of them at once.
+                        for c in &mut chunks {
+                            c.data = ChunkData::Memory((&*c.data).into());
+                        }
+                    }
                     self.adopt(&series, chunks);
                 }
                 if let Some(chunks) = self.files.out_of_order.remove(&reference) {
@@ -290,12 +305,50 @@ impl<'a> Replay<'a> {
         if chunks.iter().any(|c| c.mint < floor) {
             return;
         }
-        let mut state = series.state.write();
-        let taken = state.adopt(chunks);
+        let taken = series.adopt(chunks);
         if taken > 0 {
+            let state = series.state.read();
             self.chunks += taken as i64;
             self.mint = self.mint.min(state.mint());
             self.maxt = self.maxt.max(state.last_t);
+        }
+    }
+
+    /// Marks samples as deleted that exist now, as when the mark was made: when the log lost some, their times may
+    /// come again.
+    fn tombstone(&mut self, reference: u64, mut range: Interval) {
+        let Some(series) = self.find(reference) else {
+            return;
+        };
+        self.late_marks.push((series.id, range));
+        range.maxt = range.maxt.min(series.state.read().last_t);
+        if range.mint <= range.maxt {
+            let mut stones = self.head.tombstones.write();
+            stones.add(u64::from(series.id), range);
+        }
+    }
+
+    /// The same for out-of-order samples, when all of them are there.
+    fn mark_out_of_order(&self) {
+        let mut stones = self.head.tombstones.write();
+        for (id, mut range) in self.late_marks.iter().copied() {
+            let Some(series) = self.head.get(u64::from(id)) else {
+                continue;
+            };
+            let bounds = series
+                .state
+                .read()
+                .out_of_order
+                .as_ref()
+                .and_then(|o| o.bounds());
+            let Some((first, last)) = bounds else {
+                continue;
+            };
+            range.mint = range.mint.max(first);
+            range.maxt = range.maxt.min(last);
+            if range.mint <= range.maxt {
+                stones.add(u64::from(id), range);
+            }
         }
     }
 
@@ -357,6 +410,7 @@ impl<'a> Replay<'a> {
             .or_else(|| self.head.get(reference));
         if found.is_none() {
             self.unknown += 1;
+            self.note_reference(reference);
         }
         found
     }

@@ -217,6 +217,14 @@ impl MemSeries {
         Ok(result)
     }
 
+    /// Takes chunks that were read from files, see [`SeriesState::adopt`].
+    pub(crate) fn adopt(&self, chunks: Vec<EncodedChunk>) -> usize {
+        let mut state = self.state.write();
+        let taken = state.adopt(chunks);
+        self.newest.fetch_max(state.last_t, Ordering::Relaxed);
+        taken
+    }
+
     /// The time of the newest sample. Exact for who holds the commit lock.
     pub(crate) fn newest(&self) -> i64 {
         self.newest.load(Ordering::Relaxed)
@@ -495,14 +503,17 @@ impl SeriesState {
     }
 
     /// Takes chunks that were read from files, before any sample is appended. Chunks that are not newer than
-    /// what is there are left out. Returns how many were taken.
-    pub(crate) fn adopt(&mut self, chunks: Vec<EncodedChunk>) -> usize {
+    /// what is there are left out, and so are all from the first on that overlaps it. Returns how many were taken.
+    fn adopt(&mut self, chunks: Vec<EncodedChunk>) -> usize {
         let before = self.closed.len();
         if self.open.samples() == 0 {
             for c in chunks {
                 if c.mint > self.last_t {
                     self.last_t = c.maxt;
                     self.closed.push(c);
+                } else if c.maxt > self.last_t {
+                    // Of another life, which cut its chunks elsewhere: after this one there may be a gap.
+                    break;
                 }
             }
         }

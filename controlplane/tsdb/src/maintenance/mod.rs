@@ -18,7 +18,6 @@ use crate::compact;
 use crate::db::{Db, MaintenanceReport, View};
 use crate::error::TsdbError;
 use crate::files::{self, Files};
-use crate::head::out_of_order::Part;
 use crate::options::{WalSync, millis};
 use crate::tombstones;
 use crate::wal::segments;
@@ -91,14 +90,30 @@ pub(crate) fn end_of_in_order(blocks: &[Arc<Block>]) -> i64 {
     in_order.map(|b| b.maxt).max().unwrap_or(i64::MIN)
 }
 
-/// Removes a block so that a crash leaves either the block or a name that the next start removes.
+/// Removes a block so that a crash leaves either the block or a name that the next start removes. Goes on
+/// where an earlier attempt failed.
 fn delete_block(files: &dyn Files, dir: &Path) -> Result<(), TsdbError> {
     let mut name = dir.as_os_str().to_owned();
     name.push(TMP_DELETION);
     let doomed = PathBuf::from(name);
-    files
-        .rename(dir, &doomed)
-        .map_err(TsdbError::io("cannot rename", dir))?;
+    let exists = |path: &Path| {
+        files
+            .exists(path)
+            .map_err(TsdbError::io("cannot read", path))
+    };
+    if exists(dir)? {
+        files
+            .rename(dir, &doomed)
+            .map_err(TsdbError::io("cannot rename", dir))?;
+    } else if !exists(&doomed)? {
+        return Ok(());
+    }
+    // Before the content goes, so that no crash leaves a part of it under the block's name.
+    if let Some(parent) = dir.parent() {
+        files
+            .sync_dir(parent)
+            .map_err(TsdbError::io("cannot sync", parent))?;
+    }
     files
         .remove_dir_all(&doomed)
         .map_err(TsdbError::io("cannot remove", &doomed))
@@ -120,10 +135,12 @@ impl Db {
         let late = self.cut_out_of_order_blocks(&mut report.head_blocks);
         let compacted = self.compact_blocks(&mut report.compactions);
         let retained = self.apply_retention();
+        let discarded = self.discard_rest();
         cut?;
         late?;
         compacted?;
         report.deleted_blocks = retained?;
+        discarded?;
         Ok(report)
     }
 
@@ -154,6 +171,43 @@ impl Db {
         sync(self.head.wbl.lock().as_mut(), self.wbl_dir())
     }
 
+    /// Writes a block and opens it. After a failure nothing of it may stay: marks of later deletions would
+    /// not reach it, and the next start would bring it back.
+    fn write_block(
+        &self,
+        write: impl FnOnce(&str) -> Result<Option<PathBuf>, TsdbError>,
+    ) -> Result<Option<Arc<Block>>, TsdbError> {
+        let ulid = self.options.new_ulid();
+        let open = |path: Option<PathBuf>| {
+            let path = path.map(|p| Block::open(&self.options.files, &p));
+            path.transpose()
+        };
+        write(&ulid)
+            .and_then(open)
+            .inspect_err(|_| self.discard(&self.dir.join(&ulid)))
+    }
+
+    /// Deletes a block that no view has any more, now or in a later round of maintenance.
+    fn discard(&self, dir: &Path) {
+        if let Err(e) = delete_block(&*self.options.files, dir) {
+            tracing::error!(error = %e, block = %dir.display(), "cannot delete a block yet");
+            self.doomed.lock().push(dir.to_path_buf());
+        }
+    }
+
+    /// Deletes the blocks whose deletion failed before.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub(crate) fn discard_rest(&self) -> Result<(), TsdbError> {
+        let mut doomed = self.doomed.lock();
+        while let Some(dir) = doomed.last() {
+            delete_block(&*self.options.files, dir)?;
+            doomed.pop();
+        }
+        Ok(())
+    }
+
     /// Whether the head spans more than one and a half block ranges.
     fn is_head_full(&self) -> bool {
         let (mint, maxt) = (self.head.min_time(), self.head.max_time());
@@ -171,17 +225,18 @@ impl Db {
         self.head.set_min_valid(maxt);
         drop(self.head.wal.lock());
         let mint = mint.min(self.head.min_time());
-        let written =
-            write::write_head(&self.dir, &self.head, mint, maxt, &self.options.new_ulid());
-        let written = written.inspect_err(|_| self.counters.compactions_failed.inc())?;
+        let written = self
+            .write_block(|ulid| write::write_head(&self.dir, &self.head, mint, maxt, ulid))
+            .inspect_err(|_| self.counters.compactions_failed.inc())?;
         let mut blocks = self.view.load().blocks.clone();
-        if let Some(path) = &written {
+        let done = written.is_some();
+        if done {
             self.counters.compactions.inc();
-            blocks.push(Block::open(&self.options.files, path)?);
         }
+        blocks.extend(written);
         let view = self.install(blocks, maxt);
         *self.pending.lock() = Some(PendingTruncation { mint: maxt, view });
-        Ok(written.is_some())
+        Ok(done)
     }
 
     /// Makes blocks and the head's beginning visible to new queries. Returns the view's number.
@@ -275,13 +330,9 @@ impl Db {
     /// Merges blocks into one and puts it in their place.
     fn replace(&self, inputs: &[Arc<Block>]) -> Result<(), TsdbError> {
         let range = self.options.block_range_ms();
-        let merged = merge::merge(
-            &self.options.files,
-            &self.dir,
-            inputs,
-            range,
-            &self.options.new_ulid(),
-        )?;
+        let merged = self.write_block(|ulid| {
+            merge::merge(&self.options.files, &self.dir, inputs, range, ulid)
+        })?;
         let gone: HashSet<String> = inputs.iter().map(|b| b.ulid()).collect();
         let view = self.view.load_full();
         let mut blocks: Vec<_> = view
@@ -290,19 +341,14 @@ impl Db {
             .filter(|b| !gone.contains(&b.ulid()))
             .cloned()
             .collect();
-        if let Some(path) = merged {
-            blocks.push(Block::open(&self.options.files, &path)?);
-        }
+        blocks.extend(merged);
         self.install(blocks, view.head_from);
         self.counters.compactions.inc();
         // Open queries keep their maps.
         for block in inputs {
-            delete_block(&*self.options.files, &block.dir)?;
+            self.discard(&block.dir);
         }
-        self.options
-            .files
-            .sync_dir(&self.dir)
-            .map_err(TsdbError::io("cannot sync", &self.dir))
+        Ok(())
     }
 
     fn apply_retention(&self) -> Result<usize, TsdbError> {
@@ -333,7 +379,7 @@ impl Db {
         self.install(kept, view.head_from);
         for block in &gone {
             tracing::info!(block = %block.dir.display(), "deleting a block beyond retention");
-            delete_block(&*self.options.files, &block.dir)?;
+            self.discard(&block.dir);
         }
         Ok(gone.len())
     }
@@ -379,7 +425,7 @@ impl Db {
             write::write_head(target, &self.head, mint, maxt, &self.options.new_ulid())?;
         }
         if with_head {
-            self.write_out_of_order(target, Part::All)?;
+            self.write_out_of_order(target)?;
         }
         files
             .sync_dir(target)

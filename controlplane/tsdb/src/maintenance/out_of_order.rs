@@ -7,7 +7,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::delete_block;
 use crate::block::Block;
 use crate::block::meta;
 use crate::block::write::{self, Range};
@@ -25,6 +24,9 @@ pub(crate) struct PendingOutOfOrder {
     /// The first segment that has samples which are not in the blocks.
     segment: u64,
 }
+
+/// A series and the first and last time of its out-of-order samples.
+type InHead = (Arc<MemSeries>, (i64, i64));
 
 impl Db {
     /// Moves out-of-order samples from the head to blocks, when a block was cut from the head (`head_blocks` is
@@ -58,55 +60,62 @@ impl Db {
             return Ok(0);
         };
         self.head.freeze_out_of_order();
-        let paths = self.write_out_of_order(&self.dir, Part::Frozen)?;
-        let mut view = self.view.load().blocks.clone();
-        for path in &paths {
-            self.counters.compactions.inc();
-            view.push(Block::open(&self.options.files, path)?);
-        }
-        let head_from = self.view.load().head_from;
-        let view = self.install(view, head_from);
-        *self.pending_out_of_order.lock() = Some(PendingOutOfOrder { view, segment });
-        Ok(paths.len())
-    }
-
-    /// Writes one block per range; none of them when one fails.
-    pub(crate) fn write_out_of_order(
-        &self,
-        dir: &Path,
-        what: Part,
-    ) -> Result<Vec<PathBuf>, TsdbError> {
-        let series = self.head.with_out_of_order(what);
-        let bounds = series.iter().map(|s| s.1);
-        let Some((mint, maxt)) = bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
-            return Ok(Vec::new());
-        };
-        let width = self.options.block_range_ms();
-        let mut paths = Vec::new();
-        let mut start = range_start(mint, width);
-        while start <= maxt {
-            let end = start.saturating_add(width);
-            match self.write_out_of_order_range(dir, what, &series, (start, end)) {
-                Ok(path) => paths.extend(path),
+        let series = self.head.with_out_of_order(Part::Frozen);
+        let mut written: Vec<Arc<Block>> = Vec::new();
+        for range in self.out_of_order_ranges(&series) {
+            let block = self.write_block(|ulid| {
+                self.write_out_of_order_range(&self.dir, Part::Frozen, &series, range, ulid)
+            });
+            match block {
+                Ok(block) => written.extend(block),
                 Err(e) => {
-                    for path in &paths {
-                        // The same samples will be written again.
-                        delete_block(&*self.options.files, path)?;
+                    // The same samples will be written again.
+                    for block in &written {
+                        self.discard(&block.dir);
                     }
                     return Err(e);
                 }
             }
-            start = end;
         }
-        Ok(paths)
+        let done = written.len();
+        self.counters.compactions.add(done as u64);
+        let before = self.view.load_full();
+        let blocks = before.blocks.iter().cloned().chain(written).collect();
+        let view = self.install(blocks, before.head_from);
+        *self.pending_out_of_order.lock() = Some(PendingOutOfOrder { view, segment });
+        Ok(done)
+    }
+
+    /// For a snapshot: writes blocks of all out-of-order samples, which stay in the head.
+    pub(crate) fn write_out_of_order(&self, target: &Path) -> Result<(), TsdbError> {
+        let series = self.head.with_out_of_order(Part::All);
+        for range in self.out_of_order_ranges(&series) {
+            let ulid = self.options.new_ulid();
+            self.write_out_of_order_range(target, Part::All, &series, range, &ulid)?;
+        }
+        Ok(())
+    }
+
+    /// The block ranges that samples of these series are in, as first and end time.
+    fn out_of_order_ranges(&self, series: &[InHead]) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let width = self.options.block_range_ms();
+        let bounds = series.iter().map(|s| s.1);
+        let bounds = bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        bounds.into_iter().flat_map(move |(first, last)| {
+            let ranges = range_start(first, width)..=last;
+            ranges
+                .step_by(usize::try_from(width).unwrap_or(usize::MAX))
+                .map(move |start| (start, start.saturating_add(width)))
+        })
     }
 
     fn write_out_of_order_range(
         &self,
         dir: &Path,
         what: Part,
-        series: &[(Arc<MemSeries>, (i64, i64))],
+        series: &[InHead],
         (start, end): (i64, i64),
+        ulid: &str,
     ) -> Result<Option<PathBuf>, TsdbError> {
         let in_range = series
             .iter()
@@ -115,7 +124,7 @@ impl Db {
         let range = Range {
             mint: start,
             maxt: end,
-            ulid: &self.options.new_ulid(),
+            ulid,
         };
         let hints = [meta::OUT_OF_ORDER];
         write::write_series(

@@ -1,7 +1,7 @@
 //! Checkpoints: what is still needed of old segments, so that they can go.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bellwether_model::Metadata;
@@ -26,6 +26,72 @@ pub(crate) struct KeepFrom {
     pub(crate) tombstones: i64,
 }
 
+/// Suffix of a checkpoint that is being written.
+const TMP: &str = ".tmp";
+
+/// Removes what interrupted attempts left.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn remove_unfinished(files: &dyn Files, wal: &Path) -> io::Result<()> {
+    for entry in files.list(wal)? {
+        let name = entry.name.to_string_lossy();
+        if entry.is_dir && name.starts_with(segments::CHECKPOINT) && name.ends_with(TMP) {
+            files.remove_dir_all(&wal.join(&entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a checkpoint comes from and goes to.
+struct Plan<'a> {
+    wal: &'a Path,
+    /// The checkpoint that it replaces.
+    before: Option<u64>,
+    /// The last segment that it replaces.
+    last: u64,
+    from: KeepFrom,
+}
+
+/// Writes a checkpoint and puts it in place.
+fn create(
+    files: &dyn Files,
+    plan: &Plan<'_>,
+    keep: impl Fn(u64) -> bool,
+    options: WriterOptions,
+) -> io::Result<()> {
+    let Plan {
+        wal,
+        before,
+        last,
+        from,
+    } = *plan;
+    let target = segments::checkpoint_path(wal, last);
+    let mut tmp = target.clone().into_os_string();
+    tmp.push(TMP);
+    let tmp = PathBuf::from(tmp);
+    files.create_dir_all(&tmp)?;
+    let mut out = Output {
+        writer: WalWriter::open(&tmp, options)?,
+        pending: Vec::new(),
+        metadata: HashMap::default(),
+    };
+    if let Some(n) = before {
+        let dir = segments::checkpoint_path(wal, n);
+        for s in segments::list(files, &dir)? {
+            out.segment(files, &segments::path(&dir, s), from, &keep)?;
+        }
+    }
+    for s in segments::list(files, wal)? {
+        if s <= last && before.is_none_or(|b| s > b) {
+            out.segment(files, &segments::path(wal, s), from, &keep)?;
+        }
+    }
+    out.finish()?;
+    files.sync_dir(&tmp)?;
+    files.rename(&tmp, &target)
+}
+
 /// Replaces the checkpoint and the segments up to `last` by a new checkpoint with the series for which `keep`
 /// says yes and the entries that are not older than `from`.
 ///
@@ -40,35 +106,18 @@ pub(crate) fn write(
 ) -> io::Result<()> {
     let files = Arc::clone(&options.files);
     let files = &*files;
-    let target = segments::checkpoint_path(wal, last);
-    let tmp = target.with_extension(format!("{last:08}.tmp"));
-    if files.exists(&tmp)? {
-        files.remove_dir_all(&tmp)?;
-    }
-    files.create_dir_all(&tmp)?;
-    let mut out = Output {
-        writer: WalWriter::open(&tmp, options)?,
-        pending: Vec::new(),
-        metadata: HashMap::default(),
-    };
     let before = segments::checkpoints(files, wal)?.last().copied();
-    if let Some(n) = before {
-        let dir = segments::checkpoint_path(wal, n);
-        for s in segments::list(files, &dir)? {
-            out.segment(files, &segments::path(&dir, s), from, &keep)?;
-        }
+    // A checkpoint that is there already is whole; only the deletion behind it was interrupted.
+    if before != Some(last) {
+        remove_unfinished(files, wal)?;
+        let plan = Plan {
+            wal,
+            before,
+            last,
+            from,
+        };
+        create(files, &plan, keep, options)?;
     }
-    for s in segments::list(files, wal)? {
-        if s <= last && before.is_none_or(|b| s > b) {
-            out.segment(files, &segments::path(wal, s), from, &keep)?;
-        }
-    }
-    out.finish()?;
-    files.sync_dir(&tmp)?;
-    if files.exists(&target)? {
-        files.remove_dir_all(&target)?;
-    }
-    files.rename(&tmp, &target)?;
     files.sync_dir(wal)?;
     // From here on the old files are superseded: what is left of them after a crash is skipped and removed later.
     for s in segments::list(files, wal)? {

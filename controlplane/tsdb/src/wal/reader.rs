@@ -144,11 +144,12 @@ impl SegmentReader {
             self.at += HEADER + len;
             in_record = true;
             if kind == FULL || kind == LAST {
+                let before = self.good_end;
                 self.good_end = self.page_offset + self.at as u64;
                 return match page::decompress(flags, &self.record) {
                     Ok(record) => Ok(Some(Item::Record(record))),
                     Err(e) => Ok(Some(Item::Damaged(Damage {
-                        offset: self.good_end,
+                        offset: before,
                         reason: e.0,
                     }))),
                 };

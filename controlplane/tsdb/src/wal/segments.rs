@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::files::Files;
 
 /// Prefix of checkpoint directories.
-const CHECKPOINT: &str = "checkpoint.";
+pub(crate) const CHECKPOINT: &str = "checkpoint.";
 
 /// A segment's file.
 pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {

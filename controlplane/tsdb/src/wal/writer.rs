@@ -51,8 +51,13 @@ impl WalWriter {
     pub(crate) fn open(dir: &Path, options: WriterOptions) -> io::Result<Self> {
         let files = &*options.files;
         let after_checkpoint = segments::checkpoints(files, dir)?.last().map(|n| n + 1);
-        let after_segment = segments::list(files, dir)?.last().map(|n| n + 1);
-        let segment = after_segment.max(after_checkpoint).unwrap_or(0);
+        let last = segments::list(files, dir)?.last().copied();
+        if let Some(last) = last {
+            // What a killed process wrote last was read back, but may not be on the disk; what follows relies
+            // on it, such as on the names of series.
+            files.sync(&segments::path(dir, last))?;
+        }
+        let segment = last.map(|n| n + 1).max(after_checkpoint).unwrap_or(0);
         let file = files.create(&segments::path(dir, segment))?;
         files.sync_dir(dir)?;
         Ok(Self {

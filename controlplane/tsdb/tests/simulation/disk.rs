@@ -66,6 +66,8 @@ struct State {
     /// Operations in a thousand that fail.
     error_rate: u64,
     failed_syncs: u64,
+    /// A failed sync may lose its content for good.
+    forgetful: bool,
     /// Operations until the process is killed.
     fuse: Option<u64>,
     liar: Option<Liar>,
@@ -293,6 +295,7 @@ impl Disk {
             free: PLENTY,
             error_rate: 0,
             failed_syncs: 0,
+            forgetful: true,
             fuse: None,
             liar: None,
         })))
@@ -316,6 +319,16 @@ impl Disk {
     /// Lets only this many operations happen before the process counts as killed.
     pub(crate) fn kill_after(&self, operations: u64) {
         self.0.lock().fuse = Some(operations);
+    }
+
+    /// Takes [`Self::kill_after`] back.
+    pub(crate) fn cancel_kill(&self) {
+        self.0.lock().fuse = None;
+    }
+
+    /// Whether a failed sync may lose its content for good.
+    pub(crate) fn set_forgetful(&self, yes: bool) {
+        self.0.lock().forgetful = yes;
     }
 
     /// Whether the process was killed.
@@ -428,6 +441,15 @@ impl Files for Disk {
 
     fn map(&self, path: &Path) -> io::Result<FileBytes> {
         self.read(path).map(FileBytes::from)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let mut s = self.0.lock();
+        s.operation()?;
+        if !s.lies(Lie::Sync, path) {
+            s.file(path)?.sync();
+        }
+        Ok(())
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -632,7 +654,7 @@ impl OpenFile for Handle {
             if let Err(e) = s.operation() {
                 s.failed_syncs += 1;
                 // The system forgets that the content is not on the medium.
-                if !s.is_dead() && s.random.below(2) == 0 {
+                if !s.is_dead() && s.forgetful && s.random.below(2) == 0 {
                     file(s, id)?.dirty.clear();
                 }
                 return Err(e);

@@ -1,0 +1,93 @@
+//! Flipped bits: they cost what they touch, and nothing is invented.
+
+use std::path::Path;
+
+use bellwether_tsdb::{BlockMeta, Db};
+
+use crate::model::Samples;
+use crate::world::{DATA, World, read};
+
+/// What a flipped bit may cost.
+enum Touched {
+    /// Nothing: what the file has is elsewhere too.
+    Nothing,
+    /// Samples of the log from this segment on that are in no block.
+    Log { from: i64, blocks_until: i64 },
+    /// Samples of this block.
+    Block(BlockMeta),
+    /// The range of a block is told by a file without a checksum.
+    Anything,
+}
+
+fn touched(path: &Path, blocks: &[BlockMeta]) -> Touched {
+    let inside = path.strip_prefix(DATA).unwrap();
+    let mut parts = inside.iter().filter_map(|p| p.to_str());
+    let until = blocks.iter().map(|b| b.max_time).max();
+    let blocks_until = until.unwrap_or(i64::MIN);
+    match (parts.next(), parts.next()) {
+        (Some("wal"), Some(name)) => Touched::Log {
+            from: name.parse().unwrap_or(i64::MIN),
+            blocks_until,
+        },
+        (Some(ulid), Some(file)) => match blocks.iter().find(|b| b.ulid == ulid) {
+            Some(_) if file == "meta.json" => Touched::Anything,
+            Some(block) => Touched::Block(block.clone()),
+            None => Touched::Nothing,
+        },
+        _ => Touched::Nothing,
+    }
+}
+
+/// What a damaged database still has: all, or what lies around a block that does not read.
+fn read_around(db: &Db, touched: &Touched) -> Samples {
+    match (read(db, i64::MIN, i64::MAX), touched) {
+        (Ok(all), _) => all,
+        (Err(e), Touched::Nothing | Touched::Log { .. }) => panic!("a query fails: {e}"),
+        (Err(_), Touched::Anything) => Samples::new(),
+        (Err(_), Touched::Block(block)) => {
+            let mut around = read(db, i64::MIN, block.min_time - 1).unwrap();
+            for (series, samples) in read(db, block.max_time, i64::MAX).unwrap() {
+                around.entry(series).or_default().extend(samples);
+            }
+            around
+        }
+    }
+}
+
+/// Ends a life with flipped bits.
+pub(crate) fn end(world: &mut World) {
+    let blocks = world.db().blocks();
+    world.stop();
+    let files = world.files();
+    let (path, len) = files[world.random.below(files.len() as u64) as usize].clone();
+    let at = world.random.below(len as u64) as usize;
+    let bit = world.random.below(8);
+    world.tell(|| format!("flip bit {bit} of byte {at} in {}", path.display()));
+    world.disk.tamper(&path, |bytes| bytes[at] ^= 1 << bit);
+    let touched = touched(&path, &blocks);
+    for _ in 0..2 {
+        let db = Db::open(Path::new(DATA), world.options.clone()).unwrap();
+        let got = read_around(&db, &touched);
+        world.model.check_nothing_invented(&got);
+        world
+            .model
+            .check_untouched(&got, |t, segment| match &touched {
+                Touched::Nothing => false,
+                Touched::Log { from, blocks_until } => {
+                    t >= *blocks_until && (segment < 0 || segment >= *from)
+                }
+                Touched::Block(b) => (b.min_time..b.max_time).contains(&t),
+                Touched::Anything => true,
+            });
+        // Compaction of a damaged block may fail, and says so.
+        let _ = db.run_maintenance();
+        if let Ok(got) = read(&db, i64::MIN, i64::MAX) {
+            world.model.check_nothing_invented(&got);
+        }
+        drop(db);
+        world.disk.new_process();
+        if !world.options.retention.is_zero() {
+            return;
+        }
+    }
+}

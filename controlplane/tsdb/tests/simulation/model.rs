@@ -1,0 +1,282 @@
+//! The plain model: every sample that was ever offered, and what must be true of it now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A value, comparable bit by bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Value {
+    /// The bits of a float.
+    Float(u64),
+    /// The number that a histogram was made of.
+    Histogram(u64),
+    /// A histogram that the simulation never makes.
+    Foreign,
+}
+
+/// Samples by series and time.
+pub(crate) type Samples = BTreeMap<String, BTreeMap<i64, Value>>;
+
+/// A segment below all: what is in it survives a power cut.
+const SETTLED: i64 = -1;
+/// A segment above all: what is in it survives a power cut only once it is in a block.
+const VOLATILE: i64 = i64::MAX;
+
+/// What must be true of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is there. It was acknowledged when this segment was written.
+    There(i64),
+    /// It is not there: a deletion was acknowledged when this segment was written.
+    Deleted(i64),
+    /// There or not; nobody was told.
+    Maybe,
+    /// Not there, but a restart may find it in the log: its commit failed, and so did the undoing.
+    Refused,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    values: Vec<Value>,
+    fate: Fate,
+}
+
+/// A sample that was offered: series, time, value.
+pub(crate) type Offer = (String, i64, Value);
+
+/// How a commit or deletion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Acknowledged while this segment was written.
+    Done(i64),
+    /// An error came back.
+    Failed,
+    /// The process was killed on the way.
+    Killed,
+}
+
+/// What survives a power cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Durability {
+    /// The log is synced at every commit.
+    pub(crate) every_commit: bool,
+    /// Segments below this are synced.
+    pub(crate) segment: i64,
+    /// Samples before this time are in blocks.
+    pub(crate) blocks_until: i64,
+}
+
+#[derive(Default)]
+pub(crate) struct Model {
+    series: BTreeMap<String, BTreeMap<i64, Entry>>,
+    /// Every value that was ever offered.
+    offered: BTreeMap<String, BTreeMap<i64, BTreeSet<Value>>>,
+    /// Bounds of the newest time that the head has of a series.
+    newest: BTreeMap<String, (i64, i64)>,
+}
+
+impl Model {
+    /// Least and greatest time that a series' newest sample can have.
+    pub(crate) fn newest(&self, series: &str) -> (i64, i64) {
+        let none = (i64::MIN, i64::MIN);
+        self.newest.get(series).copied().unwrap_or(none)
+    }
+
+    /// Notes a commit of samples that were all accepted.
+    pub(crate) fn commit(&mut self, offers: Vec<Offer>, outcome: Outcome) {
+        for (series, t, value) in offers {
+            let offered = self.offered.entry(series.clone()).or_default();
+            offered.entry(t).or_default().insert(value);
+            let entries = self.series.entry(series.clone()).or_default();
+            match outcome {
+                Outcome::Done(segment) => {
+                    let (lo, hi) = self.newest.get(&series).copied().unwrap_or((i64::MIN, t));
+                    // At a time that the head may have already it is a repetition or news.
+                    let old = entries.get(&t).filter(|_| t <= hi && lo <= t);
+                    if old.is_some_and(|e| matches!(e.fate, Fate::There(_))) {
+                        continue;
+                    }
+                    let fate = match old {
+                        Some(_) => Fate::Maybe,
+                        None => Fate::There(segment),
+                    };
+                    let values = vec![value];
+                    entries.insert(t, Entry { values, fate });
+                    self.newest.insert(series, (lo.max(t), hi.max(t)));
+                }
+                Outcome::Failed | Outcome::Killed => {
+                    let fate = match outcome {
+                        Outcome::Failed => Fate::Refused,
+                        _ => Fate::Maybe,
+                    };
+                    let entry = entries.entry(t).or_insert(Entry {
+                        values: Vec::new(),
+                        fate,
+                    });
+                    if !matches!(entry.fate, Fate::There(_) | Fate::Deleted(_)) {
+                        entry.values.push(value);
+                    }
+                }
+            }
+        }
+        if let Outcome::Done(_) = outcome {
+            // A commit can only succeed behind a clean end of the log.
+            self.each(|_, _, e| match e.fate {
+                Fate::Refused => None,
+                fate => Some(fate),
+            });
+        }
+    }
+
+    /// Gives every entry a new fate; `None` removes it.
+    fn each(&mut self, mut change: impl FnMut(&str, i64, &Entry) -> Option<Fate>) {
+        for (series, entries) in &mut self.series {
+            entries.retain(|t, e| match change(series, *t, e) {
+                Some(fate) => {
+                    e.fate = fate;
+                    true
+                }
+                None => false,
+            });
+        }
+    }
+
+    /// Notes a deletion of `mint..=maxt` in the series that contain a text.
+    pub(crate) fn delete(&mut self, text: &str, mint: i64, maxt: i64, outcome: Outcome) {
+        self.each(|series, t, e| {
+            if !series.contains(text) || t < mint || t > maxt {
+                return Some(e.fate);
+            }
+            Some(match (outcome, e.fate) {
+                (_, fate @ (Fate::Deleted(_) | Fate::Refused)) => fate,
+                (Outcome::Done(segment), _) => Fate::Deleted(segment),
+                (Outcome::Failed | Outcome::Killed, _) => Fate::Maybe,
+            })
+        });
+    }
+
+    /// Notes that retention may have removed what nothing covers any more.
+    pub(crate) fn expire(&mut self, covered: impl Fn(i64) -> bool) {
+        self.each(|_, t, e| match e.fate {
+            Fate::There(_) | Fate::Deleted(_) if !covered(t) => Some(Fate::Maybe),
+            fate => Some(fate),
+        });
+    }
+
+    /// Notes that the process was killed.
+    pub(crate) fn killed(&mut self) {
+        self.each(|_, _, e| {
+            Some(match e.fate {
+                Fate::Refused => Fate::Maybe,
+                fate => fate,
+            })
+        });
+    }
+
+    /// Notes a power cut.
+    pub(crate) fn power_cut(&mut self, kept: Durability) {
+        self.killed();
+        self.each(|_, t, e| {
+            let lasts = |segment: i64| {
+                segment < kept.segment
+                    || t < kept.blocks_until
+                    || (kept.every_commit && segment != VOLATILE)
+            };
+            Some(match e.fate {
+                Fate::There(s) | Fate::Deleted(s) if !lasts(s) => Fate::Maybe,
+                fate => fate,
+            })
+        });
+    }
+
+    /// Panics where a read of `mint..=maxt` contradicts the model.
+    pub(crate) fn check(&self, got: &Samples, mint: i64, maxt: i64) {
+        let none = BTreeMap::new();
+        for (series, entries) in &self.series {
+            let found = got.get(series).unwrap_or(&none);
+            for (t, e) in entries.range(mint..=maxt) {
+                match (found.get(t), e.fate) {
+                    (None, Fate::There(s)) => {
+                        panic!("lost: {series} at {t}, acknowledged in segment {s}")
+                    }
+                    (Some(_), Fate::Deleted(_)) => panic!("deleted and there: {series} at {t}"),
+                    (Some(_), Fate::Refused) => panic!("refused and there: {series} at {t}"),
+                    (Some(v), _) if !e.values.contains(v) => {
+                        panic!("another value: {series} at {t}: {v:?}, not {:?}", e.values)
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (series, samples) in got {
+            let known = self.series.get(series);
+            for t in samples.keys() {
+                assert!((mint..=maxt).contains(t), "outside: {series} at {t}");
+                assert!(
+                    known.is_some_and(|k| k.contains_key(t)),
+                    "invented: {series} at {t}"
+                );
+            }
+        }
+    }
+
+    /// After a restart and [`Self::check`]: what is there stays, what is not never comes.
+    pub(crate) fn resolve(&mut self, got: &Samples, after_power_cut: bool) {
+        let segment = match after_power_cut {
+            true => SETTLED,
+            false => VOLATILE,
+        };
+        self.each(|series, t, e| match e.fate {
+            Fate::Maybe | Fate::Refused => {
+                let there = got.get(series).is_some_and(|s| s.contains_key(&t));
+                there.then_some(Fate::There(segment))
+            }
+            Fate::There(_) if after_power_cut => Some(Fate::There(SETTLED)),
+            Fate::Deleted(_) if after_power_cut => Some(Fate::Deleted(SETTLED)),
+            fate => Some(fate),
+        });
+        self.newest.clear();
+        for (series, entries) in &mut self.series {
+            let (mut lo, mut hi) = (i64::MIN, i64::MIN);
+            for (t, e) in entries {
+                if let (Fate::There(_), Some(v)) = (e.fate, got.get(series).and_then(|s| s.get(t)))
+                {
+                    e.values = vec![*v];
+                    lo = *t;
+                }
+                hi = *t;
+            }
+            self.newest.insert(series.clone(), (lo, hi));
+        }
+    }
+
+    /// Panics where a read of a damaged directory has what was never offered.
+    pub(crate) fn check_nothing_invented(&self, got: &Samples) {
+        for (series, samples) in got {
+            let offered = self.offered.get(series);
+            for (t, v) in samples {
+                let known = offered
+                    .and_then(|o| o.get(t))
+                    .is_some_and(|o| o.contains(v));
+                assert!(known, "invented: {series} at {t}: {v:?}");
+            }
+        }
+    }
+
+    /// Panics where an acknowledged sample is missing that damage cannot have touched. `touched` is told the
+    /// sample's time and segment.
+    pub(crate) fn check_untouched(&self, got: &Samples, touched: impl Fn(i64, i64) -> bool) {
+        for (series, entries) in &self.series {
+            for (t, e) in entries {
+                if let Fate::There(segment) = e.fate
+                    && !touched(*t, segment)
+                {
+                    let found = got.get(series).and_then(|s| s.get(t));
+                    assert!(
+                        found.is_some_and(|v| e.values.contains(v)),
+                        "lost to damage elsewhere: {series} at {t}, segment {segment}"
+                    );
+                }
+            }
+        }
+    }
+}
