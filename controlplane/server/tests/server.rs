@@ -458,6 +458,41 @@ async fn classic_histograms_become_native_ones() {
     server.stop().await.unwrap();
 }
 
+/// A server that knows UTF-8 names gets them; another one gets them escaped.
+#[tokio::test]
+async fn federation_writes_names_as_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = text("global: {external_labels: {cluster: c, job: ext}}");
+    let server = start(config, &dir.path().join("data"), |_| {}).await;
+    let body = write_request(&[Written {
+        labels: &[("__name__", "dotted.name"), ("l.b", "v")],
+        samples: vec![(now_ms() - 1000, 2.5)],
+    }]);
+    let written = send(server.address, "POST", "/api/v1/write", WRITE_HEADERS, body).await;
+    assert_eq!(written.status, 204);
+    for (accept, escaping, page) in [
+        (
+            "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,*/*;q=0.2",
+            "allow-utf-8",
+            "# TYPE \"dotted.name\" untyped\n{\"dotted.name\",\"l.b\"=\"v\",cluster=\"c\",instance=\"\",job=\"ext\"} 2.5 ",
+        ),
+        (
+            "text/plain;version=0.0.4",
+            "underscores",
+            "# TYPE dotted_name untyped\ndotted_name{l_b=\"v\",cluster=\"c\",instance=\"\",job=\"ext\"} 2.5 ",
+        ),
+    ] {
+        let path = "/federate?match[]=%7B%22dotted.name%22%7D";
+        let headers = &[("accept", accept)];
+        let answer = send(server.address, "GET", path, headers, Vec::new()).await;
+        let content_type =
+            format!("content-type: text/plain; version=0.0.4; charset=utf-8; escaping={escaping}");
+        assert!(answer.head.contains(&content_type), "{}", answer.head);
+        assert!(answer.body.starts_with(page), "{}", answer.body);
+    }
+    server.stop().await.unwrap();
+}
+
 /// Opening a large database takes minutes: what is written to the file meanwhile must not be lost.
 #[tokio::test]
 async fn a_change_of_the_file_during_the_start_is_loaded() {

@@ -1,35 +1,52 @@
 //! `/federate`: the newest sample of matching series in the text format.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bellwether_model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
+use bellwether_exposition::{Format, push_sample_name, push_type};
+use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::storage::{Queryable, SampleBuffer, StorageError};
-use bellwether_model::{Labels, Matcher, float, is_stale_nan};
+use bellwether_model::{Labels, Matcher, MetricType, float, is_stale_nan};
 use bellwether_tsdb::Db;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::Core;
+use super::escaping::Escaping;
 use super::params::Params;
 use crate::http::plain_error;
 use crate::state::{Shared, now_ms};
 
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+const INSTANCE: &str = "instance";
 
-pub(crate) async fn federate(State(state): Shared, core: Core, params: Params) -> Response {
+pub(crate) async fn federate(
+    State(state): Shared,
+    core: Core,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
     let selectors = match params.selectors() {
         Ok(selectors) => selectors,
         Err(message) => return plain_error(StatusCode::BAD_REQUEST, &message),
     };
     let external = state.config.load().config.external_labels.clone();
     let (db, now, lookback) = (Arc::clone(&core.db), now_ms(), core.queries.lookback_ms());
-    let text =
-        tokio::task::spawn_blocking(move || page(&db, &selectors, now, lookback, &external)).await;
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|v| v.to_str().ok()).collect();
+    let escaping = Escaping::negotiate(&accept.join(","));
+    let text = tokio::task::spawn_blocking(move || {
+        page(&db, &selectors, now, lookback, &external, escaping)
+    })
+    .await;
+    let content_type = format!(
+        "text/plain; version=0.0.4; charset=utf-8; escaping={}",
+        escaping.as_str()
+    );
     match text {
-        Ok(Ok(text)) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
         Ok(Err(error)) => plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(error) => plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
@@ -41,6 +58,7 @@ fn page(
     now: i64,
     lookback: i64,
     external: &Labels,
+    escaping: Escaping,
 ) -> Result<String, StorageError> {
     let mint = now - lookback + 1;
     let querier = db.querier(mint, now)?;
@@ -75,74 +93,43 @@ fn page(
         if current != Some(name) {
             current = Some(name);
             // As in Prometheus: types of scraped families are not kept with the series.
-            let _ = writeln!(out, "# TYPE {} untyped", legacy(name));
+            push_type(
+                &mut out,
+                Format::Text,
+                &escaping.name(name),
+                MetricType::Unknown,
+            );
         }
-        push_line(&mut out, name, labels, external, t, value);
+        push_line(&mut out, name, labels, external, escaping, t, value);
     }
     Ok(out)
 }
 
-fn push_line(out: &mut String, name: &str, labels: &Labels, external: &Labels, t: i64, value: f64) {
-    out.push_str(&legacy(name));
-    out.push('{');
-    let mut first = true;
-    let mut push = |out: &mut String, name: &str, value: &str| {
-        if !std::mem::take(&mut first) {
-            out.push(',');
-        }
-        out.push_str(&legacy_label(name));
-        out.push_str("=\"");
-        for c in value.chars() {
-            match c {
-                '\\' => out.push_str("\\\\"),
-                '"' => out.push_str("\\\""),
-                '\n' => out.push_str("\\n"),
-                c => out.push(c),
-            }
-        }
-        out.push('"');
-    };
-    for label in labels.iter().filter(|l| l.name != METRIC_NAME) {
-        push(out, label.name, label.value);
-    }
+fn push_line(
+    out: &mut String,
+    name: &str,
+    labels: &Labels,
+    external: &Labels,
+    escaping: Escaping,
+    t: i64,
+    value: f64,
+) {
+    let own = labels.iter().filter(|l| l.name != METRIC_NAME);
+    let mut added: Vec<(&str, &str)> = external.iter().map(|l| (l.name, l.value)).collect();
     // A series without an instance must not get the scraping server's.
-    if labels.get("instance").is_none() && external.get("instance").is_none() {
-        push(out, "instance", "");
+    if external.get(INSTANCE).is_none() {
+        added.push((INSTANCE, ""));
+        added.sort_unstable();
     }
-    for label in external.iter().filter(|l| labels.get(l.name).is_none()) {
-        push(out, label.name, label.value);
-    }
-    out.push_str("} ");
+    let added = added.into_iter().filter(|(n, _)| labels.get(n).is_none());
+    let pairs: Vec<(Cow<'_, str>, &str)> = own
+        .map(|l| (l.name, l.value))
+        .chain(added)
+        .map(|(name, value)| (escaping.label(name), value))
+        .collect();
+    let pairs = pairs.iter().map(|(name, value)| (&**name, *value));
+    push_sample_name(out, &escaping.name(name), pairs);
+    out.push(' ');
     float::push_json(out, value);
     let _ = writeln!(out, " {t}");
-}
-
-fn legacy(name: &str) -> String {
-    if is_legacy_metric_name(name) {
-        name.to_owned()
-    } else {
-        escape(name, true)
-    }
-}
-
-fn legacy_label(name: &str) -> String {
-    if is_legacy_label_name(name) {
-        name.to_owned()
-    } else {
-        escape(name, false)
-    }
-}
-
-/// Replaces what the legacy character set lacks by underscores.
-fn escape(name: &str, colon: bool) -> String {
-    name.chars()
-        .enumerate()
-        .map(|(i, c)| {
-            let fine = c.is_ascii_alphabetic()
-                || c == '_'
-                || (colon && c == ':')
-                || (i > 0 && c.is_ascii_digit());
-            if fine { c } else { '_' }
-        })
-        .collect()
 }

@@ -9,7 +9,7 @@
 //! | `status` | `/status/...` |
 //! | `admin` | `/admin/tsdb/...` |
 //! | `write` | `/write` |
-//! | `federate` | `/federate` (beside `/api/v1`) |
+//! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
 //! | `params`, `json`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
 //! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
@@ -21,6 +21,7 @@
 mod admin;
 mod ast_json;
 mod error;
+mod escaping;
 mod exemplars;
 mod federate;
 mod histogram;
