@@ -116,7 +116,7 @@ pub fn push_sample_name<'l>(
 pub fn push_sample_value(out: &mut String, format: Format, value: f64, timestamp_ms: Option<i64>) {
     out.push(' ');
     match format {
-        Format::Text => out.push_str(&float::general(value)),
+        Format::Text => out.push_str(&float::shortest_g(value)),
         Format::OpenMetrics => out.push_str(&format_openmetrics_float(value)),
     }
     if let Some(ms) = timestamp_ms {
