@@ -16,6 +16,7 @@
 //! | `block` | index, chunk files, `meta.json`, writing, merging, reading |
 //! | `maintenance`, `compact` | blocks from the head, truncation, levels, retention |
 //! | `select`, `merge` | matchers to series ids; one querier over many parts |
+//! | [`read_only`], `analyze`, [`block_builder`] | what tools need: reading beside the owner, figures, backfilling |
 //! | `tombstones`, `lock`, `encoding` | deleted ranges; one process per directory; bytes |
 //!
 //! Invariants:
@@ -34,7 +35,9 @@
 //!
 //! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads.
 
+mod analyze;
 mod block;
+pub mod block_builder;
 mod chunk;
 mod compact;
 pub mod db;
@@ -45,14 +48,18 @@ mod lock;
 mod maintenance;
 mod merge;
 pub mod options;
+pub mod read_only;
 mod select;
 pub mod stats;
 mod tombstones;
 pub mod wal;
 
+pub use analyze::{BlockAnalysis, ChunkAnalysis};
 pub use block::meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
+pub use block_builder::BlockBuilder;
 pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
 pub use options::{Clock, DbOptions, WalCompression, WalSync, system_clock};
+pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats};
 pub use wal::files::{RealFiles, SegmentFile, SegmentFiles};

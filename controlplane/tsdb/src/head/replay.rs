@@ -37,6 +37,8 @@ pub(crate) struct Replay<'a> {
     chunks: i64,
     unknown: u64,
     skipped_types: u64,
+    /// Damaged segments are skipped over and left as they are.
+    read_only: bool,
 }
 
 /// All samples of a replay count as one transaction.
@@ -55,6 +57,15 @@ impl<'a> Replay<'a> {
             chunks: 0,
             unknown: 0,
             skipped_types: 0,
+            read_only: false,
+        }
+    }
+
+    /// A replay of somebody else's log: nothing is repaired.
+    pub(crate) fn read_only(head: &'a Head, files: ChunksBySeries) -> Self {
+        Self {
+            read_only: true,
+            ..Self::new(head, files)
         }
     }
 
@@ -121,6 +132,16 @@ impl<'a> Replay<'a> {
             }
         }
         if let Some(damage) = first {
+            if self.read_only {
+                tracing::warn!(
+                    segment = %path.display(),
+                    offset = damage.offset,
+                    reason = damage.reason,
+                    later_records_read = salvaged,
+                    "skipped over damage in a log segment"
+                );
+                return Ok(());
+            }
             tracing::warn!(
                 segment = %path.display(),
                 offset = damage.offset,
