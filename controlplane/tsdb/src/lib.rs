@@ -16,7 +16,7 @@
 //! | `block` | index, chunk files, `meta.json`, writing, merging, reading |
 //! | `maintenance`, `compact` | blocks from the head, truncation, levels, retention |
 //! | `select`, `merge` | matchers to series ids; one querier over many parts |
-//! | [`read_only`], `analyze`, [`block_builder`] | what tools need: reading beside the owner, figures, backfilling |
+//! | [`read_only`], `analyze`, [`verify`], [`block_builder`] | what tools need: reading beside the owner, figures, checks, backfilling |
 //! | `tombstones`, `lock`, `encoding` | deleted ranges; one process per directory; bytes |
 //!
 //! Invariants:
@@ -52,6 +52,7 @@ pub mod read_only;
 mod select;
 pub mod stats;
 mod tombstones;
+pub mod verify;
 pub mod wal;
 
 pub use analyze::{BlockAnalysis, ChunkAnalysis};
@@ -62,4 +63,5 @@ pub use error::TsdbError;
 pub use options::{Clock, DbOptions, WalCompression, WalSync, system_clock};
 pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats};
+pub use verify::{Problem, VerifyReport, verify};
 pub use wal::files::{RealFiles, SegmentFile, SegmentFiles};

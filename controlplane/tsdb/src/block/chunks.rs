@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::mmap;
-use crate::encoding::{Dec, crc32c, put_uvarint};
+use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint};
 use crate::error::TsdbError;
 use crate::head::chunk_files::ChunkData;
 use crate::wal::segments::{self, sync_dir};
 
 const MAGIC: u32 = 0x85BD_40DD;
 const VERSION: u8 = 1;
+/// Bytes before the first chunk.
+pub(crate) const HEADER: usize = 8;
 /// A new file begins before this size would be passed.
 const MAX_FILE: u64 = 512 << 20;
 
@@ -105,6 +107,15 @@ impl ChunkWriter {
     }
 }
 
+/// Checks the beginning of a chunk file.
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), DecodeError> {
+    let mut dec = Dec::new(bytes);
+    if dec.be32() != Ok(MAGIC) || dec.u8() != Ok(VERSION) {
+        return Err(DecodeError("not a chunk file of version 1"));
+    }
+    Ok(())
+}
+
 /// Maps the chunk files of a block.
 #[derive(Debug)]
 pub(crate) struct ChunkReader {
@@ -124,10 +135,7 @@ impl ChunkReader {
         for n in numbers {
             let path = dir.join(format!("{n:06}"));
             let map = mmap::map(&path)?;
-            let mut dec = Dec::new(&map);
-            if dec.be32() != Ok(MAGIC) || dec.u8() != Ok(VERSION) {
-                return Err(TsdbError::corrupt(&path, "not a chunk file of version 1"));
-            }
+            check_header(&map).map_err(|e| TsdbError::corrupt(&path, e.0))?;
             files.push(map);
         }
         Ok(Self {

@@ -29,7 +29,7 @@ use crate::wal::segments;
 
 const MAGIC: u32 = 0x0130_BC91;
 const VERSION: u8 = 1;
-const HEADER: usize = 8;
+pub(crate) const HEADER: usize = 8;
 const OUT_OF_ORDER: u8 = 0x80;
 /// A mapped file of head chunks.
 #[derive(Debug)]
@@ -79,24 +79,42 @@ pub(crate) struct ChunkFiles {
 }
 
 /// An entry of a file.
-struct Entry {
-    series: u64,
-    mint: i64,
-    maxt: i64,
-    encoding: u8,
-    offset: u32,
-    len: u32,
+pub(crate) struct Entry {
+    pub(crate) series: u64,
+    pub(crate) mint: i64,
+    pub(crate) maxt: i64,
+    pub(crate) encoding: u8,
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
+}
+
+impl Entry {
+    /// The encoding without the mark of out-of-order chunks.
+    pub(crate) fn chunk_encoding(&self) -> u8 {
+        self.encoding & !OUT_OF_ORDER
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+    let mut out = Vec::new();
+    walk(bytes, &mut 0, |entry| out.push(entry))?;
+    Ok(out)
+}
+
+/// Calls `each` for the entries of a file. `at` is left where reading stopped: behind the last good entry.
+pub(crate) fn walk(
+    bytes: &[u8],
+    at: &mut usize,
+    mut each: impl FnMut(Entry),
+) -> Result<(), DecodeError> {
     let mut dec = Dec::new(bytes);
     if dec.be32()? != MAGIC || dec.u8()? != VERSION {
         return Err(DecodeError("not a head chunk file of version 1"));
     }
     dec.bytes(3)?;
-    let mut out = Vec::new();
     while dec.remaining() >= 24 {
         let start = bytes.len() - dec.remaining();
+        *at = start;
         let (series, mint, maxt) = (dec.be64()?, dec.be64()? as i64, dec.be64()? as i64);
         if series == 0 && mint == 0 && maxt == 0 {
             break;
@@ -109,7 +127,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
         if dec.be32()? != crc32c(&bytes[start..end]) {
             return Err(DecodeError("checksum mismatch"));
         }
-        out.push(Entry {
+        each(Entry {
             series,
             mint,
             maxt,
@@ -117,8 +135,9 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
             offset: offset as u32,
             len: len as u32,
         });
+        *at = bytes.len() - dec.remaining();
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Chunks of a directory by series reference, each series' by rising time.
