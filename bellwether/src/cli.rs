@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::commands::tool::ToolCommand;
+
 const EXAMPLES: &str = "\
 Examples:
   bellwether                                   the whole stack: three planes, server, dashboard, traffic
@@ -16,6 +18,7 @@ Examples:
                                                50 requests a second for five minutes
   bellwether server --config.file=prometheus.yml --storage.tsdb.path=data
                                                the metrics server alone, with Prometheus' own flags
+  bellwether tool tsdb dump data --match='up'   the samples of a data directory, also of a running server
   bellwether completions bash > /etc/bash_completion.d/bellwether
 
 Exit codes: 0 success, 1 bad configuration or failure, 2 wrong usage, 130 ended by a second Ctrl-C.";
@@ -48,6 +51,11 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Write the stack file and the configurations for editing.
     Init(InitArgs),
+    /// Look into data directories, import, check and measure.
+    Tool {
+        #[command(subcommand)]
+        command: ToolCommand,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
