@@ -4,7 +4,7 @@
 set -euo pipefail
 seconds=${1:-600}
 root=$(cd "$(dirname "$0")/.." && pwd)
-binary=$root/target/release/bellwether
+binary=${BELLWETHER:-$root/target/release/bellwether}
 dir=$(mktemp -d)
 log=$dir/up.log
 trap 'kill -INT "$pid" 2>/dev/null; wait "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT

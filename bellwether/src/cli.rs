@@ -10,7 +10,7 @@ use crate::commands::tool::ToolCommand;
 
 const EXAMPLES: &str = "\
 Examples:
-  bellwether                                   the whole stack: three planes, server, dashboard, traffic
+  bellwether                                   the whole stack with its traffic
   bellwether up --no-load --listen 0.0.0.0     the same without traffic, open to the network
   bellwether init demo && bellwether up --stack demo/bellwether.yml
                                                write the stack file and edit it first
@@ -18,10 +18,71 @@ Examples:
                                                50 requests a second for five minutes
   bellwether server --config.file=prometheus.yml --storage.tsdb.path=data
                                                the metrics server alone, with Prometheus' own flags
-  bellwether tool tsdb dump data --match='up'   the samples of a data directory, also of a running server
+  bellwether tool tsdb dump data --match=up    samples of a data directory, also of a running server
   bellwether completions bash > /etc/bash_completion.d/bellwether
 
 Exit codes: 0 success, 1 bad configuration or failure, 2 wrong usage, 130 ended by a second Ctrl-C.";
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  bellwether up                                the built-in stack; the dashboard is on port 3000
+  bellwether up --data-dir /tmp/demo           with its data elsewhere
+  bellwether up --no-load --listen 0.0.0.0     without traffic, open to the network
+  bellwether up --stack demo/bellwether.yml    a stack of your own, see `bellwether init`";
+
+const API_EXAMPLES: &str = "\
+Examples:
+  bellwether api                               on port 8080
+  ENV=qa DATA_PLANE_ID=dp-qa-01 PORT=8083 OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 bellwether api
+                                               a plane's API that pushes to a collector";
+
+const ORDERS_EXAMPLES: &str = "\
+Examples:
+  bellwether orders
+  curl -X POST 'http://localhost:8000/simulate?count=20&error_rate=0.1'
+  curl http://localhost:8000/metrics";
+
+const COLLECTOR_EXAMPLES: &str = "\
+Examples:
+  bellwether collector --config collector.yml
+  bellwether collector --config collector.yml --validate
+  bellwether collector -c base.yml -c site.yml";
+
+const SERVER_EXAMPLES: &str = "\
+Examples:
+  bellwether server --config.file=prometheus.yml --storage.tsdb.path=data
+  bellwether server --web.listen-address=127.0.0.1:9091 --storage.tsdb.retention.time=30d
+  bellwether server --web.enable-lifecycle     then: curl -X POST http://localhost:9090/-/reload";
+
+const DASHBOARD_EXAMPLES: &str = "\
+Examples:
+  bellwether dashboard
+  bellwether dashboard --listen 0.0.0.0:3000 --prometheus-url http://prometheus.example:9090";
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  bellwether load -t http://localhost:8081 -e prod -r 50 -d 300
+  bellwether load -t http://localhost:8083 -m health=90,orders=10 -d 5m
+  bellwether load -t http://localhost:8000 -m orders --json --quiet > report.json";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  bellwether init demo
+  bellwether up --stack demo/bellwether.yml";
+
+const TOOL_EXAMPLES: &str = "\
+Examples:
+  bellwether tool tsdb list -r data
+  bellwether tool tsdb analyze data --limit=5
+  bellwether tool tsdb dump data --match='{job=\"api\"}' --min-time=1700000000000 --format=full
+  bellwether tool tsdb create-blocks-from openmetrics history.txt data
+  bellwether tool tsdb verify data             exit code 1 when anything is wrong";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  bellwether completions bash > /etc/bash_completion.d/bellwether
+  bellwether completions zsh > ~/.zfunc/_bellwether
+  bellwether completions fish > ~/.config/fish/completions/bellwether.fish";
 
 /// One binary that runs a whole OpenTelemetry and Prometheus stack.
 #[derive(Debug, Parser)]
@@ -36,27 +97,37 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the whole stack (the default without a command).
+    #[command(after_help = UP_EXAMPLES)]
     Up(UpArgs),
     /// Start one shop API, configured by ENV, DATA_PLANE_ID and OTEL_* variables.
+    #[command(after_help = API_EXAMPLES)]
     Api(ApiArgs),
     /// Start the order service, which is scraped directly.
+    #[command(after_help = ORDERS_EXAMPLES)]
     Orders(OrdersArgs),
     /// Start one OpenTelemetry Collector.
+    #[command(after_help = COLLECTOR_EXAMPLES)]
     Collector(CollectorArgs),
     /// Start the metrics server, with Prometheus' own flags.
+    #[command(after_help = SERVER_EXAMPLES)]
     Server(Box<bellwether_server::ServerFlags>),
     /// Start the dashboard in front of any Prometheus-compatible server.
+    #[command(after_help = DASHBOARD_EXAMPLES)]
     Dashboard(DashboardArgs),
     /// Send load to an API and report latencies.
+    #[command(after_help = LOAD_EXAMPLES)]
     Load(LoadArgs),
     /// Write the stack file and the configurations for editing.
+    #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
     /// Look into data directories, import, check and measure.
+    #[command(after_help = TOOL_EXAMPLES)]
     Tool {
         #[command(subcommand)]
         command: ToolCommand,
     },
     /// Print a completion script for a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// Which shell.
         shell: Shell,
@@ -68,9 +139,9 @@ pub(crate) struct LogArgs {
     /// Least severe level that is logged: debug, info, warn or error.
     #[arg(long = "log.level", value_name = "LEVEL", value_parser = ["debug", "info", "warn", "error"])]
     pub(crate) log_level: Option<String>,
-    /// Form of the log lines.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = ["logfmt", "json"])]
-    pub(crate) log_format: String,
+    /// Form of the log lines [default: logfmt].
+    #[arg(long = "log.format", value_name = "FORMAT", value_parser = ["logfmt", "json"])]
+    pub(crate) log_format: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -117,6 +188,9 @@ pub(crate) struct CollectorArgs {
     /// Configuration in the official Collector's YAML; several are merged in order.
     #[arg(long = "config", short = 'c', value_name = "FILE", required = true)]
     pub(crate) config: Vec<String>,
+    /// Set one key after all files: --set=processors.batch.timeout=2s.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Check the configuration and exit.
     #[arg(long)]
     pub(crate) validate: bool,
@@ -170,7 +244,7 @@ pub(crate) struct LoadArgs {
     /// Mix of requests: shop, demo, orders, or weights such as health=40,products=30.
     #[arg(long, short = 'm', value_name = "MIX", default_value = "shop")]
     pub(crate) mix: String,
-    /// How the rate changes over time.
+    /// How the rate changes over time; this version has steady.
     #[arg(long, value_name = "PATTERN", default_value = "steady")]
     pub(crate) pattern: String,
     /// Seed of everything random: the same seed sends the same requests.

@@ -46,8 +46,15 @@ fn help_has_examples_and_every_command() {
         "load",
         "init",
         "tool",
+        "completions",
     ] {
-        assert_eq!(output(&[command, "--help"]).0, Some(0), "{command}");
+        let (code, text) = output(&[command, "--help"]);
+        assert_eq!(code, Some(0), "{command}");
+        let examples = text.split("Examples:").nth(1).unwrap_or_default();
+        assert!(
+            examples.contains(&format!("bellwether {command}")),
+            "{command}: no example in {text}"
+        );
     }
     assert!(
         output(&["server", "--help"])
@@ -188,4 +195,54 @@ fn each_role_runs_alone_and_load_reports() {
         "-q",
     ]);
     assert_eq!(code, Some(1), "{text}");
+    assert!(text.ends_with("late (p99)\n"), "{text:?}");
+}
+
+const COLLECTOR: &str = "
+receivers: { otlp: { protocols: { http: { endpoint: \"127.0.0.1:1\" } } } }
+exporters: { nop: }
+service:
+  telemetry: { logs: { encoding: json }, metrics: { level: none } }
+  pipelines: { metrics: { receivers: [otlp], exporters: [nop] } }
+";
+
+#[test]
+fn the_collector_logs_as_its_configuration_says_and_takes_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("collector.yml");
+    std::fs::write(&file, COLLECTOR).unwrap();
+    let [port] = free_ports();
+    let start = |more: &[&str]| {
+        Program::start(
+            Command::new(BINARY)
+                .args(["collector", "--config"])
+                .arg(&file)
+                .arg(format!(
+                    "--set=receivers.otlp.protocols.http.endpoint=127.0.0.1:{port}"
+                ))
+                .args(more),
+        )
+    };
+    start(&[]).wait_output("\"message\":\"collector is running\"");
+    // The command line is stronger.
+    start(&["--log.format=logfmt"]).wait_output("collector: collector is running");
+    let mut quiet = start(&["--set=service.telemetry.logs.level=error"]);
+    wait_for("an answer", || Api::new(port).get("/"));
+    quiet.signal("TERM");
+    assert!(quiet.wait_exit().success());
+    assert_eq!(quiet.output(), "");
+
+    let path = file.display().to_string();
+    let (code, text) = output(&["collector", "-c", &path, "--set=exporters"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("--set exporters: use KEY=VALUE"), "{text}");
+    let (code, text) = output(&[
+        "collector",
+        "-c",
+        &path,
+        "--validate",
+        "--set=exporters.nop.a=1",
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("exporters::nop: unknown key `a`"), "{text}");
 }

@@ -63,7 +63,11 @@ fn a_bad_stack_file_names_file_line_and_key() {
         &format!(
             "planes:\n  - name: a\n    environment: a\n    ports: {ports}\n  - name: b\n    environment: b\n    ports: {ports}\n"
         ),
-        &["already taken by planes[0].ports."],
+        &[
+            "s.yml:7",
+            "planes[1].ports.",
+            "already taken by planes[0].ports.",
+        ],
     );
     check_stack(
         "scrape_interval: soon\n",
@@ -111,7 +115,9 @@ fn a_port_in_use_names_port_component_and_option_and_leaves_nothing_running() {
 #[test]
 fn a_second_process_on_the_same_data_is_refused() {
     let stack = TestStack::new(&["prod"]);
-    let _running = stack.start();
+    let running = stack.start();
+    let generated = stack.data_dir().join("generated/prometheus.yml");
+    let before = std::fs::read_to_string(&generated).unwrap();
     let second = TestStack::new(&["prod"]);
     let file = second.dir.path().join("bellwether.yml");
     std::fs::write(&file, second.yaml()).unwrap();
@@ -122,10 +128,16 @@ fn a_second_process_on_the_same_data_is_refused() {
         .arg("--data-dir")
         .arg(stack.data_dir()));
     assert_eq!(code, Some(1), "{output}");
-    let path = stack.data_dir().join("prometheus").display().to_string();
+    let path = stack.data_dir().display().to_string();
     assert!(
-        output.contains("is in use by process") && output.contains(&path),
+        output.contains(&format!("{path} is in use by process {}", running.id()))
+            && output.contains("--data-dir"),
         "{output}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&generated).unwrap(),
+        before,
+        "the running stack's configuration was replaced"
     );
     assert_eq!(
         output.matches("is in use by process").count(),

@@ -187,6 +187,20 @@ fn floats(db: &Db, minutes: std::ops::Range<i64>) {
     }
 }
 
+/// Floats between those of [`floats`], backwards.
+fn late_floats(db: &Db, minutes: std::ops::Range<i64>) {
+    for m in minutes.rev() {
+        let mut app = db.appender();
+        for i in [3, 4] {
+            let l = Labels::from_pairs([("__name__", "m"), ("i", &format!("{i}"))]);
+            let series = app.series(&l).unwrap();
+            app.append(series, T0 + m * MINUTE + 30_000, m as f64)
+                .unwrap();
+        }
+        app.commit().unwrap();
+    }
+}
+
 /// Native histograms of every kind, and series that change their kind.
 fn histograms(db: &Db, minutes: std::ops::Range<i64>) {
     for m in minutes {
@@ -313,7 +327,18 @@ fn our_directories(root: &Path) -> Vec<PathBuf> {
     let db = open(&odd, options());
     floats(&db, 0..3);
     extras(&db);
-    vec![wal_only, everything, blocks_only, odd]
+    let late = root.join("late");
+    let db = open(
+        &late,
+        DbOptions {
+            out_of_order_window: Duration::from_secs(2 * 3600),
+            ..options()
+        },
+    );
+    floats(&db, 0..180);
+    db.run_maintenance().unwrap();
+    late_floats(&db, 70..170);
+    vec![wal_only, everything, blocks_only, odd, late]
 }
 
 // ---------------------------------------------------------------- reading

@@ -318,9 +318,11 @@ impl fmt::Display for Report {
             "route (ms)", "sent", "ok", "failed", "p50", "p90", "p95", "p99", "max"
         )?;
         for route in &self.routes {
-            row(f, route.route, route.sent, route.ok, &route.latency_ms)?;
+            let latency = answered(&route.statuses).then_some(&route.latency_ms);
+            row(f, route.route, route.sent, route.ok, latency)?;
         }
-        row(f, "all", self.sent, self.ok, &self.latency_ms)?;
+        let latency = answered(&self.statuses).then_some(&self.latency_ms);
+        row(f, "all", self.sent, self.ok, latency)?;
         write!(
             f,
             "\nlatency counts from the moment a request was due; requests left {:.1} ms late (p99)",
@@ -329,26 +331,24 @@ impl fmt::Display for Report {
     }
 }
 
+/// Whether there is a latency to speak of.
+fn answered(statuses: &BTreeMap<u16, u64>) -> bool {
+    statuses.values().any(|count| *count > 0)
+}
+
 fn row(
     f: &mut fmt::Formatter<'_>,
     name: &str,
     sent: u64,
     ok: u64,
-    latency: &Latency,
+    latency: Option<&Latency>,
 ) -> fmt::Result {
-    let failed = sent - ok;
-    let Latency {
-        p50,
-        p90,
-        p95,
-        p99,
-        max,
-        ..
-    } = latency;
-    writeln!(
-        f,
-        "{name:<24} {sent:>8} {ok:>8} {failed:>8} {p50:>9.1} {p90:>9.1} {p95:>9.1} {p99:>9.1} {max:>9.1}"
-    )
+    write!(f, "{name:<24} {sent:>8} {ok:>8} {:>8}", sent - ok)?;
+    let columns = |l: &Latency| [l.p50, l.p90, l.p95, l.p99, l.max].map(|v| format!("{v:.1}"));
+    for column in latency.map_or_else(|| [""; 5].map(|_| "-".to_owned()), columns) {
+        write!(f, " {column:>9}")?;
+    }
+    writeln!(f)
 }
 
 fn pairs<'a, K: fmt::Display + 'a>(entries: impl Iterator<Item = (&'a K, &'a u64)>) -> String {

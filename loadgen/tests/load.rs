@@ -190,6 +190,15 @@ async fn a_target_that_is_not_there_is_a_failed_run() {
     assert_eq!(report.errors["connect"], 10);
     assert_eq!((report.sent, report.ok), (10, 0));
     assert!(!report.is_success());
+    // Nothing was measured: no latency is shown, not one of zero.
+    let table = report.to_string();
+    let all = table.lines().find(|line| line.starts_with("all ")).unwrap();
+    let columns: Vec<&str> = all.split_whitespace().collect();
+    assert_eq!(
+        columns,
+        ["all", "10", "0", "10", "-", "-", "-", "-", "-"],
+        "{table}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,7 +42,7 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
     super::print(&if args.json {
         format!("{json}\n")
     } else {
-        report.to_string()
+        format!("{report}\n")
     });
     Ok(if report.is_success() {
         ExitCode::SUCCESS

@@ -42,12 +42,17 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 /// Starts logging; `default` is the level where the command line names none.
 fn start_logging(args: &LogArgs, default: &str) {
-    let format = if args.log_format == "json" {
-        LogFormat::Json
-    } else {
-        LogFormat::Logfmt
+    start_logging_as(args, default, LogFormat::Logfmt);
+}
+
+/// As [`start_logging`], with a default for the form of the lines, too.
+fn start_logging_as(args: &LogArgs, level: &str, format: LogFormat) {
+    let format = match args.log_format.as_deref() {
+        Some("json") => LogFormat::Json,
+        Some(_) => LogFormat::Logfmt,
+        None => format,
     };
-    init_logging(args.log_level.as_deref().unwrap_or(default), format);
+    init_logging(args.log_level.as_deref().unwrap_or(level), format);
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is not an error.

@@ -66,7 +66,7 @@ pub(crate) struct Plane {
 /// Why a stack cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StackError {
-    #[error("cannot read the stack file {path}: {source}; `bellwether init` writes one", path = .path.display())]
+    #[error("cannot read the stack file {path}: {source}{hint}", path = .path.display(), hint = missing_hint(source))]
     Read {
         path: PathBuf,
         source: std::io::Error,
@@ -80,6 +80,13 @@ pub(crate) enum StackError {
         key: String,
         message: String,
     },
+}
+
+fn missing_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "; `bellwether init` writes one",
+        _ => "",
+    }
 }
 
 fn line_text(line: Option<usize>) -> String {
@@ -102,7 +109,9 @@ impl Stack {
                     path: path.to_owned(),
                     source,
                 })?;
-                Self::parse(&path.display().to_string(), &text, overrides)
+                let mut stack = Self::parse(&path.display().to_string(), &text, overrides)?;
+                stack.resolve_paths(path.parent().unwrap_or(Path::new("")));
+                Ok(stack)
             }
             None => Self::parse("built-in stack", DEFAULT_STACK, overrides),
         }
@@ -122,23 +131,18 @@ impl Stack {
             let value = value.unwrap_or_else(|| "10s".to_owned());
             match duration::parse(&value) {
                 Ok(d) if d >= Duration::from_millis(100) => Ok(d),
-                Ok(_) => Err(check.invalid(
-                    key,
-                    key,
-                    format!("{value} is too short; 100ms is the least"),
-                )),
-                Err(error) => Err(check.invalid(
-                    key,
-                    key,
-                    format!("{error}; a duration looks like 10s or 1m30s"),
-                )),
+                Ok(_) => {
+                    Err(check.invalid(key, format!("{value} is too short; 100ms is the least")))
+                }
+                Err(error) => {
+                    Err(check.invalid(key, format!("{error}; a duration looks like 10s or 1m30s")))
+                }
             }
         };
         let retention = written.server.retention.unwrap_or_else(|| "15d".to_owned());
         duration::parse(&retention).map_err(|error| {
             check.invalid(
                 "server.retention",
-                "retention",
                 format!("{error}; a duration looks like 15d"),
             )
         })?;
@@ -171,6 +175,14 @@ impl Stack {
         Ok(stack)
     }
 
+    /// The files that a stack file names are meant from where it lies, not from where the program was started.
+    fn resolve_paths(&mut self, folder: &Path) {
+        let planes = self.planes.iter_mut().filter_map(|p| p.collector.as_mut());
+        for path in planes.chain(self.server_config.as_mut()) {
+            *path = folder.join(&path);
+        }
+    }
+
     /// An address on the stack's interface.
     pub(crate) fn address(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.listen, port)
@@ -198,47 +210,25 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// An error at the first line that holds `needle`, the word a reader would look for.
-    fn invalid(&self, key: &str, needle: &str, message: String) -> StackError {
-        let line = self
-            .text
-            .lines()
-            .position(|l| !l.trim_start().starts_with('#') && l.contains(needle))
-            .map(|i| i + 1);
+    /// An error at the line of the key, or without a line where a default holds.
+    fn invalid(&self, key: &str, message: String) -> StackError {
         StackError::Invalid {
             file: self.file.to_owned(),
-            line,
+            line: bellwether_yaml::line_of(self.text, key),
             key: key.to_owned(),
             message,
         }
     }
 
-    /// Line of the `nth` (0-based) occurrence of a plane's `name: NAME`.
-    fn plane_line(&self, name: &str, nth: usize) -> Option<usize> {
-        let is_name = |line: &str| {
-            let line = line.trim_start().trim_start_matches("- ").trim_start();
-            line.strip_prefix("name:").is_some_and(|v| {
-                v.split('#')
-                    .next()
-                    .unwrap_or("")
-                    .trim()
-                    .trim_matches(['"', '\''])
-                    == name
-            })
-        };
-        self.text
-            .lines()
-            .enumerate()
-            .filter(|(_, l)| is_name(l))
-            .nth(nth)
-            .map(|(i, _)| i + 1)
-    }
-
-    fn plane_error(&self, index: usize, name: &str, key: &str, message: String) -> StackError {
+    /// An error in a plane: at the line of the key, else of the plane's name.
+    fn plane_error(&self, index: usize, key: &str, message: String) -> StackError {
+        let name = format!("planes[{index}].name");
+        let key = format!("planes[{index}].{key}");
         StackError::Invalid {
             file: self.file.to_owned(),
-            line: self.plane_line(name, 0),
-            key: format!("planes[{index}].{key}"),
+            line: bellwether_yaml::line_of(self.text, &key)
+                .or_else(|| bellwether_yaml::line_of(self.text, &name)),
+            key,
             message,
         }
     }
@@ -250,14 +240,13 @@ impl Checker<'_> {
         } else {
             Err(self.invalid(
                 key,
-                "rate",
                 format!("{rate} is not a rate; use requests per second from 0 to 100000"),
             ))
         }
     }
 
     fn plane(&self, index: usize, plane: PlaneSection) -> Result<Plane, StackError> {
-        let error = |key: &str, message: String| self.plane_error(index, &plane.name, key, message);
+        let error = |key: &str, message: String| self.plane_error(index, key, message);
         let is_word = |s: &str| {
             !s.is_empty()
                 && s.bytes()
@@ -317,13 +306,11 @@ impl Checker<'_> {
     }
 
     fn unique_planes(&self, planes: &[Plane]) -> Result<(), StackError> {
-        let duplicate = |i: usize, key: &str, value: &str, other: usize| StackError::Invalid {
-            file: self.file.to_owned(),
-            line: self.plane_line(&planes[i].name, usize::from(key == "name")),
-            key: format!("planes[{i}].{key}"),
-            message: format!(
+        let duplicate = |i: usize, key: &str, value: &str, other: usize| {
+            let said = format!(
                 "{value:?} is already used by planes[{other}]; every plane needs a {key} of its own"
-            ),
+            );
+            self.plane_error(i, key, said)
         };
         for (i, plane) in planes.iter().enumerate() {
             for (j, earlier) in planes[..i].iter().enumerate() {
@@ -344,14 +331,12 @@ impl Checker<'_> {
             if port == 0 {
                 return Err(self.invalid(
                     &key,
-                    "0",
                     "port 0 is not a port; choose one from 1 to 65535".to_owned(),
                 ));
             }
             if let Some(other) = owners.insert(port, key.clone()) {
                 return Err(self.invalid(
                     &key,
-                    &port.to_string(),
                     format!("port {port} is already taken by {other}; choose a free one"),
                 ));
             }
@@ -422,6 +407,33 @@ mod tests {
         );
     }
 
+    /// What takes longer than the dashboard's threshold of a second must stay well under a twentieth of the requests,
+    /// or every plane would look degraded from the start.
+    #[test]
+    fn the_built_in_traffic_leaves_healthy_planes_healthy() {
+        use bellwether_loadgen::{Mix, Operation};
+        for plane in Stack::load(None, &Overrides::default()).unwrap().planes {
+            let mix: Mix = plane.mix.parse().unwrap();
+            let all: u32 = mix.entries().iter().map(|(_, weight)| weight).sum();
+            let slow: u32 = mix
+                .entries()
+                .iter()
+                .filter(|(operation, _)| matches!(operation, Operation::Reports | Operation::Slow))
+                .map(|(_, weight)| weight)
+                .sum();
+            assert!(slow * 40 <= all, "{}: {slow} of {all}", plane.name);
+        }
+    }
+
+    #[test]
+    fn files_are_looked_for_beside_the_stack_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bellwether.yml");
+        std::fs::write(&file, "server: { config: prometheus.yml }\n").unwrap();
+        let stack = Stack::load(Some(&file), &Overrides::default()).unwrap();
+        assert_eq!(stack.server_config, Some(dir.path().join("prometheus.yml")));
+    }
+
     #[test]
     fn an_empty_file_is_the_built_in_stack() {
         assert_eq!(check("").unwrap().planes.len(), 3);
@@ -446,7 +458,7 @@ mod tests {
                     plane("a", PORTS, ""),
                     plane("b", PORTS, "")
                 ),
-                "planes[1].ports.api: port 1 is already taken by planes[0].ports.api",
+                "s.yml:7: planes[1].ports.api: port 1 is already taken by planes[0].ports.api",
             ),
             (
                 format!(
@@ -471,6 +483,18 @@ mod tests {
                 "s.yml:1:1: dashbord: unknown field `dashbord`",
             ),
             ("planes: [\n".to_owned(), "s.yml:"),
+            (
+                "listen: 127.0.0.1\nserver:\n  port: 0\n".to_owned(),
+                "s.yml:3: server.port: port 0 is not a port",
+            ),
+            (
+                format!(
+                    "planes:\n{}{}",
+                    plane("a", PORTS, ""),
+                    plane("b", two, "    traffic: { rate: -1 }\n")
+                ),
+                "s.yml:8: planes[1].traffic.rate: -1 is not a rate",
+            ),
         ];
         for (text, expected) in cases {
             let error = check(&text).unwrap_err();

@@ -8,6 +8,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`lock`] | one process per data directory |
 //! | [`parts`] | builds each part from the stack and binds its ports; nothing runs yet |
 //! | [`supervisor`] | runs parts as tasks in shutdown stages and notices one that ends early |
 //! | [`watch`] | asks the running stack, over its own HTTP ports, whether it is ready and has data |
@@ -15,6 +16,7 @@
 //!
 //! Nothing is started before every port of every part is bound: a port in use leaves nothing half-started.
 
+mod lock;
 mod parts;
 mod screen;
 mod supervisor;
@@ -22,8 +24,6 @@ mod watch;
 
 use std::process::ExitCode;
 use std::time::Instant;
-
-use anyhow::Context;
 
 use crate::cli::UpArgs;
 use crate::signals;
@@ -36,12 +36,7 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
         data_dir: args.data_dir.clone(),
     };
     let stack = Stack::load(args.stack.as_deref(), &overrides)?;
-    std::fs::create_dir_all(&stack.data_dir).with_context(|| {
-        format!(
-            "cannot create the data directory {} (--data-dir)",
-            stack.data_dir.display()
-        )
-    })?;
+    let _claim = lock::DataDir::claim(&stack.data_dir)?;
     let parts = parts::bind(&stack, args.no_load, args.stack.as_deref()).await?;
 
     let shutdown = signals::shutdown_token();

@@ -99,14 +99,16 @@ async fn bind_server(stack: &Stack, option: &str) -> anyhow::Result<Server> {
         Some(path) => path.clone(),
         None => write_generated(stack)?,
     };
-    let listener = bind_port(stack.address(stack.server_port), "metrics server", option).await?;
     let mut settings = ServerSettings::embedded(
         bellwether_server::ConfigSource::File(config),
         stack.data_dir.join("prometheus"),
-        Listen::Bound(listener),
+        // The server binds it after it has read its configuration: a mistake there is said first.
+        Listen::Address(stack.address(stack.server_port).to_string()),
     );
+    option.clone_into(&mut settings.listen_option);
     settings.web.enable_lifecycle = true;
     settings.web.enable_remote_write_receiver = true;
+    settings.web.ui_config = ui_config(stack);
     settings.storage.retention = Some(
         bellwether_model::duration::parse(&stack.retention)
             .context("server.retention in the stack file")?,
@@ -249,6 +251,14 @@ fn load(target: &str, environment: &str, rate: f64, mix: &str) -> anyhow::Result
 }
 
 fn dashboard_config(stack: &Stack) -> DashboardConfig {
+    DashboardConfig {
+        prometheus_url: stack.url(stack.server_port),
+        ui_config: ui_config(stack),
+    }
+}
+
+/// The same for the dashboard and for the pages on the server's port, so that colours and limits agree.
+fn ui_config(stack: &Stack) -> UiConfig {
     let planes = stack.planes.iter().map(|plane| UiPlane {
         id: plane.data_plane_id.clone(),
         name: plane.name.clone(),
@@ -257,14 +267,10 @@ fn dashboard_config(stack: &Stack) -> DashboardConfig {
         collector_url: Some(stack.url(plane.exporter_port)),
         thresholds: None,
     });
-    let ui_config = UiConfig {
+    UiConfig {
         planes: planes.collect(),
         scrape_interval_seconds: stack.scrape_interval.as_secs_f64(),
         ..UiConfig::default()
-    };
-    DashboardConfig {
-        prometheus_url: stack.url(stack.server_port),
-        ui_config,
     }
 }
 

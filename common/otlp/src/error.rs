@@ -50,6 +50,14 @@ pub enum DecodeErrorKind {
     /// A string field that is not UTF-8.
     #[error("the string is not valid UTF-8")]
     InvalidUtf8,
+    /// A trace or span id with another length.
+    #[error("the id has {found} bytes instead of {expected}")]
+    IdLength {
+        /// Bytes in the payload.
+        found: usize,
+        /// Bytes of such an id.
+        expected: usize,
+    },
     /// Messages nested deeper than [`crate::schema::MAX_DEPTH`].
     #[error("messages are nested too deeply")]
     TooDeep,

@@ -12,7 +12,7 @@
 //! - No input makes this crate panic: every length, varint, UTF-8 string and nesting depth is checked.
 //! - Views exist only over validated bytes, so an iterator never has to report an error.
 //! - What [`Signal::validate`] accepts, a generated protobuf decoder accepts, and the other way round
-//!   (property-tested against prost).
+//!   (property-tested against prost), except that trace and span ids must have their length.
 //!
 //! | module | what |
 //! |---|---|

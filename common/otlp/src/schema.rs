@@ -62,8 +62,8 @@ pub enum Kind {
     String,
     /// Bytes; base64 in JSON.
     Bytes,
-    /// Trace or span id; hexadecimal in JSON.
-    Id,
+    /// Trace or span id of this many bytes, or empty; hexadecimal in JSON.
+    Id(usize),
     /// Nested message.
     Message(&'static Message),
 }
@@ -81,7 +81,7 @@ impl Kind {
             | Self::Sint32
             | Self::Bool
             | Self::Enum => 0,
-            Self::String | Self::Bytes | Self::Id | Self::Message(_) => 2,
+            Self::String | Self::Bytes | Self::Id(_) | Self::Message(_) => 2,
         }
     }
 }
@@ -148,7 +148,14 @@ fn check_scalar(field: &Field, kind: Kind, value: WireValue<'_>) -> Result<(), D
         (Kind::String, WireValue::Bytes(bytes)) => std::str::from_utf8(bytes)
             .map(|_| ())
             .map_err(|_| DecodeErrorKind::InvalidUtf8),
-        (Kind::Bytes | Kind::Id, WireValue::Bytes(_)) => Ok(()),
+        (Kind::Bytes, WireValue::Bytes(_)) => Ok(()),
+        // An id of another length is invalid (proto/trace/v1). Taken here it would go on into a
+        // batch with the data of others, and a strict destination would refuse all of it.
+        (Kind::Id(length), WireValue::Bytes(id)) if id.is_empty() || id.len() == length => Ok(()),
+        (Kind::Id(expected), WireValue::Bytes(id)) => Err(DecodeErrorKind::IdLength {
+            found: id.len(),
+            expected,
+        }),
         (_, WireValue::Bytes(packed)) if field.repeated && expected != 2 => {
             check_packed(expected, packed)
         }
@@ -213,9 +220,12 @@ macro_rules! message {
 }
 
 use Kind::{
-    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int32, Int64, Message as Msg, Sfixed64,
-    Sint32, String as Str, Uint32, Uint64,
+    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Int32, Int64, Message as Msg, Sfixed64, Sint32,
+    String as Str, Uint32, Uint64,
 };
+
+const TRACE_ID: Kind = Kind::Id(16);
+const SPAN_ID: Kind = Kind::Id(8);
 
 // Common.
 message!(
@@ -424,8 +434,8 @@ message!(
     [
         one(2, "timeUnixNano", Fixed64),
         one(3, "asDouble", Double),
-        one(4, "spanId", Id),
-        one(5, "traceId", Id),
+        one(4, "spanId", SPAN_ID),
+        one(5, "traceId", TRACE_ID),
         one(6, "asInt", Sfixed64),
         many(7, "filteredAttributes", Msg(&KEY_VALUE)),
     ]
@@ -472,10 +482,10 @@ message!(
     SPAN,
     "Span",
     [
-        one(1, "traceId", Id),
-        one(2, "spanId", Id),
+        one(1, "traceId", TRACE_ID),
+        one(2, "spanId", SPAN_ID),
         one(3, "traceState", Str),
-        one(4, "parentSpanId", Id),
+        one(4, "parentSpanId", SPAN_ID),
         one(5, "name", Str),
         one(6, "kind", Enum),
         one(7, "startTimeUnixNano", Fixed64),
@@ -504,8 +514,8 @@ message!(
     SPAN_LINK,
     "Span.Link",
     [
-        one(1, "traceId", Id),
-        one(2, "spanId", Id),
+        one(1, "traceId", TRACE_ID),
+        one(2, "spanId", SPAN_ID),
         one(3, "traceState", Str),
         many(4, "attributes", Msg(&KEY_VALUE)),
         one(5, "droppedAttributesCount", Uint32),
@@ -563,8 +573,8 @@ message!(
         many(6, "attributes", Msg(&KEY_VALUE)),
         one(7, "droppedAttributesCount", Uint32),
         one(8, "flags", Fixed32),
-        one(9, "traceId", Id),
-        one(10, "spanId", Id),
+        one(9, "traceId", TRACE_ID),
+        one(10, "spanId", SPAN_ID),
         one(11, "observedTimeUnixNano", Fixed64),
         one(12, "eventName", Str),
     ]

@@ -4,8 +4,10 @@
 //! `stack.yml:12:5: planes[1].ports.api: invalid type: string "x", expected u16`.
 //! An unknown key gets the nearest known one as a suggestion.
 
+mod locate;
 mod suggest;
 
+pub use locate::line_of;
 pub use suggest::nearest;
 
 use serde::de::DeserializeOwned;
@@ -35,7 +37,8 @@ fn position_text(line: u64, column: u64) -> String {
 }
 
 fn path_text(path: &str) -> String {
-    if path.is_empty() || path == "." {
+    // A question mark stands where the path ends before the place of the mistake.
+    if path.is_empty() || path == "." || path == "?" {
         String::new()
     } else {
         format!("{path}: ")
@@ -87,11 +90,33 @@ fn message(text: &str) -> String {
     if let Some(at) = text.find(" at line ") {
         text = &text[..at];
     }
-    let text = text.trim_end_matches(':').to_owned();
+    let text = plain(text.trim_end_matches(':'));
     match suggest::for_unknown_field(&text) {
         Some(suggestion) => format!("{text}; did you mean `{suggestion}`?"),
         None => text,
     }
+}
+
+/// What the library says in words of its own, for somebody who has never seen it.
+fn plain(text: &str) -> String {
+    if let Some(rest) = text.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(", set ").next().unwrap_or(rest);
+        return format!("the key `{key}` stands here twice");
+    }
+    match text {
+        "invalid u16" => "expected a whole number from 0 to 65535",
+        "invalid u8" | "invalid u32" | "invalid u64" | "invalid usize" => {
+            "expected a whole number, 0 or more"
+        }
+        "invalid i8" | "invalid i16" | "invalid i32" | "invalid i64" => "expected a whole number",
+        "invalid f32" | "invalid f64" | "invalid float" => "expected a number",
+        "invalid bool" | "invalid boolean" => "expected true or false",
+        "invalid IP address syntax" => "expected an IP address such as 127.0.0.1 or 0.0.0.0",
+        "expected mapping start" => "expected keys with values (`key: value`)",
+        "expected sequence start" => "expected a list (`- value`)",
+        other => other,
+    }
+    .to_owned()
 }
 
 #[cfg(test)]
@@ -137,6 +162,31 @@ mod tests {
             text.contains("prot") && text.contains("did you mean `port`?"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn mistakes_are_said_in_plain_words() {
+        for (text, expected) in [
+            (
+                "planes:\n  - name: a\n    port: 70000\n",
+                "s.yml:3:11: planes[0].port: expected a whole number from 0 to 65535",
+            ),
+            (
+                "planes: []\nplanes: []\n",
+                "s.yml:2:1: the key `planes` stands here twice",
+            ),
+            (
+                "[]\n",
+                "s.yml:1:1: expected keys with values (`key: value`)",
+            ),
+            (
+                "planes: 1\n",
+                "s.yml:1:9: planes: expected a list (`- value`)",
+            ),
+        ] {
+            let error = from_str::<Outer>("s.yml", text).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{text}");
+        }
     }
 
     #[test]

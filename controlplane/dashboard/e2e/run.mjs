@@ -267,7 +267,7 @@ async function flows() {
 
 const PAGES = (
 	process.env.BELLWETHER_E2E_PAGES ??
-	"/,/metrics,/compare,/planes,/planes/dp-prod-01,/targets,/explore?g0.expr=up,/alerts,/rules"
+	"/,/metrics,/compare,/planes,/planes/dp-prod-01,/targets,/storage,/storage?tab=cardinality,/storage?tab=server,/explore,/explore?g0.expr=up,/alerts,/rules"
 ).split(",");
 
 /** Every page, both themes, wide and narrow: no errors, no barriers, nothing wider than the screen. */

@@ -31,9 +31,9 @@ pub const BUILT: bool = assets::BUILT;
 /// pages, and the files they load.
 ///
 /// It brings no fallback and leaves out `/metrics`, `/api`, `/-` and `/health`, which belong to the server that
-/// mounts it; the metrics page answers under `/red` there.
-pub fn assets_router() -> axum::Router {
-    page::pages("/", page::MetricsPath::Red)
+/// mounts it; the metrics page answers under `/red` there. `/ui/v1/config` answers with `ui_config`.
+pub fn assets_router(ui_config: UiConfig) -> axum::Router {
+    page::pages("/", page::MetricsPath::Red).merge(serve::ui_routes(ui_config))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ const PAGES: &[&str] = &[
     "/graph",
     "/query",
     "/targets",
+    "/storage",
 ];
 
 /// Under which path the page with the request charts answers.

@@ -58,15 +58,20 @@ pub fn router(config: DashboardConfig) -> Result<Router, DashboardError> {
         .route("/-/healthy", get(proxy::forward))
         .route("/-/ready", get(proxy::forward))
         .with_state(upstream);
-    let ui_config = Arc::new(ui_config);
     Ok(page::pages("/", MetricsPath::Metrics)
         .merge(proxied)
-        .route(
-            "/ui/v1/config",
-            get(move || async move { ui_answer(&ui_config) }),
-        )
+        .merge(ui_routes(ui_config))
         .route("/health", get(health))
         .fallback(not_found))
+}
+
+/// What the pages ask of the product itself, not of the Prometheus API.
+pub(crate) fn ui_routes(ui_config: UiConfig) -> Router {
+    let ui_config = Arc::new(ui_config);
+    Router::new().route(
+        "/ui/v1/config",
+        get(move || async move { ui_answer(&ui_config) }),
+    )
 }
 
 /// Serves the dashboard on `listener` until `shutdown`, then lets running requests end.

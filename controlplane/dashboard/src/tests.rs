@@ -167,6 +167,7 @@ async fn pages_answer_with_the_application() {
         "/planes",
         "/planes/dp-prod-01",
         "/targets",
+        "/storage?tab=server",
         "/graph?g0.expr=up",
         "/query",
         "/explore",
@@ -209,26 +210,39 @@ async fn every_page_has_its_own_nonce() {
 
 #[tokio::test]
 async fn the_other_servers_paths_stay_free() {
-    for path in [
-        "/metrics",
-        "/health",
-        "/api/v1/query",
-        "/-/ready",
-        "/ui/v1/config",
-    ] {
-        let (response, _) = ask(assets_router(), path, &[]).await;
+    for path in ["/metrics", "/health", "/api/v1/query", "/-/ready"] {
+        let (response, _) = ask(assets_router(UiConfig::default()), path, &[]).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
     }
     let own = Router::new()
         .route("/metrics", get(|| async { "own" }))
         .route("/api/v1/query", get(|| async { "own" }));
-    let (response, body) = ask(own.merge(assets_router()), "/metrics", &[]).await;
+    let (response, body) = ask(
+        own.merge(assets_router(UiConfig::default())),
+        "/metrics",
+        &[],
+    )
+    .await;
     assert_eq!(
         (response.status(), body.as_slice()),
         (StatusCode::OK, b"own".as_slice())
     );
-    let (response, _) = ask(assets_router(), "/targets", &[]).await;
+    let (response, _) = ask(assets_router(UiConfig::default()), "/targets", &[]).await;
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_pages_on_another_port_get_the_same_configuration() {
+    let config = UiConfig {
+        planes: vec![UiPlane {
+            id: "dp-prod-01".to_owned(),
+            ..UiPlane::default()
+        }],
+        ..UiConfig::default()
+    };
+    let (response, body) = ask(assets_router(config.clone()), "/ui/v1/config", &[]).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(serde_json::from_slice::<UiConfig>(&body).unwrap(), config);
 }
 
 #[tokio::test]

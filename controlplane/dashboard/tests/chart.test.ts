@@ -25,6 +25,7 @@ const tokens: ChartTokens = {
 	axis: hex(0x777777),
 	crit: hex(0xcc0000),
 	critFill: "rgba(204,0,0,0.1)",
+	ground: "rgba(255,255,255,0.8)",
 	stale: "rgba(0,0,0,0.1)",
 	font: "sans-serif",
 };
@@ -112,6 +113,19 @@ describe("a chart", () => {
 		expect(said).toContain("0 ms");
 		expect(said).toContain("100 ms");
 		expect(said).toContain("12:01");
+	});
+
+	it("leaves out a time that would be cut off at the edge", () => {
+		const option = (end: number) =>
+			(
+				chartOption({ ...input([wave]), end }) as {
+					xAxis: { axisLabel: { customValues: number[] }; splitLine: { customValues: number[] } };
+				}
+			).xAxis;
+		const minute = Math.ceil((START + 120) / 60) * 60;
+		expect(option(minute).splitLine.customValues).toContain(minute);
+		expect(option(minute).axisLabel.customValues).not.toContain(minute);
+		expect(option(minute + 30).axisLabel.customValues).toContain(minute);
 	});
 
 	it("draws the threshold when the data comes near it, and not when it is far", () => {

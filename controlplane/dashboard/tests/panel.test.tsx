@@ -146,6 +146,24 @@ describe("a panel", () => {
 		expect(retry).toHaveBeenCalledOnce();
 	});
 
+	it("leaves it to the banner to say that the whole server is away", async () => {
+		const away = { status: "error", errorType: "unavailable", error: "away" };
+		const answer = async () =>
+			new Response(JSON.stringify(away), { status: 502, headers: { "content-type": "application/json" } });
+		const before = fetch;
+		vi.stubGlobal("fetch", answer);
+		try {
+			await chart({ failure: failureOf(502, "unavailable", "away") });
+			expect(await screen.findByRole("img", { name: "chart Rate" })).toBeTruthy();
+			expect(screen.queryByRole("alert")).toBeNull();
+			cleanup();
+			await chart({ table: undefined, failure: failureOf(502, "unavailable", "away") });
+			expect(await screen.findByText("Waiting for the metrics server")).toBeTruthy();
+		} finally {
+			vi.stubGlobal("fetch", before);
+		}
+	});
+
 	it("draws the fifty largest of too many", async () => {
 		await chart({ table: table(60) });
 		expect((await screen.findByRole("img", { name: "chart Rate" })).dataset.lines).toBe("50");

@@ -4,6 +4,7 @@
 //! Prometheus' canonical form. Boxed children keep a node small; depth is limited by the parser.
 
 use bellwether_model::Matcher;
+use bellwether_model::labels::quote;
 
 /// A half-open byte range `start..end` in the query text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,8 +44,8 @@ pub struct Expr {
 pub enum ExprKind {
     /// A number; a duration literal is a number of seconds that prints as it was written.
     Number(NumberLiteral),
-    /// A string literal, unquoted.
-    String(String),
+    /// A string literal.
+    String(StringLiteral),
     /// `( expr )`
     Paren(Box<Expr>),
     /// `-expr` or `+expr`
@@ -76,6 +77,62 @@ pub struct NumberLiteral {
 impl PartialEq for NumberLiteral {
     fn eq(&self, other: &Self) -> bool {
         self.value.to_bits() == other.value.to_bits() && self.duration == other.duration
+    }
+}
+
+/// A string literal, unquoted.
+///
+/// Escapes such as `\xff` can make bytes that are not UTF-8. Values and labels are text, so such bytes are
+/// replaced; only the printed form still shows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StringLiteral {
+    /// The text, with U+FFFD in place of what is not UTF-8.
+    pub value: String,
+    /// The bytes as written, unless they are the text.
+    bytes: Option<Box<[u8]>>,
+}
+
+impl StringLiteral {
+    /// The literal of unquoted bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => text.into(),
+            Err(e) => Self {
+                value: String::from_utf8_lossy(e.as_bytes()).into_owned(),
+                bytes: Some(e.into_bytes().into_boxed_slice()),
+            },
+        }
+    }
+
+    /// Whether every byte is part of the text.
+    #[must_use]
+    pub fn is_utf8(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    /// In double quotes, as Go's `%q` prints it: what is not UTF-8 as `\xff`.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        let Some(bytes) = &self.bytes else {
+            return quote(&self.value).into_owned();
+        };
+        let mut out = String::from("\"");
+        for chunk in bytes.utf8_chunks() {
+            let valid = quote(chunk.valid());
+            out.push_str(&valid[1..valid.len() - 1]);
+            for byte in chunk.invalid() {
+                out.push_str(&format!("\\x{byte:02x}"));
+            }
+        }
+        out.push('"');
+        out
+    }
+}
+
+impl From<String> for StringLiteral {
+    fn from(value: String) -> Self {
+        Self { value, bytes: None }
     }
 }
 

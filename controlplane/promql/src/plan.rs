@@ -8,7 +8,7 @@ use bellwether_model::Matcher;
 
 use crate::ast::{
     AggregateExpr, AggregateOp, AtModifier, BinaryOp, DurationExpr, DurationNode, DurationNodeKind,
-    Expr, ExprKind, Span, UnaryOp, ValueType, VectorMatching, VectorSelector,
+    Expr, ExprKind, Span, StringLiteral, UnaryOp, ValueType, VectorMatching, VectorSelector,
 };
 use crate::error::QueryError;
 use crate::eval::grid::StepGrid;
@@ -26,7 +26,7 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Number(f64),
-    Text(String),
+    Text(StringLiteral),
     Selector(Selector),
     Window(Window),
     Subquery(Box<Subquery>),

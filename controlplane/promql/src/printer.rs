@@ -27,7 +27,7 @@ impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ExprKind::Number(literal) => write!(f, "{literal}"),
-            ExprKind::String(text) => f.write_str(&quote(text)),
+            ExprKind::String(literal) => f.write_str(&literal.quoted()),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary(op, inner) => write!(f, "{}{inner}", op.as_str()),
             ExprKind::Binary(binary) => {

@@ -326,7 +326,7 @@ fn vector() -> impl Strategy<Value = Expr> {
             inner.clone().prop_map(|e| call("abs", vec![e])),
             (inner.clone(), scalar(), scalar()).prop_map(|(e, a, b)| call("clamp", vec![e, a, b])),
             (inner.clone(), ".{0,5}").prop_map(|(e, s)| {
-                let text = |s: String| node(ExprKind::String(s.replace('\u{fffd}', "")));
+                let text = |s: String| node(ExprKind::String(s.replace('\u{fffd}', "").into()));
                 call(
                     "label_join",
                     vec![e, text("a".to_owned()), text(s), text("b".to_owned())],
@@ -378,7 +378,7 @@ fn aggregation() -> impl Strategy<Value = (AggregateOp, Option<Expr>)> {
             scalar()
         )
             .prop_map(|(op, param)| (op, Some(param))),
-        label().prop_map(|l| (A::CountValues, Some(node(ExprKind::String(l))))),
+        label().prop_map(|l| (A::CountValues, Some(node(ExprKind::String(l.into()))))),
     ]
 }
 

@@ -160,8 +160,8 @@ async fn read(
             reason: root_cause(&e),
         })?;
         if let Ok(data) = frame.into_data() {
-            // Compressed bytes above the limit would be above it uncompressed as well.
-            if limit > 0 && (body.len() + data.len()) as u64 > limit {
+            // Too many compressed bytes would be too many uncompressed as well.
+            if limit > 0 && (body.len() + data.len()) as u64 >= limit {
                 return Err(FetchError::BodyTooLarge);
             }
             body.extend_from_slice(&data);
@@ -182,12 +182,12 @@ impl Fetched {
         }
         let mut page = Vec::with_capacity(size_hint);
         let decoder = flate2::read::MultiGzDecoder::new(&self.body[..]);
-        let most = if limit > 0 { limit + 1 } else { u64::MAX };
+        let most = if limit > 0 { limit } else { u64::MAX };
         decoder
             .take(most)
             .read_to_end(&mut page)
             .map_err(FetchError::Decompress)?;
-        if limit > 0 && page.len() as u64 > limit {
+        if limit > 0 && page.len() as u64 >= limit {
             return Err(FetchError::BodyTooLarge);
         }
         Ok(page)

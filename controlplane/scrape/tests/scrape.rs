@@ -294,6 +294,12 @@ async fn limits_fail_the_whole_scrape() {
             "body size limit exceeded",
             0.0,
         ),
+        (
+            // A page as long as the limit is too long, as in Prometheus.
+            |c| c.body_size_limit = Some(ByteSize(56)),
+            "body size limit exceeded",
+            0.0,
+        ),
     ] {
         let stack = Stack::start(
             "a 1\nb_metric{long_label=\"abcdefghijklmnopqrstuvwxyz\"} 2\n",

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use bellwether_model::re2::Re2;
 use bellwether_scrape::{ScrapeManager, ScrapeOptions};
 use bellwether_telemetry::{Gauge, Registry};
-use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression};
+use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression, WalSync};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     features: Features,
     scrape_options: ScrapeOptions,
     auto_reload: Option<Duration>,
+    /// The configuration's text before it was loaded, to notice a change that happened since.
+    pub(crate) loaded_text: Option<String>,
     reload_on_sighup: bool,
     config_metrics: ConfigMetrics,
     pub(crate) ready_gauge: Gauge,
@@ -93,6 +95,7 @@ pub(crate) fn prepare(
             external_host: state.hostname.clone(),
         },
         auto_reload: settings.auto_reload,
+        loaded_text: None,
         reload_on_sighup: settings.reload_on_sighup,
         config_metrics,
         ready_gauge,
@@ -127,7 +130,18 @@ pub(crate) async fn run_core(
         shutdown.clone(),
         state.quit.clone(),
     ));
+    let syncing = tokio::spawn(sync_log(
+        Arc::clone(&core.db),
+        parts.db_options.wal_sync,
+        shutdown.clone(),
+        state.quit.clone(),
+    ));
     watch_for_reloads(state, parts, &core, reloads, shutdown).await;
+    if let Err(error) = syncing.await {
+        return Err(ServerError::Internal(format!(
+            "syncing of the log: {error}"
+        )));
+    }
     if let Err(error) = maintenance.await {
         return Err(ServerError::Internal(format!(
             "maintenance of the database: {error}"
@@ -190,20 +204,21 @@ async fn watch_for_reloads(
     let mut sighup = Sighup::new(parts.reload_on_sighup);
     let mut poll = tokio::time::interval(parts.auto_reload.unwrap_or(Duration::from_secs(3600)));
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut seen = read_text(&parts.source).await;
+    let mut seen = parts.loaded_text.clone();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = state.quit.cancelled() => return,
             Some(reply) = reloads.recv() => {
-                let result = reload(state, parts, core).await;
+                // Before loading: what is written afterwards is a change again.
                 seen = read_text(&parts.source).await;
+                let result = reload(state, parts, core).await;
                 // The asker may have gone away; the reload is done all the same.
                 let _ = reply.send(result);
             }
             () = sighup.recv() => {
-                let _ = reload(state, parts, core).await;
                 seen = read_text(&parts.source).await;
+                let _ = reload(state, parts, core).await;
             }
             _ = poll.tick(), if parts.auto_reload.is_some() => {
                 let now = read_text(&parts.source).await;
@@ -269,6 +284,12 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
 
 /// Brings scraping and queries in line with a configuration.
 async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<(), String> {
+    let (db, window) = (Arc::clone(&core.db), out_of_order_window(config));
+    match blocking(move || db.set_out_of_order_window(window)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(error) => return Err(error.to_string()),
+    }
     let defaults = config.scrape_defaults(features.has(Feature::ExtraScrapeMetrics));
     core.scrape
         .apply(&config.scrape_configs, &defaults)
@@ -296,6 +317,35 @@ async fn maintain(db: Arc<Db>, shutdown: CancellationToken, quit: CancellationTo
                 tracing::error!(%error, "database maintenance failed, it will be tried again");
             }
             Err(error) => tracing::error!(%error, "database maintenance ended abnormally"),
+        }
+    }
+}
+
+/// Forces what commits left to the operating system to the disk, where an interval was chosen.
+async fn sync_log(
+    db: Arc<Db>,
+    when: WalSync,
+    shutdown: CancellationToken,
+    quit: CancellationToken,
+) {
+    let WalSync::Interval(every) = when else {
+        return;
+    };
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = quit.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let worker = Arc::clone(&db);
+        match blocking(move || worker.sync_log()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot sync the log, it will be tried again");
+            }
+            Err(error) => tracing::error!(%error, "syncing of the log ended abnormally"),
         }
     }
 }
@@ -378,6 +428,8 @@ fn db_options(storage: &StorageSettings, features: &Features, config: &Config) -
             WalCompressionSetting::Snappy => WalCompression::Snappy,
             WalCompressionSetting::Zstd => WalCompression::Zstd,
         },
+        wal_sync: storage.wal_sync,
+        out_of_order_window: out_of_order_window(config),
         min_block_duration: storage.min_block_duration,
         max_block_duration: storage.max_block_duration.unwrap_or(Duration::ZERO),
         exemplars_max: if features.has(Feature::ExemplarStorage) {
@@ -387,6 +439,12 @@ fn db_options(storage: &StorageSettings, features: &Features, config: &Config) -
         },
         ..default
     }
+}
+
+fn out_of_order_window(config: &Config) -> Duration {
+    let tsdb = config.storage.tsdb.as_ref();
+    tsdb.and_then(|t| t.out_of_order_time_window)
+        .map_or(Duration::ZERO, |w| w.0)
 }
 
 /// Spreads two servers with the same targets over the interval: by host name and external labels, as Prometheus does.

@@ -88,14 +88,16 @@ impl Server {
             reason: e.to_string(),
         })?;
         let source = settings.config.clone();
-        let config = blocking(move || source.load()).await??;
+        let (loaded_text, config) = blocking(move || (source.read().ok(), source.load())).await?;
+        let config = config?;
         let listen = std::mem::take(&mut settings.listen);
         let listeners = bind_all(listen, &settings.listen_option).await?;
         let addresses = listeners
             .iter()
             .filter_map(|l| l.local_addr().ok())
             .collect();
-        let (state, reloads, parts) = prepare(settings, config, cors);
+        let (state, reloads, mut parts) = prepare(settings, config, cors);
+        parts.loaded_text = loaded_text;
         Ok(Self {
             state,
             listeners,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_tsdb::WalSync;
 use tokio::net::TcpListener;
 
 use crate::config::ConfigSource;
@@ -70,6 +71,8 @@ pub struct WebSettings {
     pub read_timeout: Duration,
     /// Anchored RE2 pattern of allowed origins.
     pub cors_origin: String,
+    /// What the pages on this port are told about planes, names and limits.
+    pub ui_config: bellwether_dashboard::UiConfig,
 }
 
 impl Default for WebSettings {
@@ -83,6 +86,7 @@ impl Default for WebSettings {
             max_connections: 512,
             read_timeout: Duration::from_secs(300),
             cors_origin: ".*".to_owned(),
+            ui_config: bellwether_dashboard::UiConfig::default(),
         }
     }
 }
@@ -110,6 +114,8 @@ pub struct StorageSettings {
     pub wal_segment_size: Option<u64>,
     /// Compression of WAL records.
     pub wal_compression: WalCompressionSetting,
+    /// When the log is forced to the disk.
+    pub wal_sync: WalSync,
     /// Range of a block cut from the head.
     pub min_block_duration: Duration,
     /// Range of the largest block.
@@ -123,6 +129,7 @@ impl Default for StorageSettings {
             retention_size: None,
             wal_segment_size: None,
             wal_compression: WalCompressionSetting::default(),
+            wal_sync: WalSync::default(),
             min_block_duration: Duration::from_secs(2 * 3600),
             max_block_duration: None,
         }

@@ -335,6 +335,34 @@ async fn a_changed_file_is_loaded_when_the_feature_is_on() {
     server.stop().await.unwrap();
 }
 
+/// Opening a large database takes minutes: what is written to the file meanwhile must not be lost.
+#[tokio::test]
+async fn a_change_of_the_file_during_the_start_is_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("prometheus.yml");
+    std::fs::write(&file, "global: {external_labels: {v: one}}\n").unwrap();
+    let mut settings = ServerSettings::embedded(
+        ConfigSource::File(file.clone()),
+        dir.path().join("data"),
+        Listen::Address("127.0.0.1:0".to_owned()),
+    );
+    settings.auto_reload = Some(std::time::Duration::from_millis(50));
+    let server = Server::bind(settings).await.unwrap();
+    let address = server.addresses()[0];
+    std::fs::write(&file, "global: {external_labels: {v: two}}\n").unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(server.run(shutdown.clone()));
+    eventually("the new configuration is in force", || async move {
+        get(address, "/api/v1/status/config")
+            .await
+            .body
+            .contains("v: two")
+    })
+    .await;
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+}
+
 /// With one slot for queries, a heavy one whose client has gone must give the slot back long before it would end.
 #[tokio::test]
 async fn a_client_that_goes_away_stops_its_query() {

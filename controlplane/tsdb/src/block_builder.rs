@@ -9,8 +9,10 @@ use bellwether_model::storage::AppendError;
 use crate::block::Block;
 use crate::block::write;
 use crate::error::TsdbError;
+use crate::files::RealFiles;
 use crate::head::series::{Appended, Txn};
 use crate::head::{Head, HeadOptions};
+use crate::options::DbOptions;
 use crate::read_only::{BlockInfo, info};
 use crate::stats::Counters;
 
@@ -33,6 +35,7 @@ impl BlockBuilder {
             exemplars_max: 0,
             series_limit: 0,
             spill_bytes: usize::MAX,
+            files: Arc::new(RealFiles),
         };
         Self {
             dir: dir.to_path_buf(),
@@ -58,18 +61,19 @@ impl BlockBuilder {
         Ok(())
     }
 
-    /// Writes the block, from the first sample to just behind the last. `now_ms` goes into its identifier.
-    /// `None` without samples.
+    /// Writes the block, from the first sample to just behind the last. `None` without samples.
     ///
     /// # Errors
     /// I/O.
-    pub fn write(self, now_ms: i64) -> Result<Option<BlockInfo>, TsdbError> {
+    pub fn write(self) -> Result<Option<BlockInfo>, TsdbError> {
         let (mint, maxt) = (self.head.min_time(), self.head.max_time());
         if mint > maxt {
             return Ok(None);
         }
         let end = maxt.saturating_add(1);
-        let path = write::write_head(&self.dir, &self.head, mint, end, now_ms)?;
-        path.map(|p| Block::open(&p).map(|b| info(&b))).transpose()
+        let ulid = DbOptions::default().new_ulid();
+        let path = write::write_head(&self.dir, &self.head, mint, end, &ulid)?;
+        let open = |p: PathBuf| Block::open(&self.head.options.files, &p).map(|b| info(&b));
+        path.map(open).transpose()
     }
 }

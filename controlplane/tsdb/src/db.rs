@@ -1,9 +1,9 @@
 //! The database's public door.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bellwether_model::storage::{Appendable, Appender, Querier, Queryable, StorageError};
@@ -13,19 +13,19 @@ use parking_lot::Mutex;
 use crate::block::meta::BlockMeta;
 use crate::block::{Block, BlockQuerier};
 use crate::error::TsdbError;
+use crate::files::{self, HeldLock};
 use crate::head::appender::HeadAppender;
 use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
-use crate::lock::DirLock;
+use crate::maintenance::out_of_order::PendingOutOfOrder;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
-use crate::options::DbOptions;
+use crate::options::{DbOptions, millis};
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Interval;
 use crate::wal::record::{self, WalTombstone};
-use crate::wal::segments;
 use crate::wal::writer::WalWriter;
 
 /// Exemplars of one series.
@@ -62,10 +62,11 @@ pub struct Db {
     pub(crate) head: Arc<Head>,
     pub(crate) view: ArcSwap<View>,
     pub(crate) pending: Mutex<Option<PendingTruncation>>,
+    pub(crate) pending_out_of_order: Mutex<Option<PendingOutOfOrder>>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
-    lock: Mutex<Option<DirLock>>,
+    lock: Mutex<Option<Box<dyn HeldLock>>>,
     replay_ms: u64,
 }
 
@@ -77,8 +78,9 @@ impl Db {
     pub fn open(dir: &Path, options: DbOptions) -> Result<Arc<Self>, TsdbError> {
         options.check()?;
         let wal_dir = dir.join("wal");
-        fs::create_dir_all(&wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
-        let lock = DirLock::acquire(dir)?;
+        let files = Arc::clone(&options.files);
+        files::create_dir(&*files, &wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
+        let lock = files.lock(dir)?;
         let counters = Arc::new(Counters::default());
         let head = Head::new(
             HeadOptions {
@@ -86,31 +88,30 @@ impl Db {
                 exemplars_max: options.exemplars_max,
                 series_limit: options.series_limit,
                 spill_bytes: options.head_chunk_file_bytes.max(1),
+                files: Arc::clone(&files),
             },
             Arc::clone(&counters),
         );
-        let has_wbl = maintenance::has_out_of_order_log(dir);
-        if has_wbl {
-            tracing::warn!(
-                directory = %dir.join("wbl").display(),
-                "out-of-order samples of another program are left unread in this directory"
-            );
-        }
-        let (blocks, unreadable) = maintenance::load_blocks(dir)?;
+        let (blocks, unreadable) = maintenance::load_blocks(&files, dir)?;
         counters.blocks_unreadable.add(unreadable);
-        let head_from = blocks.iter().map(|b| b.maxt).max().unwrap_or(i64::MIN);
+        let head_from = maintenance::end_of_in_order(&blocks);
         head.set_min_valid(head_from);
         let begin = Instant::now();
-        // Beside a foreign out-of-order log, head chunks belong to that log too and stay untouched.
-        let (files, chunks, damaged) = ChunkFiles::load(&dir.join("chunks_head"), !has_wbl)?;
-        counters.chunk_files_damaged.add(damaged);
-        *head.chunk_files.lock() = files;
-        Replay::new(&head, chunks).run(&wal_dir)?;
+        let (chunk_files, chunks) = ChunkFiles::load(&*files, &dir.join("chunks_head"))?;
+        counters.chunk_files_damaged.add(chunks.damaged);
+        *head.chunk_files.lock() = chunk_files;
+        let wbl_dir = dir.join("wbl");
+        Replay::new(&head, chunks).run(&wal_dir, &wbl_dir)?;
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let writer = WalWriter::open(&wal_dir, options.writer())
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
         *head.wal.lock() = Some(writer);
-        Ok(Arc::new(Self {
+        // A log that is there must go on to be cut and deleted, also without a window.
+        let has_wbl = files.exists(&wbl_dir);
+        if has_wbl.map_err(TsdbError::io("cannot read", &wbl_dir))? {
+            open_out_of_order_log(&head, &wbl_dir, &options)?;
+        }
+        let db = Arc::new(Self {
             dir: dir.to_path_buf(),
             options,
             counters,
@@ -118,9 +119,27 @@ impl Db {
             view: ArcSwap::from_pointee(View { blocks, head_from }),
             pending: Mutex::new(None),
             maintenance: Mutex::new(()),
+            pending_out_of_order: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             replay_ms,
-        }))
+        });
+        db.set_out_of_order_window(db.options.out_of_order_window)?;
+        Ok(db)
+    }
+
+    /// Sets how far behind the newest sample of the head others are taken that come out of order; zero takes
+    /// none. May change at any time; samples that were taken stay.
+    ///
+    /// # Errors
+    /// When the out-of-order log cannot be created; then the window stays as it was.
+    pub fn set_out_of_order_window(&self, window: Duration) -> Result<(), TsdbError> {
+        if !window.is_zero() {
+            open_out_of_order_log(&self.head, &self.wbl_dir(), &self.options)?;
+        }
+        self.head
+            .out_of_order_window
+            .store(millis(window), Ordering::Relaxed);
+        Ok(())
     }
 
     /// The data directory.
@@ -143,6 +162,10 @@ impl Db {
 
     pub(crate) fn wal_dir(&self) -> PathBuf {
         self.dir.join("wal")
+    }
+
+    pub(crate) fn wbl_dir(&self) -> PathBuf {
+        self.dir.join("wbl")
     }
 
     /// Cuts blocks from the head, truncates the log, compacts, applies retention. Call it about once a
@@ -170,6 +193,9 @@ impl Db {
             samples_appended_histogram: c.histograms.get(),
             out_of_order_samples: c.out_of_order.get(),
             out_of_bound_samples: c.out_of_bounds.get(),
+            out_of_order_samples_appended: c.out_of_order_appended.get(),
+            too_old_samples: c.too_old.get(),
+            wbl_size_bytes: files::size(&*self.options.files, &self.wbl_dir()),
             duplicate_samples: c.duplicates.get(),
             chunks_created: c.chunks_created.get(),
             chunks_removed: c.chunks_removed.get(),
@@ -185,8 +211,8 @@ impl Db {
             checkpoint_creations: c.checkpoints.get(),
             checkpoint_creations_failed: c.checkpoints_failed.get(),
             replay_duration_ms: self.replay_ms,
-            wal_size_bytes: segments::size(&self.wal_dir()),
-            head_chunk_file_bytes: segments::size(&self.dir.join("chunks_head")),
+            wal_size_bytes: files::size(&*self.options.files, &self.wal_dir()),
+            head_chunk_file_bytes: files::size(&*self.options.files, &self.dir.join("chunks_head")),
             compactions: c.compactions.get(),
             compactions_failed: c.compactions_failed.get(),
             compactions_triggered: c.compactions_triggered.get(),
@@ -201,7 +227,10 @@ impl Db {
         stats.blocks_loaded = view.blocks.len() as u64;
         stats.blocks_bytes = view.blocks.iter().map(|b| b.size()).sum();
         let oldest_block = view.blocks.iter().map(|b| b.mint).min();
-        stats.lowest_timestamp = oldest_block.unwrap_or(i64::MAX).min(stats.head_min_time);
+        stats.lowest_timestamp = oldest_block
+            .unwrap_or(i64::MAX)
+            .min(stats.head_min_time)
+            .min(self.head.out_of_order_min_time());
         stats
     }
 
@@ -266,13 +295,15 @@ impl Db {
     fn delete_in_head(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
         let mut stones = Vec::new();
         for series in self.head.matching(matchers)? {
-            let state = series.state.read();
-            if state.may_have(mint, maxt) {
+            let Some((first, last)) = series.state.read().bounds() else {
+                continue;
+            };
+            if first <= maxt && last >= mint {
                 // Only samples that exist now: later ones are not deleted.
                 stones.push(WalTombstone {
                     series: u64::from(series.id),
-                    mint: mint.max(state.mint()),
-                    maxt: maxt.min(state.last_t),
+                    mint: mint.max(first),
+                    maxt: maxt.min(last),
                 });
             }
         }
@@ -321,15 +352,31 @@ impl Db {
     /// When the log cannot be synced.
     pub fn close(&self) -> Result<(), TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
-        let result = match self.head.wal.lock().take() {
+        let close = |writer: Option<WalWriter>, dir: &Path| match writer {
             Some(mut writer) => writer
                 .close()
-                .map_err(TsdbError::io("cannot write in", &self.wal_dir())),
+                .map_err(TsdbError::io("cannot write in", dir)),
             None => Ok(()),
         };
+        let mut wal = self.head.wal.lock();
+        let result = close(wal.take(), &self.wal_dir());
+        let late = close(self.head.wbl.lock().take(), &self.wbl_dir());
         self.lock.lock().take();
-        result
+        result.and(late)
     }
+}
+
+/// Begins the out-of-order log of a head, once.
+fn open_out_of_order_log(head: &Head, dir: &Path, options: &DbOptions) -> Result<(), TsdbError> {
+    let wal = head.wal.lock();
+    let mut wbl = head.wbl.lock();
+    if wal.is_none() || wbl.is_some() {
+        return Ok(());
+    }
+    files::create_dir(&*options.files, dir).map_err(TsdbError::io("cannot create", dir))?;
+    let writer = WalWriter::open(dir, options.writer());
+    *wbl = Some(writer.map_err(TsdbError::io("cannot write in", dir))?);
+    Ok(())
 }
 
 impl Queryable for Db {
@@ -347,10 +394,11 @@ impl Queryable for Db {
                 }));
             }
         }
-        if maxt >= view.head_from {
+        if maxt >= view.head_from || self.head.has_out_of_order(mint, maxt) {
             parts.push(Box::new(HeadQuerier {
                 head: Arc::clone(&self.head),
-                mint: mint.max(view.head_from),
+                mint,
+                in_order_from: view.head_from,
                 maxt,
                 reader,
             }));

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`db`] | the public door: [`Db`] opens a directory, appends, queries, deletes, snapshots |
 //! | [`options`], [`error`], [`stats`] | what goes in and what is told |
+//! | [`files`] | the seam to the file system |
 //! | `head` | newest samples: interned labels, postings, open chunks, transactions, replay, forgetting |
 //! | [`wal`] | segments, pages, records, writer, reader, repair, checkpoints |
 //! | `chunk` | XOR and native histogram encodings |
@@ -30,8 +31,8 @@
 //! - **Prometheus can go on with the directory**, and we with its: nothing is written that Prometheus 3.5 does
 //!   not read, and unknown record types are skipped.
 //!
-//! Not done yet: the out-of-order window (opening with one is refused; a foreign `wbl/` is left alone with a
-//! warning).
+//! Samples that come out of order, within the window that the options give, go to a log of their own (`wbl/`) and
+//! beside the in-order chunks of their series; queries merge both, and compaction makes blocks of their own of them.
 //!
 //! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads.
 
@@ -43,6 +44,7 @@ mod compact;
 pub mod db;
 mod encoding;
 pub mod error;
+pub mod files;
 mod head;
 mod lock;
 mod maintenance;
@@ -60,8 +62,8 @@ pub use block::meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
 pub use block_builder::BlockBuilder;
 pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
-pub use options::{Clock, DbOptions, WalCompression, WalSync, system_clock};
+pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
+pub use options::{Clock, DbOptions, Random, WalCompression, WalSync, system_clock, system_random};
 pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats};
 pub use verify::{Problem, VerifyReport, verify};
-pub use wal::files::{RealFiles, SegmentFile, SegmentFiles};

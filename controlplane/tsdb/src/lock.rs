@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::TsdbError;
+use crate::files::HeldLock;
 
 /// Name of the file, Prometheus' own.
 const FILE: &str = "lock";
@@ -54,6 +55,8 @@ impl DirLock {
         Ok(Self { file, path })
     }
 }
+
+impl HeldLock for DirLock {}
 
 impl Drop for DirLock {
     fn drop(&mut self) {

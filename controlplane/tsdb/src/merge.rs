@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bellwether_model::histogram::{CounterResetHint, FloatHistogram};
 use bellwether_model::storage::{Querier, SampleBuffer, Series, StorageError};
 use bellwether_model::{Labels, Matcher};
 use foldhash::fast::RandomState;
@@ -92,7 +93,8 @@ impl Series for MergedSeries {
     }
 }
 
-/// Sorts samples from an index on by time; of equal times the first stays.
+/// Sorts samples from an index on by time; of equal times the first stays. A histogram that gets another
+/// predecessor loses what it said about it: whether the counter was reset is for the reader to find out.
 pub(crate) fn sort_and_dedup(out: &mut SampleBuffer, base: usize) {
     let mut order: Vec<usize> = (base..out.len()).collect();
     order.sort_by_key(|i| out.timestamps[*i]);
@@ -100,7 +102,18 @@ pub(crate) fn sort_and_dedup(out: &mut SampleBuffer, base: usize) {
     let timestamps: Vec<i64> = order.iter().map(|i| out.timestamps[*i]).collect();
     let values: Vec<f64> = order.iter().map(|i| out.values[*i]).collect();
     if !out.histograms.is_empty() {
-        let histograms: Vec<_> = order.iter().map(|i| out.histograms[*i].clone()).collect();
+        let histograms: Vec<_> = order
+            .iter()
+            .enumerate()
+            .map(|(k, i)| {
+                let mut h = out.histograms[*i].clone();
+                let same_predecessor = k > 0 && order[k - 1] + 1 == *i;
+                if !same_predecessor && let Some(h) = &mut h {
+                    forget_reset_hint(h);
+                }
+                h
+            })
+            .collect();
         out.histograms.truncate(base);
         out.histograms.extend(histograms);
     }
@@ -110,9 +123,52 @@ pub(crate) fn sort_and_dedup(out: &mut SampleBuffer, base: usize) {
     out.values.extend(values);
 }
 
+fn forget_reset_hint(h: &mut Arc<FloatHistogram>) {
+    if !matches!(
+        h.reset_hint,
+        CounterResetHint::Gauge | CounterResetHint::Unknown
+    ) {
+        Arc::make_mut(h).reset_hint = CounterResetHint::Unknown;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_histogram_with_another_predecessor_says_nothing_about_resets() {
+        let histogram = |reset_hint| {
+            Arc::new(FloatHistogram {
+                reset_hint,
+                ..FloatHistogram::default()
+            })
+        };
+        let mut out = SampleBuffer::default();
+        out.push_histogram(1, histogram(CounterResetHint::Reset));
+        out.push_histogram(5, histogram(CounterResetHint::NotReset));
+        out.push_histogram(6, histogram(CounterResetHint::NotReset));
+        out.push_histogram(7, histogram(CounterResetHint::Gauge));
+        out.push_histogram(2, histogram(CounterResetHint::NotReset));
+        sort_and_dedup(&mut out, 0);
+        assert_eq!(out.timestamps, [1, 2, 5, 6, 7]);
+        let hints: Vec<_> = out
+            .histograms
+            .iter()
+            .flatten()
+            .map(|h| h.reset_hint)
+            .collect();
+        assert_eq!(
+            hints,
+            [
+                CounterResetHint::Unknown,
+                CounterResetHint::Unknown,
+                CounterResetHint::Unknown,
+                CounterResetHint::NotReset,
+                CounterResetHint::Gauge,
+            ]
+        );
+    }
 
     #[test]
     fn of_equal_times_the_first_stays() {

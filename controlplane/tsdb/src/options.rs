@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::TsdbError;
-use crate::wal::files::{RealFiles, SegmentFiles};
+use crate::files::{Files, RealFiles};
 use crate::wal::page::PAGE;
 use crate::wal::writer::WriterOptions;
 
@@ -20,6 +20,16 @@ pub fn system_clock() -> Clock {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
     })
+}
+
+/// A source of random bits, of which block identifiers take 80. Comes in from outside so that tests can
+/// repeat a run.
+pub type Random = Arc<dyn Fn() -> u128 + Send + Sync>;
+
+/// The process' random number generator.
+#[must_use]
+pub fn system_random() -> Random {
+    Arc::new(rand::random::<u128>)
 }
 
 /// Compression of WAL records. Readers take all of them whatever is chosen here.
@@ -66,7 +76,8 @@ pub struct DbOptions {
     pub max_block_duration: Duration,
     /// Size of the exemplar ring; zero stores no exemplars.
     pub exemplars_max: usize,
-    /// Out-of-order window. Not supported yet: anything but zero is refused at opening.
+    /// How far behind the newest sample others are taken that come out of order; zero takes none
+    /// (`storage.tsdb.out_of_order_time_window`). [`crate::Db::set_out_of_order_window`] changes it later.
     pub out_of_order_window: Duration,
     /// Upper bound for series in the head; zero means none.
     pub series_limit: usize,
@@ -74,8 +85,10 @@ pub struct DbOptions {
     pub head_chunk_file_bytes: usize,
     /// Where the time comes from.
     pub clock: Clock,
-    /// How WAL segments are written; tests put failing files here.
-    pub wal_files: Arc<dyn SegmentFiles>,
+    /// Where the random parts of identifiers come from.
+    pub random: Random,
+    /// The file system; tests put one here that they can break.
+    pub files: Arc<dyn Files>,
 }
 
 impl Default for DbOptions {
@@ -93,7 +106,8 @@ impl Default for DbOptions {
             series_limit: 0,
             head_chunk_file_bytes: 1 << 20,
             clock: system_clock(),
-            wal_files: Arc::new(RealFiles),
+            random: system_random(),
+            files: Arc::new(RealFiles),
         }
     }
 }
@@ -109,6 +123,7 @@ impl fmt::Debug for DbOptions {
             .field("min_block_duration", &self.min_block_duration)
             .field("max_block_duration", &self.max_block_duration)
             .field("exemplars_max", &self.exemplars_max)
+            .field("out_of_order_window", &self.out_of_order_window)
             .field("series_limit", &self.series_limit)
             .finish_non_exhaustive()
     }
@@ -123,12 +138,6 @@ impl DbOptions {
                 reason: reason.to_owned(),
             })
         };
-        if !self.out_of_order_window.is_zero() {
-            return bad(
-                "out_of_order_window",
-                "out-of-order samples are not supported yet; use 0s",
-            );
-        }
         if self.wal_segment_size == 0 || !self.wal_segment_size.is_multiple_of(PAGE as u64) {
             return bad("wal_segment_size", "must be a multiple of 32KiB");
         }
@@ -159,8 +168,14 @@ impl DbOptions {
             compression: self.wal_compression,
             sync: self.wal_sync,
             clock: Arc::clone(&self.clock),
-            files: Arc::clone(&self.wal_files),
+            files: Arc::clone(&self.files),
         }
+    }
+
+    /// A new block identifier.
+    pub(crate) fn new_ulid(&self) -> String {
+        let now = u64::try_from((self.clock)()).unwrap_or(0);
+        ulid::Ulid::from_parts(now, (self.random)()).to_string()
     }
 
     /// Range of a head block in milliseconds.

@@ -27,6 +27,12 @@ pub struct DbStats {
     pub samples_appended_histogram: u64,
     /// `prometheus_tsdb_out_of_order_samples_total`
     pub out_of_order_samples: u64,
+    /// `prometheus_tsdb_head_out_of_order_samples_appended_total`
+    pub out_of_order_samples_appended: u64,
+    /// `prometheus_tsdb_too_old_samples_total`
+    pub too_old_samples: u64,
+    /// `prometheus_tsdb_out_of_order_wbl_storage_size_bytes`
+    pub wbl_size_bytes: u64,
     /// `prometheus_tsdb_out_of_bound_samples_total`
     pub out_of_bound_samples: u64,
     /// Samples refused for another value at the newest timestamp.
@@ -152,6 +158,8 @@ pub(crate) struct Counters {
     pub(crate) floats: Counter,
     pub(crate) histograms: Counter,
     pub(crate) out_of_order: Counter,
+    pub(crate) out_of_order_appended: Counter,
+    pub(crate) too_old: Counter,
     pub(crate) out_of_bounds: Counter,
     pub(crate) duplicates: Counter,
     pub(crate) chunks_created: Counter,

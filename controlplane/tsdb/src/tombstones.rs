@@ -1,13 +1,13 @@
 //! Deleted ranges: per series in memory, and the `tombstones` file of a block.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use bellwether_model::storage::SampleBuffer;
 
 use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint, put_varint};
 use crate::error::TsdbError;
+use crate::files::Files;
 
 /// Name of the file in a block.
 pub(crate) const FILE: &str = "tombstones";
@@ -156,9 +156,9 @@ impl Tombstones {
     }
 
     /// Reads a block's file; a missing one deletes nothing.
-    pub(crate) fn load(block: &Path) -> Result<Self, TsdbError> {
+    pub(crate) fn load(files: &dyn Files, block: &Path) -> Result<Self, TsdbError> {
         let path = block.join(FILE);
-        match fs::read(&path) {
+        match files.read(&path) {
             Ok(bytes) => Self::decode(&bytes).map_err(|e| TsdbError::corrupt(&path, e.0)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(e) => Err(TsdbError::io("cannot read", &path)(e)),

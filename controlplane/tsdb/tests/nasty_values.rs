@@ -88,7 +88,7 @@ proptest! {
                 prop_assert!(matches!(past, Err(AppendError::OutOfOrder)));
             }
         }
-        let info = builder.write(1).unwrap().unwrap();
+        let info = builder.write().unwrap().unwrap();
         let all: Vec<i64> = wanted.values().flat_map(|s| s.keys().copied()).collect();
         prop_assert_eq!(info.meta.min_time, *all.iter().min().unwrap());
         prop_assert_eq!(info.meta.max_time, all.iter().max().unwrap() + 1);

@@ -146,3 +146,34 @@ fn the_log_is_left_out_when_blocks_reach_far_enough() {
         &dump(&*db, i64::MIN, i64::MAX),
     );
 }
+
+#[test]
+fn late_samples_are_read_wherever_they_are() {
+    let root = tempfile::tempdir().unwrap();
+    let options = bellwether_tsdb::DbOptions {
+        out_of_order_window: std::time::Duration::from_secs(3 * 3600),
+        ..common::options()
+    };
+    let db = Db::open(root.path(), options).unwrap();
+    for hour in 0..8 {
+        fill(&db, hour * 60..hour * 60 + 60);
+        // Late by up to an hour, backwards, so that some are in chunks and some are not.
+        for m in (hour * 60..hour * 60 + 50).rev() {
+            let mut app = db.appender();
+            let l = Labels::from_pairs([("__name__", "m"), ("i", "3")]);
+            let series = app.series(&l).unwrap();
+            app.append(series, T0 + m * MINUTE + 1, -1.0).unwrap();
+            app.commit().unwrap();
+        }
+        // Between the log alone, mapped chunks and blocks of late samples.
+        db.run_maintenance().unwrap();
+        let reader = ReadOnlyDb::open(root.path(), i64::MAX).unwrap();
+        let wanted = dump(&*db, i64::MIN, i64::MAX);
+        common::assert_same(&dump(&reader, i64::MIN, i64::MAX), &wanted);
+        let late = by_name(root.path())
+            .remove("{__name__=\"m\", i=\"3\"}")
+            .unwrap();
+        assert_eq!(late.len(), (hour as usize + 1) * 110);
+        assert!(late.windows(2).all(|w| w[0].0 < w[1].0));
+    }
+}

@@ -47,7 +47,7 @@ impl Collector {
     /// A port in use (the error names component, port and key), or a component that cannot be built.
     pub async fn build(config: &CollectorConfig) -> Result<Self, CollectorError> {
         for warning in config.warnings() {
-            tracing::warn!(%warning, "deprecated configuration");
+            tracing::warn!(%warning, "configuration");
         }
         let metrics = OwnMetrics::new();
         let listens = Mutex::new(Vec::new());
@@ -103,6 +103,7 @@ impl Collector {
             name = exporters.first_end() => Some(name),
         };
         tracing::info!("collector is stopping");
+        graph.draining.cancel();
         receivers.stop().await;
         for processor in &mut processors {
             processor.stop().await;

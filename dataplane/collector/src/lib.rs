@@ -20,6 +20,7 @@
 mod collector;
 mod config;
 mod connectors;
+mod cors;
 mod error;
 mod exporters;
 mod extensions;

@@ -167,11 +167,16 @@ fn mistakes_with_their_messages() {
         (with_exporter("prometheus: { endpoint: \"localhost:1\", translation_strategy: Nope }"), "unknown translation strategy \"Nope\""),
         (with_exporter("otlp_grpc: { endpoint: collector }"), "it must end in a valid port"),
         (with_exporter("otlp_grpc: { endpoint: \"c:1\", sending_queue: { storage: file_storage } }"), "exporters::otlp_grpc::sending_queue::storage: this key of the official collector is not supported yet; remove it"),
+        (with_exporter("otlp_grpc: { endpoint: \"c:1\", sending_queue: { batch: { min_size: 10, max_size: 5 } } }"), "exporters::otlp_grpc::sending_queue::batch::max_size: must be 0 (no limit) or at least min_size (10)"),
+        (with_exporter("otlp_grpc: { endpoint: \"c:1\", sending_queue: { sizer: items, batch: } }"), "exporters::otlp_grpc::sending_queue::batch::min_size: must not be above queue_size (1000)"),
         (with_exporter("otlp_grpc: { endpoint: \"c:1\", compression: lzma }"), "exporters::otlp_grpc::compression: unknown value \"lzma\" (one of gzip, zstd, none"),
         (with_exporter("otlp_grpc: { endpoint: \"c:1\", retry_on_failure: { max_elapsed_time: 1s } }"), "exporters::otlp_grpc::retry_on_failure::max_elapsed_time: must not be less than initial_interval"),
         (with_exporter("otlp_http: { compression: gzip }"), "exporters::otlp_http: at least one endpoint is required"),
         (with_exporter("logging: { loglevel: info, verbosity: basic }"), "exporters::logging::loglevel: loglevel and verbosity exclude each other"),
         ("receivers: {otlp: }\nexporters: {debug: }\nservice: {pipelines: {metrics: {receivers: [otlp], exporters: [debug]}}}".into(), "a.yaml:1:13: receivers::otlp::protocols: at least one protocol is needed: grpc, http"),
+        (MINIMAL.replace("http: }", "http: { cors: { allowed_origins: [\"http://*.*\"] } } }"), "receivers::otlp::protocols::http::cors::allowed_origins: \"http://*.*\" has more than one *"),
+        (MINIMAL.replace("http: }", "http: { compression_algorithms: [lz4] } }"), "receivers::otlp::protocols::http::compression_algorithms: \"lz4\" does not exist here; there are gzip"),
+        (MINIMAL.replace("http: }", "http: { traces_url_path: v1/logs } }"), "receivers::otlp::protocols::http: two signals have the same path"),
         (with_pipelines(""), "service::pipelines: the service must have at least one pipeline"),
         (with_pipelines("    metric: {receivers: [otlp], exporters: [debug]}"), "unknown signal \"metric\" in pipeline id \"metric\""),
         (with_pipelines("    metrics: {exporters: [debug]}"), "service::pipelines::metrics: must have at least one receiver"),
@@ -266,6 +271,30 @@ fn sources_of_the_official_command_line() {
             .unwrap_err()
             .to_string()
             .contains("NOPE is not set")
+    );
+    // A variable without a value is a warning, and an explanation where its absence is a mistake.
+    let with = |text: &str| ConfigSource::Text {
+        name: "b.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let base = with(MINIMAL);
+    let harmless = with("processors: { batch: { timeout: \"${BATCH}\" } }");
+    let config = CollectorConfig::load(
+        &[base.clone(), with("processors: { batch: \"${BATCH}\" }")],
+        &env,
+    )
+    .unwrap();
+    assert!(
+        config.warnings()[0]
+            .to_string()
+            .contains("b.yaml:1:22: environment variable BATCH is not set")
+    );
+    let error = CollectorConfig::load(&[base, harmless], &env).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("processors::batch::timeout"), "{error}");
+    assert!(
+        error.contains("environment variable BATCH is not set"),
+        "{error}"
     );
     let missing = ConfigSource::File("no/such/file.yaml".into());
     let error = CollectorConfig::load(&[missing], &env)

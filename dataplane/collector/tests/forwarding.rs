@@ -31,7 +31,9 @@ processors:
   attributes: {{ actions: [ {{ key: secret, action: hash }}, {{ key: n, action: delete }} ] }}
 exporters: {{ {exporter} }}
 service:
-  telemetry: {{ metrics: {{ address: "127.0.0.1:0" }} }}
+  telemetry:
+    metrics:
+      readers: [ {{ pull: {{ exporter: {{ prometheus: {{ host: 127.0.0.1, port: 0, without_units: true, without_type_suffix: true }} }} }} }} ]
   pipelines: {{ metrics: {{ receivers: [otlp], processors: [resource, attributes, batch], exporters: [{id}] }} }}
 "#
     )
@@ -154,6 +156,39 @@ async fn shutdown_flushes_batches_and_queues() {
         assert!(page.contains(&format!("\nm{index}_total{{")), "{page}");
     }
     up.stop().await;
+}
+
+#[tokio::test]
+async fn health_says_no_while_the_collector_drains() {
+    // Takes a request and answers it when the test says so.
+    let destination = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let exporter = format!(
+        "otlp_http: {{ endpoint: \"http://{}\", compression: none }}",
+        destination.local_addr().unwrap()
+    );
+    let text = source(&exporter, "otlp_http").replace("resource, attributes, batch", "resource");
+    let text = text.replace("service:", "extensions: { health_check: { endpoint: \"127.0.0.1:0\" } }\nservice:\n  extensions: [health_check]");
+    let source = Running::start(&text).await;
+    let health = source.url("health_check", "/");
+    send(&source, 0).await;
+    let (mut held, _) = destination.accept().await.unwrap();
+    assert_eq!(client().get(&health).send().await.unwrap().status(), 200);
+
+    let stopped = tokio::spawn(source.stop());
+    let body = eventually("health says no", async || {
+        let response = client().get(&health).send().await.unwrap();
+        let is_ready = response.status().is_success();
+        let body = response.text().await.unwrap();
+        (!is_ready).then_some(body)
+    })
+    .await;
+    assert!(body.contains("Server not available"), "{body}");
+    assert!(!stopped.is_finished(), "the exporter still waits");
+    use tokio::io::AsyncWriteExt as _;
+    held.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    stopped.await.unwrap();
 }
 
 #[tokio::test]

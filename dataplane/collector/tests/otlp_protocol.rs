@@ -173,6 +173,62 @@ async fn http_answers() {
 }
 
 #[tokio::test]
+async fn pages_of_browsers_may_send_when_cors_says_so() {
+    let text = yaml("", "").replace(
+        "max_request_body_size: 100000",
+        "traces_url_path: \"/:t/*x\", compression_algorithms: [zstd], cors: { allowed_origins: [\"http://*.shop.test\"], allowed_headers: [X-Tenant] }",
+    );
+    let collector = Running::start(&text).await;
+    let url = collector.url("http", "/v1/metrics");
+    let preflight = client()
+        .request(reqwest::Method::OPTIONS, &url)
+        .header("origin", "http://www.shop.test")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "content-type,x-tenant")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(
+        preflight.headers()["access-control-allow-origin"],
+        "http://www.shop.test"
+    );
+    let send = async |origin: &'static str, encoding: &'static str, body: Vec<u8>| {
+        let request = client().post(&url).header(PROTO.0, PROTO.1);
+        let request = request
+            .header("origin", origin)
+            .header("content-encoding", encoding);
+        request.body(body).send().await.unwrap()
+    };
+    let good = request(vec![gauge("g", vec![point(1.0, vec![])])]).encode_to_vec();
+    let zstd = zstd::bulk::compress(&good, 1).unwrap();
+    let answer = send("http://www.shop.test", "zstd", zstd.clone()).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.headers()["access-control-allow-origin"],
+        "http://www.shop.test"
+    );
+    // Data of other pages arrives, as the browser sent it anyway; the page cannot read the answer.
+    let answer = send("http://evil.test", "zstd", zstd).await;
+    assert_eq!(answer.status(), 200);
+    assert!(!answer.headers().contains_key("access-control-allow-origin"));
+    // An encoding that exists but is not listed.
+    let answer = send("http://www.shop.test", "gzip", gzip(&good)).await;
+    assert_eq!(answer.status(), 400);
+    assert!(answer.headers().contains_key("access-control-allow-origin"));
+
+    let unknown = client().post(collector.url("http", "/v1/traces")).send();
+    assert_eq!(unknown.await.unwrap().status(), 404);
+    let own_path = collector.url("http", "/:t/*x");
+    assert_eq!(
+        post(&own_path, &[JSON], b"{}".to_vec()).await.status,
+        200,
+        "a path is taken as it is written"
+    );
+    collector.stop().await;
+}
+
+#[tokio::test]
 async fn grpc_answers() {
     let collector = Running::start(&yaml("", "")).await;
     let url = collector.url("grpc", "");
@@ -305,5 +361,23 @@ async fn health_check_says_when_it_is_ready() {
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["status"], "Server available");
     assert!(json["upSince"].as_str().unwrap().ends_with('Z'), "{json}");
+    // Probes ask for many paths; the default `/` stands for all of them.
+    let below = get(&collector.url("health_check", "/healthz")).await;
+    assert!(below.contains("Server available"), "{below}");
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn health_check_answers_at_its_own_path_only() {
+    // A colon is an ordinary character of a path.
+    let text = yaml("", "").replace("service:", "extensions: { health_check: { endpoint: \"127.0.0.1:0\", path: \"/:up\" } }\nservice:\n  extensions: [health_check]");
+    let collector = Running::start(&text).await;
+    let status = async |path: &str| {
+        let url = collector.url("health_check", path);
+        client().get(url).send().await.unwrap().status()
+    };
+    assert_eq!(status("/:up").await, StatusCode::OK);
+    assert_eq!(status("/").await, StatusCode::NOT_FOUND);
+    assert_eq!(status("/:up/more").await, StatusCode::NOT_FOUND);
     collector.stop().await;
 }

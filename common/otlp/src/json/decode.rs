@@ -291,8 +291,10 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
         let mismatch = self.mismatch(format_args!("{text:?}"));
         match self.field.kind {
             Kind::String => self.bytes(text.as_bytes()),
-            Kind::Id => {
-                let id = hex_decode(text).ok_or(mismatch)?;
+            Kind::Id(length) => {
+                let id = hex_decode(text)
+                    .filter(|id| id.is_empty() || id.len() == length)
+                    .ok_or(mismatch)?;
                 self.bytes(&id);
             }
             Kind::Bytes => {
@@ -331,7 +333,8 @@ fn describe(kind: Kind) -> &'static str {
         Kind::Bool => "true or false",
         Kind::String => "a string",
         Kind::Bytes => "a base64 string",
-        Kind::Id => "a hexadecimal string",
+        Kind::Id(16) => "32 hexadecimal digits",
+        Kind::Id(_) => "16 hexadecimal digits",
         Kind::Message(_) => "an object",
     }
 }

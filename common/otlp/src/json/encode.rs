@@ -125,7 +125,7 @@ fn write_value(kind: Kind, value: WireValue<'_>, out: &mut String) {
             out.push('"');
             Ok(())
         }
-        (Kind::Id, WireValue::Bytes(bytes)) => {
+        (Kind::Id(_), WireValue::Bytes(bytes)) => {
             out.push('"');
             hex_encode(bytes, out);
             out.push('"');

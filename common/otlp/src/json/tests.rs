@@ -4,6 +4,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 
 use super::*;
@@ -63,6 +64,47 @@ fn ids_are_hexadecimal_of_any_case() {
     assert!(
         text.contains("\"traceId\":\"5b8efff798038103d269b633813fc60c\""),
         "{text}"
+    );
+}
+
+#[test]
+fn ids_have_their_length_in_both_encodings() {
+    let span = |trace: &str, span: &str| {
+        format!(
+            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{trace}","spanId":"{span}"}}]}}]}}]}}"#
+        )
+    };
+    let trace = "5b8efff798038103d269b633813fc60c";
+    let to_bytes = |json: String| to_protobuf(Signal::Traces.request(), json.as_bytes());
+    to_bytes(span(trace, "eee19b7ec3c1b174")).unwrap();
+    let empty = to_bytes(span("", "")).unwrap();
+    Signal::Traces.request().validate(&empty).unwrap();
+    for (trace, id, expected) in [
+        ("5b8e", "eee19b7ec3c1b174", "traceId: expected 32 hex"),
+        (trace, trace, "spanId: expected 16 hex"),
+        // As base64, which is how other protobuf JSON has it.
+        ("W47/95gDgQPSabYzgT/GDA==", "", "traceId: expected 32 hex"),
+    ] {
+        let error = to_bytes(span(trace, id)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let request = ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans: vec![ScopeSpans {
+                spans: vec![Span {
+                    parent_span_id: vec![1, 2, 3],
+                    ..Span::default()
+                }],
+                ..ScopeSpans::default()
+            }],
+            ..ResourceSpans::default()
+        }],
+    };
+    let error = Signal::Traces.request().validate(&request.encode_to_vec());
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("Span.parentSpanId") && error.contains("3 bytes instead of 8"),
+        "{error}"
     );
 }
 

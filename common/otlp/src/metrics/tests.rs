@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
+use crate::error::DecodeErrorKind;
 use crate::value::Value;
 
 fn any_value_strategy() -> impl Strategy<Value = AnyValue> {
@@ -441,7 +442,8 @@ proptest! {
         prop_assert_eq!(back(view), normalized(request));
     }
 
-    /// Whatever is done to the bytes: no panic, and the same verdict as prost.
+    /// Whatever is done to the bytes: no panic, and the same verdict as prost, which does not look
+    /// at the length of ids.
     #[test]
     fn verdict_equals_prost_on_damaged_bytes(
         request in request(),
@@ -458,7 +460,10 @@ proptest! {
         }
         let ours = MetricsRequest::new(&bytes);
         let theirs = ExportMetricsServiceRequest::decode(bytes.as_slice());
-        prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
+        let is_id = |e: &DecodeError| matches!(e.kind, DecodeErrorKind::IdLength { .. });
+        if !ours.as_ref().is_err_and(is_id) {
+            prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
+        }
         if let Ok(view) = ours {
             let _ = back(view);
         }

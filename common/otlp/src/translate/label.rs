@@ -61,7 +61,7 @@ impl Translator {
     ///
     /// Attributes are taken in the order of their keys; values whose names become equal are joined
     /// with `;` (with escaping only: otherwise the last one wins). Names that cannot become labels,
-    /// and `__name__`, are left out and given to `skipped`.
+    /// and those that become `__name__`, are left out and given to `skipped`.
     pub fn attribute_labels<'a>(
         &self,
         attributes: Attributes<'a>,
@@ -72,13 +72,13 @@ impl Translator {
         sorted.sort_by(|a, b| a.0.cmp(b.0));
         let mut labels: Vec<(String, String)> = Vec::with_capacity(sorted.len());
         for (key, value) in sorted {
-            if key == "__name__" {
-                skipped(key);
-                continue;
-            }
-            let Ok(name) = self.label_name(key) else {
-                skipped(key);
-                continue;
+            // Other keys can become `__name__` by escaping; a second one would spoil the series.
+            let name = match self.label_name(key) {
+                Ok(name) if name != "__name__" => name,
+                _ => {
+                    skipped(key);
+                    continue;
+                }
             };
             let text = value.to_text();
             match labels.iter_mut().find(|(existing, _)| *existing == name) {

@@ -174,6 +174,7 @@ fn colliding_labels_are_joined_in_key_order() {
             kv("a_b", "2"),
             kv("a.b", "1"),
             kv("__name__", "x"),
+            kv("..name--", "z"),
             kv("_", "y"),
         ],
         ..Default::default()
@@ -186,7 +187,7 @@ fn colliding_labels_are_joined_in_key_order() {
         |key| skipped.push(key),
     );
     assert_eq!(labels, [("a_b".to_owned(), "1;2".to_owned())]);
-    assert_eq!(skipped, ["_", "__name__"]);
+    assert_eq!(skipped, ["..name--", "_", "__name__"]);
 }
 
 use crate::value::Attributes;

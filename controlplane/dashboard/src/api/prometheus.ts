@@ -110,8 +110,38 @@ export const alerts = (signal?: AbortSignal) =>
 	call<{ alerts: readonly Alert[] }>("api/v1/alerts", {}, signal);
 export const rules = (signal?: AbortSignal) =>
 	call<{ groups: readonly RuleGroup[] }>("api/v1/rules", {}, signal);
-export const buildInfo = (signal?: AbortSignal) =>
-	call<{ version: string }>("api/v1/status/buildinfo", {}, signal);
+
+/** A name with a number, as the statistics of the database list them. */
+export interface Counted {
+	readonly name: string;
+	readonly value: number;
+}
+
+/** Statistics of the head block. Compatible servers leave some of the lists out. */
+export interface TsdbStatus {
+	readonly headStats?: {
+		readonly numSeries?: number;
+		readonly numLabelPairs?: number;
+		readonly chunkCount?: number;
+		/** Epoch milliseconds; far out of range while the head is empty. */
+		readonly minTime?: number;
+		readonly maxTime?: number;
+	};
+	readonly seriesCountByMetricName?: readonly Counted[];
+	readonly labelValueCountByLabelName?: readonly Counted[];
+	readonly memoryInBytesByLabelName?: readonly Counted[];
+	readonly seriesCountByLabelValuePair?: readonly Counted[];
+}
+
+export type Facts = Readonly<Record<string, string | number | boolean | null>>;
+
+export const tsdbStatus = (limit: number, signal?: AbortSignal) =>
+	call<TsdbStatus>("api/v1/status/tsdb", { limit: String(limit) }, signal);
+export const runtimeInfo = (signal?: AbortSignal) => call<Facts>("api/v1/status/runtimeinfo", {}, signal);
+export const buildInfo = (signal?: AbortSignal) => call<Facts>("api/v1/status/buildinfo", {}, signal);
+export const flags = (signal?: AbortSignal) => call<Facts>("api/v1/status/flags", {}, signal);
+export const configuration = (signal?: AbortSignal) =>
+	call<{ readonly yaml?: string }>("api/v1/status/config", {}, signal);
 
 export function labelValues(
 	label: string,

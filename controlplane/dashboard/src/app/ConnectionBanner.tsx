@@ -2,17 +2,15 @@
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { failureFrom } from "../api/client";
 import { ToneIcon } from "../components/StatusChip";
 import { refreshAll } from "../state/clock";
-import { useTargets } from "../state/scope";
+import { useAway } from "../state/scope";
 
 const RETRY_SECONDS = 5;
 
 export function ConnectionBanner() {
-	const { error } = useTargets();
-	const failure = error ? failureFrom(error) : undefined;
-	const away = failure?.kind === "unreachable" || failure?.kind === "starting";
+	const failure = useAway();
+	const away = failure !== undefined;
 	const client = useQueryClient();
 	const [left, setLeft] = useState(RETRY_SECONDS);
 	useEffect(() => {
@@ -29,7 +27,7 @@ export function ConnectionBanner() {
 		}, 1000);
 		return () => clearInterval(timer);
 	}, [away, client]);
-	if (!failure || !away) return null;
+	if (!failure) return null;
 	return (
 		<div className="notice" data-tone="warn" role="status">
 			<ToneIcon tone="warn" />

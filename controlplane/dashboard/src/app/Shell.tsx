@@ -3,21 +3,22 @@
 import { Tooltip } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { Outlet, useLocation } from "@tanstack/react-router";
-import { Check, CircleHelp, Link2, Menu as MenuIcon, Moon, PanelLeft, Sun } from "lucide-react";
-import { useEffect, useState } from "react";
+import { Check, CircleHelp, Link2, Menu as MenuIcon, Moon, PanelLeft, Search, Sun } from "lucide-react";
+import { useEffect, useMemo, useState } from "react";
 import { EnvironmentSwitch } from "../components/EnvironmentSwitch";
 import { PageLink } from "../components/PageLink";
 import { RangePicker } from "../components/RangePicker";
 import { LastUpdated, RefreshControl } from "../components/RefreshControl";
 import { useRefreshLoop } from "../state/clock";
 import { usePrefs, useTheme } from "../state/prefs";
-import { useAlerts, useRules } from "../state/queries";
+import { useAlerts, useRules, useStorageMissing } from "../state/queries";
 import { ScopeProvider, useScope, useUiConfig } from "../state/scope";
 import { useGlobal } from "../state/url";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { Help } from "./Help";
 import { useKeys } from "./keys";
-import { NAV } from "./pages";
+import { Palette } from "./Palette";
+import { NAV, type NavPage } from "./pages";
 
 const TITLES: Record<string, string> = { "/compare": "Compare environments", "/planes": "Data planes" };
 
@@ -31,6 +32,8 @@ export function Shell() {
 	const [drawer, setDrawer] = useState(false);
 	const [help, setHelp] = useState(false);
 	const [range, setRange] = useState(false);
+	const [palette, setPalette] = useState(false);
+	const pages = usePages();
 	const collapsed = usePrefs((p) => p.collapsed);
 	const { refresh } = useGlobal();
 	useRefreshLoop(useQueryClient(), refresh);
@@ -45,11 +48,21 @@ export function Shell() {
 			<button type="button" className="skip" onClick={() => document.getElementById("page")?.focus()}>
 				Skip to the page
 			</button>
-			<Sidebar onHelp={() => setHelp(true)} />
+			<Sidebar pages={pages} onHelp={() => setHelp(true)} onSearch={() => setPalette(true)} />
 			{drawer && <div className="scrim only-narrow" onClick={() => setDrawer(false)} aria-hidden />}
 			<div className="main">
 				<ScopeProvider waiting={<Waiting title={title} />}>
-					<Keys onHelp={() => setHelp(true)} onRange={() => setRange(true)} />
+					<Keys
+						onHelp={() => setHelp(true)}
+						onRange={() => setRange(true)}
+						onSearch={() => setPalette(true)}
+					/>
+					<Palette
+						open={palette}
+						onClose={() => setPalette(false)}
+						onHelp={() => setHelp(true)}
+						pages={pages}
+					/>
 					<header className="topbar">
 						<button
 							type="button"
@@ -85,6 +98,7 @@ function Waiting({ title }: { title: string }) {
 				<h1>{title}</h1>
 			</header>
 			<main id="page" className="page" tabIndex={-1} aria-busy="true">
+				<ConnectionBanner />
 				{[108, 256, 158].map((height) => (
 					<div key={height} className="card skeleton" style={{ height }} />
 				))}
@@ -93,22 +107,51 @@ function Waiting({ title }: { title: string }) {
 	);
 }
 
-function Keys({ onHelp, onRange }: { onHelp: () => void; onRange: () => void }) {
+function Keys({
+	onHelp,
+	onRange,
+	onSearch,
+}: {
+	onHelp: () => void;
+	onRange: () => void;
+	onSearch: () => void;
+}) {
 	const { environments } = useScope();
-	useKeys({ environments, onHelp, onRange });
+	useKeys({ environments, onHelp, onRange, onSearch });
 	return null;
 }
 
-function Sidebar({ onHelp }: { onHelp: () => void }) {
-	const { missing: noAlerts, alerts } = useAlerts();
+/** The pages that this server has something for. */
+function usePages(): readonly NavPage[] {
+	const { missing: noAlerts } = useAlerts();
 	const { missing: noRules } = useRules();
+	const noStorage = useStorageMissing();
+	const features = useUiConfig().data?.features;
+	return useMemo(
+		() =>
+			NAV.filter((p) => features?.[p.title.toLowerCase()] !== false).filter(
+				(p) =>
+					!(p.needs === "alerts" && noAlerts) &&
+					!(p.needs === "rules" && noRules) &&
+					!(p.needs === "storage" && noStorage),
+			),
+		[features, noAlerts, noRules, noStorage],
+	);
+}
+
+function Sidebar({
+	pages: shown,
+	onHelp,
+	onSearch,
+}: {
+	pages: readonly NavPage[];
+	onHelp: () => void;
+	onSearch: () => void;
+}) {
+	const { alerts } = useAlerts();
 	const collapsed = usePrefs((p) => p.collapsed);
 	const set = usePrefs((p) => p.set);
 	const firing = alerts.filter((a) => a.state === "firing").length;
-	const features = useUiConfig().data?.features ?? {};
-	const shown = NAV.filter((p) => features[p.title.toLowerCase()] !== false).filter(
-		(p) => !(p.needs === "alerts" && noAlerts) && !(p.needs === "rules" && noRules),
-	);
 	const groups = [...new Set(shown.map((p) => p.group))];
 	return (
 		<nav className="sidebar" aria-label="Pages">
@@ -130,6 +173,11 @@ function Sidebar({ onHelp }: { onHelp: () => void }) {
 						))}
 				</div>
 			))}
+			<button type="button" className="nav-link nav-search" aria-label="Search" onClick={onSearch}>
+				<Search aria-hidden />
+				<span>Search</span>
+				<kbd>Ctrl K</kbd>
+			</button>
 			<div className="nav-foot">
 				<button type="button" className="button quiet small icon" aria-label="Keyboard help" onClick={onHelp}>
 					<CircleHelp />

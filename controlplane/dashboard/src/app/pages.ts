@@ -1,6 +1,6 @@
 /** The pages of the navigation: title, address, key after `g`. */
 
-import { Activity, Bell, Columns2, Crosshair, Gauge, List, Search, Server } from "lucide-react";
+import { Activity, Bell, Columns2, Crosshair, Database, Gauge, List, Search, Server } from "lucide-react";
 import { metricsPath } from "../state/url";
 
 export interface NavPage {
@@ -10,7 +10,7 @@ export interface NavPage {
 	readonly key: string;
 	readonly group: "" | "Investigate" | "Alerting" | "Platform";
 	/** Hidden while the server has no such endpoint. */
-	readonly needs?: "alerts" | "rules";
+	readonly needs?: "alerts" | "rules" | "storage";
 }
 
 export const NAV: readonly NavPage[] = [
@@ -22,4 +22,5 @@ export const NAV: readonly NavPage[] = [
 	{ to: "/rules", title: "Rules", icon: List, key: "u", group: "Alerting", needs: "rules" },
 	{ to: "/planes", title: "Data planes", icon: Server, key: "p", group: "Platform" },
 	{ to: "/targets", title: "Targets", icon: Crosshair, key: "t", group: "Platform" },
+	{ to: "/storage", title: "Storage", icon: Database, key: "s", group: "Platform", needs: "storage" },
 ];

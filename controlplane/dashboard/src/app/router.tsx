@@ -63,6 +63,10 @@ const tree = root.addChildren([
 		lazyRouteComponent(() => import("../features/alerts/RulesPage"), "RulesPage"),
 	),
 	page(
+		"/storage",
+		lazyRouteComponent(() => import("../features/storage/StoragePage"), "StoragePage"),
+	),
+	page(
 		"/explore",
 		lazyRouteComponent(() => import("../features/explore/ExplorePage"), "ExplorePage"),
 	),

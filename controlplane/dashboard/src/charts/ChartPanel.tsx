@@ -13,8 +13,8 @@ import { formatSpan, formatStamp, zoomOut } from "../lib/time/range";
 import { format, type Unit } from "../lib/units/units";
 import { usePrefs } from "../state/prefs";
 import type { Panel } from "../state/queries";
-import { useScope } from "../state/scope";
-import { useGlobal, useSetGlobal } from "../state/url";
+import { useAway, useScope } from "../state/scope";
+import { useGlobal, useGo, useSetGlobal } from "../state/url";
 import { LegendTable } from "./LegendTable";
 import type { SeriesStyle } from "./options";
 import { TimeSeries } from "./TimeSeries";
@@ -45,6 +45,8 @@ export function ChartPanel(props: ChartPanelProps) {
 	const { scrape } = useScope();
 	const global = useGlobal();
 	const setGlobal = useSetGlobal();
+	const go = useGo();
+	const away = useAway() !== undefined;
 	const utc = usePrefs((p) => p.utc);
 	const card = useRef<HTMLElement>(null);
 	const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
@@ -96,11 +98,7 @@ export function ChartPanel(props: ChartPanelProps) {
 						</Menu.Target>
 						<Menu.Dropdown>
 							<Menu.Item onClick={() => void card.current?.requestFullscreen?.()}>Full screen</Menu.Item>
-							<Menu.Item component="div">
-								<PageLink to="/explore" params={explore}>
-									Open in Explore
-								</PageLink>
-							</Menu.Item>
+							<Menu.Item onClick={() => go("/explore", explore)}>Open in Explore</Menu.Item>
 							<Menu.Item onClick={() => setAsTable(!asTable)}>
 								{asTable ? "Show as chart" : "Show as table"}
 							</Menu.Item>
@@ -113,6 +111,11 @@ export function ChartPanel(props: ChartPanelProps) {
 				</span>
 			</header>
 			{panel.failure && <FailureNotice failure={panel.failure} onRetry={panel.retry} query={query} />}
+			{!table && panel.failure && away && (
+				<div className="panel-placeholder" style={{ height: height + 90 }}>
+					<span>Waiting for the metrics server</span>
+				</div>
+			)}
 			{!table && panel.loading && !panel.failure && <Loading height={height} panel={panel} />}
 			{table && empty && (
 				<div className="panel-placeholder" style={{ minHeight: height }}>

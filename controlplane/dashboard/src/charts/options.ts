@@ -22,6 +22,8 @@ export interface ChartTokens {
 	readonly axis: string;
 	readonly crit: string;
 	readonly critFill: string;
+	/** Behind text that stands on lines. */
+	readonly ground: string;
 	readonly stale: string;
 	readonly font: string;
 }
@@ -54,7 +56,7 @@ export const MARGIN = { left: 52, right: 10, top: 10, bottom: 24 };
 
 /** The value scale of what is visible. */
 export function scaleOf(
-	input: Pick<ChartInput, "table" | "hidden" | "stacked" | "threshold" | "integers" | "top">,
+	input: Pick<ChartInput, "table" | "hidden" | "stacked" | "threshold" | "integers" | "top" | "unit">,
 ): Scale {
 	const visible = input.table.columns.filter((c) => !input.hidden.has(c.id));
 	let low = 0;
@@ -76,7 +78,7 @@ export function scaleOf(
 	// The threshold is shown when the data comes near it; a far one would flatten the lines.
 	if (input.threshold !== undefined && (high > input.threshold * 0.5 || high <= 0))
 		high = Math.max(high, input.threshold * 1.1);
-	return valueScale(low, Number.isFinite(high) ? high : 1, input.integers);
+	return valueScale(low, Number.isFinite(high) ? high : 1, input.integers, input.unit === "bytes");
 }
 
 export function chartOption(input: ChartInput): Record<string, unknown> {
@@ -85,6 +87,10 @@ export function chartOption(input: ChartInput): Record<string, unknown> {
 	const offset = input.utc ? 0 : -new Date(end * 1000).getTimezoneOffset() * 60;
 	const plot = Math.max(50, width - MARGIN.left - MARGIN.right);
 	const { step: tickStep, ticks } = timeTicks(start, end, plot / 64, offset);
+	// A label that would reach beyond the canvas is left out; its line stays.
+	const half = tickStep < 60 ? 26 : 17;
+	const room = ((half - MARGIN.right) / plot) * (end - start);
+	const labelled = ticks.filter((t) => t <= end - room);
 	const many = table.columns.length > 50;
 	const pointsPerPixel = table.time.length / plot;
 	const text = { color: tokens.axis, fontSize: 11, fontFamily: tokens.font };
@@ -157,7 +163,7 @@ export function chartOption(input: ChartInput): Record<string, unknown> {
 			axisTick: { show: false, customValues: ticks },
 			axisLabel: {
 				...text,
-				customValues: ticks,
+				customValues: labelled,
 				margin: 9,
 				showMinLabel: true,
 				hideOverlap: true,
@@ -210,6 +216,9 @@ function marks(input: ChartInput, scale: Scale): Record<string, unknown> {
 						color: tokens.crit,
 						fontSize: 11,
 						fontFamily: tokens.font,
+						// Stands on the lines, so it needs ground of its own.
+						backgroundColor: tokens.ground,
+						padding: [1, 3],
 					},
 				}
 			: { data: [] },

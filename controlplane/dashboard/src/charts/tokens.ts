@@ -18,6 +18,7 @@ export function useChartTokens(): ChartTokens {
 			axis: read("--axis"),
 			crit: read("--crit"),
 			critFill: withAlpha(crit, theme === "dark" ? 0.12 : 0.08),
+			ground: withAlpha(read("--surface"), 0.8),
 			stale: withAlpha(read("--text-3"), 0.12),
 			font: read("--font"),
 		};

@@ -7,6 +7,8 @@ export interface TableColumn<T> {
 	readonly id: string;
 	readonly title: string;
 	readonly right?: boolean;
+	/** The title is only read out, for columns that explain themselves. */
+	readonly quiet?: boolean;
 	readonly cell: (row: T) => ReactNode;
 	/** Makes the column sortable. Rows without a value come last. */
 	readonly sort?: (row: T) => number | string | null;
@@ -65,7 +67,7 @@ export function DataTable<T>({ caption, rows, columns, rowKey, initial, dense, o
 											{on && (order?.down ? <ChevronDown aria-hidden /> : <ChevronUp aria-hidden />)}
 										</button>
 									) : (
-										c.title
+										<span className={c.quiet ? "sr-only" : undefined}>{c.title}</span>
 									)}
 								</th>
 							);

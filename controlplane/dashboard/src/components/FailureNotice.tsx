@@ -1,7 +1,11 @@
-/** One plain sentence, what the server said, and what can be done. */
+/**
+ * One plain sentence, what the server said, and what can be done. Nothing while the banner of the page says that the
+ * whole server is away: the same sentence on every panel would only push away what is still to be read.
+ */
 
 import { RotateCw } from "lucide-react";
 import type { Failure } from "../api/client";
+import { isAway, useAway } from "../state/scope";
 import { ToneIcon } from "./StatusChip";
 
 export function FailureNotice({
@@ -13,6 +17,8 @@ export function FailureNotice({
 	onRetry?: () => void;
 	query?: string;
 }) {
+	const away = useAway();
+	if (away && isAway(failure)) return null;
 	const soft = failure.kind === "starting";
 	return (
 		<div className="notice" data-tone={soft ? "warn" : "crit"} role="alert">

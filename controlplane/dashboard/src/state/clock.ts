@@ -19,6 +19,8 @@ export const clock = {
 
 const failures = new Map<string, { count: number; next: number }>();
 const MAX_BACKOFF = 300;
+/** Answers that do not change while a page is open. */
+const FIXED: ReadonlySet<unknown> = new Set(["config", "data-age", "has-storage"]);
 
 /** Asks every panel on screen again; failing ones wait twice as long each time, up to five minutes. */
 export function refreshAll(client: QueryClient, seconds: number, force: boolean): void {
@@ -27,7 +29,7 @@ export function refreshAll(client: QueryClient, seconds: number, force: boolean)
 	void client.invalidateQueries({
 		predicate: (query) => {
 			// Null says that the server has no such endpoint; asking again would only fill the console.
-			if (query.queryKey[0] === "config" || query.state.data === null) return false;
+			if (FIXED.has(query.queryKey[0]) || query.state.data === null) return false;
 			const known = failures.get(query.queryHash);
 			if (query.state.status !== "error") {
 				if (known) failures.delete(query.queryHash);

@@ -2,11 +2,12 @@
 
 import { type UseQueryResult, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { type Failure, failureFrom, unwrap } from "../api/client";
+import { type Failure, failureFrom, type Result, unwrap } from "../api/client";
 import * as prometheus from "../api/prometheus";
+import { dataAge } from "../lib/promql/queries";
 import { align, type Column, type Labels, parseValue, type Table } from "../lib/series/table";
 import { alignRange } from "../lib/step/step";
-import { rangeOrDefault } from "../lib/time/range";
+import { filledLength, formatDuration, rangeOrDefault } from "../lib/time/range";
 import { clock } from "./clock";
 import { type PageScope, useScope } from "./scope";
 
@@ -149,6 +150,22 @@ export function useInstant(expr: string, moment: Moment = "end", enabled = true)
 	});
 }
 
+/** The part of the range that holds data, in seconds, for numbers over all of it; undefined until it is known. */
+export function useFilledLength(): number | undefined {
+	const { names, length, scrape } = useScope();
+	const answer = useInstant(dataAge(names, length, Math.max(scrape, Math.ceil(length / 240))));
+	if (answer.isPending) return undefined;
+	const age = single(answer.data);
+	return age === null ? length : filledLength(length, age);
+}
+
+/** `last 1h`, or how much of it there is. */
+export function filledWords(length: number, filled: number | undefined): string {
+	return filled === undefined || filled >= length
+		? `last ${formatDuration(length)}`
+		: `last ${formatDuration(filled)}, the data so far`;
+}
+
 /** Only the finite value of a query without labels. */
 export function single(samples: readonly Sample[] | undefined): number | null {
 	const value = samples?.[0]?.value;
@@ -180,4 +197,32 @@ export function useRules() {
 		},
 	});
 	return { ...query, missing: query.data === null, groups: query.data ?? [] };
+}
+
+/** Whether the server is known to have no statistics of its database. */
+export function useStorageMissing(): boolean {
+	const query = useQuery({
+		queryKey: ["has-storage"],
+		staleTime: Number.POSITIVE_INFINITY,
+		queryFn: async ({ signal }) => {
+			const result = await prometheus.tsdbStatus(1, signal);
+			if (!result.ok && result.failure.kind === "not-found") return null;
+			unwrap(result);
+			return true;
+		},
+	});
+	return query.data === null;
+}
+
+/** One of the server's status answers; `null` when it has no such endpoint. */
+export function useStatus<T>(name: string, ask: (signal?: AbortSignal) => Promise<Result<T>>) {
+	return useQuery({
+		queryKey: ["status", name],
+		staleTime: Number.POSITIVE_INFINITY,
+		queryFn: async ({ signal }): Promise<T | null> => {
+			const result = await ask(signal);
+			if (!result.ok && result.failure.kind === "not-found") return null;
+			return unwrap(result).value;
+		},
+	});
 }

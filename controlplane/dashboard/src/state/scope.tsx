@@ -1,16 +1,17 @@
 /** What every page needs to know before it can ask: names, planes, environments, step and window. */
 
 import { useQuery } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
-import { unwrap } from "../api/client";
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { type Failure, failureFrom, unwrap } from "../api/client";
 import * as prometheus from "../api/prometheus";
 import { DEFAULT_CONFIG, fetchConfig, type UiConfig } from "../api/ui";
 import type { Thresholds } from "../lib/health/health";
 import type { Names } from "../lib/promql/names";
-import { sampleAge } from "../lib/promql/queries";
+import { dataAge, sampleAge } from "../lib/promql/queries";
 import { type Matcher, selector } from "../lib/promql/selector";
 import { rateWindow, stepFor } from "../lib/step/step";
 import { parseDuration, type RangeSpec, rangeOrDefault } from "../lib/time/range";
+import { settleOpening } from "./opening";
 import { useGlobal } from "./url";
 
 export interface Plane {
@@ -70,8 +71,23 @@ export function useTargets() {
 		queryKey: ["targets"],
 		queryFn: async ({ signal }) => unwrap(await prometheus.targets(signal)).value,
 		staleTime: Number.POSITIVE_INFINITY,
+		// The clock and the banner repeat it, not every panel that appears.
+		retryOnMount: false,
 	});
 }
+
+/** Why the whole server cannot be asked, if so: the banner of the page says it, once. */
+export function useAway(): Failure | undefined {
+	const { error, isFetching } = useTargets();
+	// While a query without any data is repeated it has no error: what was said last holds until it is answered.
+	const said = useRef<Failure | undefined>(undefined);
+	if (error) said.current = failureFrom(error);
+	else if (!isFetching) said.current = undefined;
+	return said.current && isAway(said.current) ? said.current : undefined;
+}
+
+export const isAway = (failure: Failure): boolean =>
+	failure.kind === "unreachable" || failure.kind === "starting";
 
 /** Newest sample age per plane, in seconds, by the server's own clock. */
 export function useSampleAges(names: Names, enabled = true) {
@@ -94,6 +110,30 @@ export function useSampleAges(names: Names, enabled = true) {
 	});
 }
 
+/** Asks once how much of the last hour the server knows; without targets or an answer the usual range stays. */
+function useOpeningRange(names: Names, enabled: boolean, targets: prometheus.Targets | undefined): boolean {
+	const query = useQuery({
+		queryKey: ["data-age", names.environment],
+		enabled,
+		// Null, not NaN, where there is none: a NaN never equals the one before and would render without end.
+		queryFn: async ({ signal }): Promise<number | null> => {
+			const { value } = unwrap(await prometheus.query(dataAge(names, 3600, 30), undefined, signal));
+			const sample = value.resultType === "vector" ? value.result[0]?.value : undefined;
+			const age = sample ? Number(sample[1]) : Number.NaN;
+			return Number.isFinite(age) ? age : null;
+		},
+		staleTime: Number.POSITIVE_INFINITY,
+	});
+	const age = query.data;
+	const scraped = (targets?.activeTargets ?? []).some((t) => t.labels[names.environment]);
+	useEffect(() => {
+		if (age === undefined) return;
+		if (age !== null) settleOpening(age);
+		else if (scraped) settleOpening(0);
+	}, [age, scraped]);
+	return query.isFetched;
+}
+
 export function useUiConfig() {
 	return useQuery({
 		queryKey: ["config"],
@@ -109,7 +149,9 @@ export function ScopeProvider({ children, waiting }: { children: ReactNode; wait
 	const configQuery = useUiConfig();
 	const targetsQuery = useTargets();
 	const config = configQuery.data ?? DEFAULT_CONFIG;
-	const ages = useSampleAges(config.names, !configQuery.isPending);
+	const ages = useSampleAges(config.names, configQuery.isFetched);
+
+	const opened = useOpeningRange(config.names, configQuery.isFetched, targetsQuery.data);
 
 	const planes = useMemo(
 		() => planesOf(config, targetsQuery.data, ages.data),
@@ -117,7 +159,9 @@ export function ScopeProvider({ children, waiting }: { children: ReactNode; wait
 	);
 	const planesKey = JSON.stringify(planes);
 	const scrape = scrapeIntervalOf(config, targetsQuery.data);
-	const ready = !configQuery.isPending && !targetsQuery.isPending && !ages.isPending;
+	// Asked and answered, be it with an error. A query that failed is pending again while it is repeated; the page
+	// must not vanish then, or its own panels would repeat the query when they come back, without end.
+	const ready = configQuery.isFetched && targetsQuery.isFetched && ages.isFetched && opened;
 
 	// biome-ignore lint/correctness/useExhaustiveDependencies: planesKey stands for planes, which is a new array on every refresh
 	const scope = useMemo((): PageScope => {

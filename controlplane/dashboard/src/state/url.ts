@@ -3,6 +3,7 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo } from "react";
 import { type GlobalSearch, type Params, readGlobal, writeGlobal } from "../lib/url/search";
+import { useOpening } from "./opening";
 
 export type Patch = Readonly<Record<string, string | undefined>>;
 
@@ -34,19 +35,37 @@ export function useSetParams(): (patch: Patch, replace?: boolean) => void {
 
 export function useGlobal(): GlobalSearch {
 	const { env, from, to, refresh } = useQueryParams();
-	return useMemo(() => readGlobal(merged({}, { env, from, to, refresh })), [env, from, to, refresh]);
+	const opening = useOpening();
+	return useMemo(
+		() => readGlobal(merged({}, { env, from, to, refresh }), opening),
+		[env, from, to, refresh, opening],
+	);
 }
 
 /** The part of the address that goes along from page to page. */
 export function useCarried(): Record<string, string> {
 	const global = useGlobal();
-	return useMemo(() => merged({}, writeGlobal(global)), [global]);
+	const opening = useOpening();
+	return useMemo(() => merged({}, writeGlobal(global, opening)), [global, opening]);
 }
 
 export function useSetGlobal(): (patch: Partial<GlobalSearch>) => void {
 	const set = useSetParams();
 	const global = useGlobal();
-	return useCallback((patch) => set(writeGlobal({ ...global, ...patch })), [set, global]);
+	const opening = useOpening();
+	return useCallback((patch) => set(writeGlobal({ ...global, ...patch }, opening)), [set, global, opening]);
+}
+
+/** Goes to a page as a link would, taking environment, range and refresh along. */
+export function useGo(): (to: string, params?: Patch) => void {
+	const navigate = useNavigate();
+	const carried = useCarried();
+	return useCallback(
+		(to, params = {}) => {
+			void navigate({ to: to as never, search: merged(carried, params) as never });
+		},
+		[navigate, carried],
+	);
 }
 
 /** Where the page with the request charts answers on this port. */

@@ -3,13 +3,13 @@
 
 use bellwether_model::Labels;
 use bellwether_model::float::{kahan_add, plain};
-use bellwether_model::labels::{METRIC_NAME, quote};
+use bellwether_model::labels::METRIC_NAME;
 use hashbrown::HashMap;
 
 use crate::annotations::{AnnotationKind, Annotations, Bits};
 use crate::ast::{AggregateOp, Span};
 use crate::error::QueryError;
-use crate::functions::{HistogramMean, Mean, go_max, go_min, is_label_name, quantile};
+use crate::functions::{HistogramMean, Mean, go_max, go_min, quantile};
 use crate::plan::{Aggregate, Kind, Node};
 
 use super::aggregate_histogram::{HistogramSum, Histograms, Noter};
@@ -353,12 +353,13 @@ fn count_values(
             ));
         }
     };
-    if !is_label_name(label) {
+    if label.value.is_empty() || !label.is_utf8() {
         return Err(QueryError::Execution(format!(
             "invalid label name {}",
-            quote(label)
+            label.quoted()
         )));
     }
+    let label = &label.value;
     let mut grouping = a.grouping.clone();
     if !a.without {
         grouping.push(label.clone());

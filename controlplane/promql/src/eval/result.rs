@@ -65,7 +65,7 @@ pub(super) fn instant(
 
 fn text(node: &Node) -> Option<String> {
     match &node.kind {
-        Kind::Text(s) => Some(s.clone()),
+        Kind::Text(s) => Some(s.value.clone()),
         Kind::Invariant(inner) => text(inner),
         _ => None,
     }

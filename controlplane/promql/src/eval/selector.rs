@@ -103,6 +103,8 @@ pub(crate) enum Show {
     Value,
     /// The sample's own time in seconds.
     Time,
+    /// As [`Show::Time`], of an info metric: a histogram is an error.
+    InfoTime,
 }
 
 fn row(
@@ -124,6 +126,7 @@ fn row(
     }
     let mut row = Row::empty(series.labels().clone(), grid.steps());
     let mut weight = 0;
+    let mut no_info = false;
     visible(selector, grid, ctx.lookback_ms, buffer, |step, i| {
         match (show, buffer.histogram(i)) {
             (Show::Value, Some(h)) => {
@@ -134,12 +137,19 @@ fn row(
                 weight += 1;
                 row.set_float(step, buffer.values[i]);
             }
-            (Show::Time, _) => {
+            (Show::Time | Show::InfoTime, histogram) => {
+                no_info |= show == Show::InfoTime && histogram.is_some();
                 weight += 1;
                 row.set_float(step, buffer.timestamps[i] as f64 / 1000.0);
             }
         }
     });
+    if no_info {
+        return Err(QueryError::Execution(format!(
+            "this should be an info metric, with float samples: {}",
+            series.labels()
+        )));
+    }
     if weight == 0 {
         return Ok(None);
     }

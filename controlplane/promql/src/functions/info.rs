@@ -144,7 +144,7 @@ fn select(
         smoothed: false,
     };
     let series = crate::eval::selector::select(inv.ctx, &selector)?;
-    rows_of(inv.ctx, &selector, inv.grid, Show::Time, &series)
+    rows_of(inv.ctx, &selector, inv.grid, Show::InfoTime, &series)
 }
 
 /// Info series by name and identifying labels; per step the newest sample counts.

@@ -14,7 +14,7 @@ fn invalid(what: &str, function: &str, text: &str) -> QueryError {
 }
 
 /// Whether a text can be a label name: not empty. Bytes that are not UTF-8 reach us as the replacement character.
-pub(crate) fn is_label_name(name: &str) -> bool {
+fn is_label_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('\u{fffd}')
 }
 

@@ -33,7 +33,6 @@ use crate::eval::grid::StepGrid;
 use crate::eval::{Sink, range_call};
 use crate::plan::{Call, Kind, Node};
 
-pub(crate) use labels::is_label_name;
 pub(crate) use math::{go_max, go_min};
 pub(crate) use over_time::{HintsSeen, HistogramMean, Mean};
 pub(crate) use quantile::quantile;
@@ -70,7 +69,7 @@ impl Invocation<'_, '_> {
     pub(crate) fn text(&self, index: usize) -> Result<&str, QueryError> {
         fn text(node: &Node) -> Option<&str> {
             match &node.kind {
-                Kind::Text(s) => Some(s),
+                Kind::Text(s) => Some(&s.value),
                 Kind::Invariant(inner) => text(inner),
                 _ => None,
             }

@@ -195,7 +195,7 @@ impl Parser<'_> {
             }
             Kind::String => {
                 self.next()?;
-                ExprKind::String(self.string_value(token)?)
+                ExprKind::String(self.string_literal(token)?)
             }
             _ => return self.unexpected(),
         };

@@ -4,7 +4,7 @@ use bellwether_model::duration;
 use bellwether_model::labels::quote;
 
 use super::{ParseError, Parsed, Parser, span_of};
-use crate::ast::NumberLiteral;
+use crate::ast::{NumberLiteral, StringLiteral};
 use crate::lexer::{Kind, Token};
 
 impl Parser<'_> {
@@ -34,8 +34,13 @@ impl Parser<'_> {
     /// The text that a string token stands for. Bytes that are not UTF-8 (`"\xff"`) become U+FFFD: label
     /// values are UTF-8, so such a text cannot equal one either way.
     pub(super) fn string_value(&self, token: Token) -> Parsed<String> {
+        self.string_literal(token).map(|literal| literal.value)
+    }
+
+    /// What a string token stands for.
+    pub(super) fn string_literal(&self, token: Token) -> Parsed<StringLiteral> {
         let raw = token.text(self.text);
-        unquote(raw).ok_or_else(|| {
+        unquote_literal(raw).ok_or_else(|| {
             let message = format!("error unquoting string {}: invalid syntax", quote(raw));
             self.error(span_of(token), message)
         })
@@ -106,10 +111,15 @@ fn underscores_separate_digits(text: &str, hexadecimal: bool) -> bool {
 
 /// Removes quotes and resolves escapes; `None` when the text is not a well-formed string.
 pub(crate) fn unquote(raw: &str) -> Option<String> {
+    unquote_literal(raw).map(|literal| literal.value)
+}
+
+/// As [`unquote`], with the bytes that are not UTF-8.
+fn unquote_literal(raw: &str) -> Option<StringLiteral> {
     let quote = raw.chars().next()?;
     let body = raw.get(1..raw.len().checked_sub(1)?)?;
     if quote == '`' || !body.contains('\\') {
-        return Some(body.to_owned());
+        return Some(body.to_owned().into());
     }
     let mut out = Vec::with_capacity(body.len());
     let mut chars = body.chars();
@@ -144,10 +154,7 @@ pub(crate) fn unquote(raw: &str) -> Option<String> {
             }
         }
     }
-    Some(match String::from_utf8(out) {
-        Ok(text) => text,
-        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
-    })
+    Some(StringLiteral::from_bytes(out))
 }
 
 fn digits(chars: &mut std::str::Chars<'_>, count: usize, base: u32, first: u32) -> Option<u32> {

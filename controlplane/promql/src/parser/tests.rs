@@ -74,7 +74,7 @@ fn strings() {
         ("\"# no comment\"", "# no comment"),
     ] {
         match all(text).unwrap().kind {
-            ExprKind::String(found) => assert_eq!(found, want, "{text}"),
+            ExprKind::String(found) => assert_eq!(found.value, want, "{text}"),
             other => panic!("{text:?} is {other:?}"),
         }
     }
@@ -108,6 +108,10 @@ fn canonical_forms() {
         (
             r#"count_values by ("x y") ("v", x)"#,
             r#"count_values by ("x y") ("v", x)"#,
+        ),
+        (
+            r#"label_join(x, "a", "\xff\x41", "é\U0001F600")"#,
+            r#"label_join(x, "a", "\xffA", "é😀")"#,
         ),
         (
             "sum by (by, on, sum, start, step, atan2, bool, a:b) (x)",

@@ -243,8 +243,8 @@ impl Appender for MemoryAppender<'_> {
     fn rollback(self: Box<Self>) {}
 }
 
-/// The reset hint that a database returns for a histogram: known inside a chunk and for a chunk that was begun
-/// because of a reset, unknown for the first of any other chunk.
+/// The reset hint that Prometheus' database returns for a histogram: known inside a chunk, unknown for the first of
+/// a chunk even if a reset began it, since the chunk before may be gone by the time it is read.
 fn stored_hint(before: &SampleBuffer, h: &FloatHistogram) -> CounterResetHint {
     if h.reset_hint == CounterResetHint::Gauge {
         return CounterResetHint::Gauge;
@@ -254,10 +254,7 @@ fn stored_hint(before: &SampleBuffer, h: &FloatHistogram) -> CounterResetHint {
         .checked_sub(1)
         .and_then(|i| before.histogram(i));
     let Some(previous) = previous.filter(|p| p.reset_hint != CounterResetHint::Gauge) else {
-        return match h.reset_hint {
-            CounterResetHint::Reset => CounterResetHint::Reset,
-            _ => CounterResetHint::Unknown,
-        };
+        return CounterResetHint::Unknown;
     };
     if is_stale_nan(h.sum) {
         return CounterResetHint::NotReset;
@@ -276,7 +273,7 @@ fn stored_hint(before: &SampleBuffer, h: &FloatHistogram) -> CounterResetHint {
         || h.zero_threshold != previous.zero_threshold
         || plain.detect_reset(previous);
     if reset {
-        CounterResetHint::Reset
+        CounterResetHint::Unknown
     } else {
         CounterResetHint::NotReset
     }

@@ -88,11 +88,11 @@ impl Rule {
             Action::DropEqual => return labels.value(&self.target_label) != self.source(labels),
             Action::Replace => self.replace(labels),
             Action::Lowercase => {
-                let value = self.source(labels).to_lowercase();
+                let value = change_case(&self.source(labels), char::to_lowercase);
                 labels.set(&self.target_label, &value);
             }
             Action::Uppercase => {
-                let value = self.source(labels).to_uppercase();
+                let value = change_case(&self.source(labels), char::to_uppercase);
                 labels.set(&self.target_label, &value);
             }
             Action::HashMod => {
@@ -158,6 +158,20 @@ impl Rule {
             }
         }
     }
+}
+
+/// Each character by itself, as Go maps them: one whose other case is several characters stays as it is.
+fn change_case<I: Iterator<Item = char>>(text: &str, map: fn(char) -> I) -> String {
+    text.chars()
+        .map(|c| match (c, &mut map(c)) {
+            // The one character that Go maps to the first of two.
+            ('\u{130}', mapped) => mapped.next().unwrap_or(c),
+            (_, mapped) => match (mapped.next(), mapped.next()) {
+                (Some(one), None) => one,
+                _ => c,
+            },
+        })
+        .collect()
 }
 
 /// The last eight bytes of the MD5 sum, big-endian, modulo `modulus`, as Prometheus shards targets.

@@ -157,6 +157,15 @@ fn case() {
         run(&[("a", "bAr")], &[with(Action::Lowercase)]).unwrap(),
         r#"{a="bAr", b="bar"}"#
     );
+    // Character by character: German sz has no upper case, and a sigma at the end of a word none of its own.
+    assert_eq!(
+        run(&[("a", "Maß ΣΑΣ")], &[with(Action::Uppercase)]).unwrap(),
+        r#"{a="Maß ΣΑΣ", b="MAß ΣΑΣ"}"#
+    );
+    assert_eq!(
+        run(&[("a", "İ ΣΑΣ")], &[with(Action::Lowercase)]).unwrap(),
+        r#"{a="İ ΣΑΣ", b="i σασ"}"#
+    );
 }
 
 #[test]

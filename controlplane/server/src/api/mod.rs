@@ -2,7 +2,7 @@
 //!
 //! | file | endpoints |
 //! |---|---|
-//! | `query` | `/query`, `/query_range`, `/format_query` |
+//! | `query` | `/query`, `/query_range`, `/format_query`, `/parse_query` |
 //! | `series` | `/series`, `/labels`, `/label/<name>/values` |
 //! | `targets` | `/targets`, `/scrape_pools`, `/metadata`, `/targets/metadata` |
 //! | `exemplars` | `/query_exemplars` |
@@ -10,7 +10,7 @@
 //! | `admin` | `/admin/tsdb/...` |
 //! | `write` | `/write` |
 //! | `federate` | `/federate` (beside `/api/v1`) |
-//! | `params`, `json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
+//! | `params`, `json`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
 //! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
 //! server stops, the endpoints answer 503 `Service Unavailable`.
@@ -19,6 +19,7 @@
 //! path, which Grafana and the dashboard take as "no rules".
 
 mod admin;
+mod ast_json;
 mod error;
 mod exemplars;
 mod federate;
@@ -108,6 +109,10 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
         .route(
             "/format_query",
             only(get(query::format).post(query::format), GET_POST),
+        )
+        .route(
+            "/parse_query",
+            only(get(query::parsed).post(query::parsed), GET_POST),
         )
         .route(
             "/series",

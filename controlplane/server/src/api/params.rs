@@ -179,7 +179,9 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
             .wrapping_mul(1000)
             .wrapping_add(nanos.div_euclid(1_000_000)));
     }
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+    if is_rfc3339(text)
+        && let Ok(time) = text.parse::<jiff::Timestamp>()
+    {
         return Ok(time.as_nanosecond().div_euclid(1_000_000) as i64);
     }
     // The texts that Prometheus' own clients send for the ends of time.
@@ -188,6 +190,42 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
         "292277025-08-18T07:12:54.999999999Z" => Ok(MAX_TIME_MS),
         _ => Err(format!("cannot parse {} to a valid timestamp", quote(text))),
     }
+}
+
+/// Whether a text has the form `2006-01-02T15:04:05[.fraction](Z|+01:00)`. Other forms of ISO 8601 are refused, as by
+/// Go.
+fn is_rfc3339(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let Some((time, rest)) = text.split_at_checked("2006-01-02T15:04:05".len()) else {
+        return false;
+    };
+    let shaped = time
+        .bytes()
+        .zip("dddd-dd-ddTdd:dd:dd".bytes())
+        .all(|(b, want)| {
+            if want == b'd' {
+                b.is_ascii_digit()
+            } else {
+                b == want
+            }
+        });
+    let zone = match rest.strip_prefix('.') {
+        None => rest,
+        Some(fraction) => {
+            let end = fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
+            if end == 0 {
+                return false;
+            }
+            &fraction[end..]
+        }
+    };
+    shaped
+        && match zone.strip_prefix(['+', '-']) {
+            None => zone == "Z",
+            Some(offset) => offset
+                .split_once(':')
+                .is_some_and(|(h, m)| h.len() == 2 && m.len() == 2 && digits(h) && digits(m)),
+        }
 }
 
 /// Go's conversion of a float to an integer on amd64: what does not fit is the smallest integer.
@@ -279,8 +317,23 @@ mod tests {
             parse_time("abc"),
             Err("cannot parse \"abc\" to a valid timestamp".to_owned())
         );
-        assert!(parse_time("").is_err());
-        assert!(parse_time("2020-01-01").is_err());
+        for text in [
+            "",
+            "2020-01-01",
+            "2020-01-01T00:00Z",
+            "2020-01-01 00:00:00Z",
+            "2020-01-01t00:00:00z",
+            "2020-01-01T00:00:00",
+            "2020-01-01T00:00:00.Z",
+            "2020-01-01T00:00:00.5",
+            "2020-01-01T00:00:00+0100",
+            "2020-01-01T00:00:00+01",
+            "2020-01-01T00:00:00Z[UTC]",
+            "+002020-01-01T00:00:00Z",
+            "2020-01-0é00:00:00Z",
+        ] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! `/query`, `/query_range`, `/format_query`, `/parse_query`'s syntax half.
+//! `/query`, `/query_range`, `/format_query`, `/parse_query`.
 
 use axum::extract::State;
 use axum::response::Response;
 use bellwether_promql::{Value, parse, printer};
 
 use super::Core;
+use super::ast_json;
 use super::error::ApiError;
 use super::json;
 use super::params::{Params, parse_duration_ns, parse_timeout};
@@ -128,4 +129,14 @@ pub(crate) async fn format(
         .map_err(|e| ApiError::parameter("query", e))?;
     let text = printer::pretty(&expr);
     Ok(json::success(&[], |out| json::push_str(out, &text)))
+}
+
+pub(crate) async fn parsed(
+    State(_): Shared,
+    core: Core,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let expr = parse(params.get("query"), &core.queries.parse_options())
+        .map_err(|e| ApiError::parameter("query", e))?;
+    Ok(json::success(&[], |out| ast_json::push_expr(out, &expr)))
 }

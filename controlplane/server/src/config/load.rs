@@ -274,12 +274,6 @@ impl RawConfig {
 
 /// The first key of `storage.tsdb` that asks for something missing, and what to do about it.
 fn unsupported_storage(tsdb: &TsdbConfig) -> Option<(&'static str, &'static str)> {
-    if tsdb
-        .out_of_order_time_window
-        .is_some_and(|w| !w.0.is_zero())
-    {
-        return Some(("out_of_order_time_window", "remove the key or set it to 0s"));
-    }
     if tsdb.chunk_encoding.as_ref().and_then(|e| e.floats) == Some(FloatEncoding::Xor2) {
         return Some(("chunk_encoding.floats", "use xor"));
     }

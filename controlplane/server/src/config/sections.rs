@@ -29,11 +29,11 @@ pub struct StorageConfig {
     pub exemplars: Option<ExemplarsConfig>,
 }
 
-/// `storage.tsdb`. What it sets takes effect at the next start.
+/// `storage.tsdb`. What it sets takes effect at the next start, if its field does not say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TsdbConfig {
-    /// Must be 0 until out-of-order ingestion exists.
+    /// How far behind the newest sample others are taken that come out of order. A reload changes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_of_order_time_window: Option<PromDuration>,
     /// `floats: xor` is how chunks are written; other encodings are not supported yet.

@@ -109,10 +109,6 @@ fn mistakes_name_place_key_and_remedy() {
             &["tracing: this section is not supported yet"],
         ),
         (
-            "storage: {tsdb: {out_of_order_time_window: 5m}}",
-            &["storage.tsdb.out_of_order_time_window", "not supported yet"],
-        ),
-        (
             "rule_files: ['*.toml']\n",
             &[
                 "p.yml:1:14: rule_files[0]",

@@ -7,6 +7,7 @@
 mod features;
 mod sizes;
 mod table;
+mod wal_sync;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use bellwether_model::duration;
 use bellwether_telemetry::LogFormat;
+use bellwether_tsdb::WalSync;
 use clap::{ArgAction, Args, ValueEnum};
 
 pub use features::{Feature, Features};
@@ -210,6 +212,11 @@ pub struct ServerFlags {
     /// Size at which a new segment of the write-ahead log begins, 10MB to 256MB; 128MB by default
     #[arg(long = "storage.tsdb.wal-segment-size", value_name = "BYTES", value_parser = sizes::parse)]
     pub wal_segment_size: Option<u64>,
+    /// When the write-ahead log is forced to the disk: segment (when a segment ends, as Prometheus does), commit (at
+    /// every commit), or a duration (at least that often). A killed process loses nothing with any of them; this is
+    /// about a crash of the machine
+    #[arg(long = "storage.tsdb.wal-sync", value_name = "WHEN", default_value = "segment", value_parser = wal_sync::parse)]
+    pub wal_sync: WalSync,
     /// Range of the smallest block
     #[arg(long = "storage.tsdb.min-block-duration", value_name = "DURATION", default_value = "2h", value_parser = parse_duration, hide = true)]
     pub min_block_duration: Duration,
@@ -291,6 +298,7 @@ impl ServerFlags {
                 max_connections: self.max_connections.max(1),
                 read_timeout: self.read_timeout,
                 cors_origin: self.cors_origin.clone(),
+                ui_config: bellwether_dashboard::UiConfig::default(),
             },
             storage: self.storage()?,
             query: QuerySettings {
@@ -339,6 +347,7 @@ impl ServerFlags {
                 (false, WalCompressionFlag::Snappy) => WalCompressionSetting::Snappy,
                 (false, WalCompressionFlag::Zstd) => WalCompressionSetting::Zstd,
             },
+            wal_sync: self.wal_sync,
             min_block_duration: min_block,
             max_block_duration: self.max_block_duration,
         })
@@ -419,6 +428,7 @@ impl ServerFlags {
                 "storage.tsdb.wal-segment-size",
                 sizes::format(self.wal_segment_size.unwrap_or(0)),
             ),
+            ("storage.tsdb.wal-sync", wal_sync::format(self.wal_sync)),
             (
                 "storage.tsdb.min-block-duration",
                 duration::format(self.min_block_duration),

@@ -66,6 +66,10 @@ fn bad_values_name_the_flag() {
             "between 10MB and 256MB",
         ),
         (
+            &["--storage.tsdb.wal-sync=sometimes"],
+            "use segment, commit or a duration such as 1s",
+        ),
+        (
             &["--storage.tsdb.retention.size=12"],
             "--storage.tsdb.retention.size",
         ),

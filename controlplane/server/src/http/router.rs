@@ -17,6 +17,7 @@ use crate::state::AppState;
 /// The pages are mounted only without a route prefix: they load their files from the root.
 pub(crate) fn router(state: Arc<AppState>) -> Router {
     let prefix = state.web.route_prefix.clone();
+    let ui_config = state.web.ui_config.clone();
     let change = MethodFilter::POST.or(MethodFilter::PUT);
     let api = Router::new()
         .nest("/api/v1", api::routes().fallback(not_found))
@@ -42,7 +43,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/version", simple(get(lifecycle::version)));
     let mut routes = api.merge(own).with_state(Arc::clone(&state));
     if prefix == "/" {
-        routes = routes.merge(bellwether_dashboard::assets_router());
+        routes = routes.merge(bellwether_dashboard::assets_router(ui_config));
     } else {
         routes = Router::new().nest(&prefix, routes);
     }

@@ -51,7 +51,7 @@ fn block_range(max: Duration) -> i64 {
 
 /// Writes the samples of an OpenMetrics text as blocks in the directory `dir`, which must exist, and calls
 /// `created` for each block, in order of time. Every sample needs a timestamp; the samples of a series must be
-/// in order of time. `now_ms` goes into the blocks' identifiers.
+/// in order of time.
 ///
 /// # Errors
 /// The first line that is wrong, or I/O. An error of the format is found before any block is written.
@@ -59,7 +59,6 @@ pub fn backfill(
     text: &[u8],
     dir: &Path,
     options: &BackfillOptions,
-    now_ms: i64,
     mut created: impl FnMut(&BlockInfo),
 ) -> Result<(), BackfillError> {
     let range = block_range(options.max_block_duration);
@@ -70,7 +69,7 @@ pub fn backfill(
     let counts = count(text, range, &mut series)?;
     for starts in passes(&counts) {
         for block in one_pass(text, dir, range, &starts, &mut series)?.into_values() {
-            if let Some(info) = block.write(now_ms)? {
+            if let Some(info) = block.write()? {
                 created(&info);
             }
         }
@@ -207,7 +206,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut out = Vec::new();
         let options = BackfillOptions::default();
-        backfill(text.as_bytes(), dir.path(), &options, 0, |b| {
+        backfill(text.as_bytes(), dir.path(), &options, |b| {
             out.push(b.clone());
         })?;
         Ok(out)

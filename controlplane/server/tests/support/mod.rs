@@ -304,7 +304,16 @@ pub fn reference(program: &str) -> Option<PathBuf> {
 pub struct Reference {
     pub address: SocketAddr,
     child: Child,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+}
+
+impl Reference {
+    /// Ends it without warning and returns what it leaves: the folder `data` in there is its database.
+    pub fn kill(mut self) -> tempfile::TempDir {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
 }
 
 impl Drop for Reference {
@@ -316,8 +325,16 @@ impl Drop for Reference {
 
 /// Starts the real Prometheus, empty, with everything on that the comparisons need. `None` when it is not there.
 pub async fn start_reference(config: &str, flags: &[&str]) -> Option<Reference> {
+    start_reference_in(tempfile::tempdir().unwrap(), config, flags).await
+}
+
+/// The same on the database in the folder `data` of a directory.
+pub async fn start_reference_in(
+    dir: tempfile::TempDir,
+    config: &str,
+    flags: &[&str],
+) -> Option<Reference> {
     let program = reference("prometheus")?;
-    let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("p.yml"), config).unwrap();
     // The port is free at this moment; the program takes no listener from outside.
     let address = std::net::TcpListener::bind("127.0.0.1:0")
@@ -342,7 +359,7 @@ pub async fn start_reference(config: &str, flags: &[&str]) -> Option<Reference> 
     let reference = Reference {
         address,
         child,
-        _dir: dir,
+        dir,
     };
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {

@@ -4,17 +4,14 @@
 //! CRC-32C over encoding and data. A reference is the file's index (from 0) in the high and the chunk's offset
 //! in the low 32 bits.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use memmap2::Mmap;
-
-use super::mmap;
 use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint};
 use crate::error::TsdbError;
+use crate::files::{Buffered, FileBytes, Files};
 use crate::head::chunk_files::ChunkData;
-use crate::wal::segments::{self, sync_dir};
+use crate::wal::segments;
 
 const MAGIC: u32 = 0x85BD_40DD;
 const VERSION: u8 = 1;
@@ -34,8 +31,9 @@ pub(crate) struct EncodedChunk {
 
 /// Writes chunk files.
 pub(crate) struct ChunkWriter {
+    files: Arc<dyn Files>,
     dir: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: Option<Buffered>,
     number: u64,
     pos: u64,
     scratch: Vec<u8>,
@@ -43,9 +41,12 @@ pub(crate) struct ChunkWriter {
 
 impl ChunkWriter {
     /// Creates the directory.
-    pub(crate) fn create(dir: &Path) -> Result<Self, TsdbError> {
-        fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
+    pub(crate) fn create(files: &Arc<dyn Files>, dir: &Path) -> Result<Self, TsdbError> {
+        files
+            .create_dir_all(dir)
+            .map_err(TsdbError::io("cannot create", dir))?;
         Ok(Self {
+            files: Arc::clone(files),
             dir: dir.to_path_buf(),
             file: None,
             number: 0,
@@ -61,9 +62,8 @@ impl ChunkWriter {
     fn finish_file(&mut self) -> Result<(), TsdbError> {
         if let Some(file) = self.file.take() {
             let path = self.path();
-            let io = || TsdbError::io("cannot write", &path);
-            let file = file.into_inner().map_err(|e| io()(e.into_error()))?;
-            file.sync_all().map_err(io())?;
+            file.finish()
+                .map_err(TsdbError::io("cannot write", &path))?;
         }
         Ok(())
     }
@@ -75,11 +75,11 @@ impl ChunkWriter {
             self.finish_file()?;
             self.number += 1;
             let path = self.path();
-            let file = File::create_new(&path).map_err(TsdbError::io("cannot create", &path))?;
-            let mut file = BufWriter::with_capacity(1 << 20, file);
+            let mut file = Buffered::create(&*self.files, &path)
+                .map_err(TsdbError::io("cannot create", &path))?;
             let mut header = MAGIC.to_be_bytes().to_vec();
             header.extend_from_slice(&[VERSION, 0, 0, 0]);
-            file.write_all(&header)
+            file.put(&header)
                 .map_err(TsdbError::io("cannot write", &path))?;
             self.pos = header.len() as u64;
             self.file = Some(file);
@@ -93,7 +93,7 @@ impl ChunkWriter {
         self.scratch.extend_from_slice(&crc.to_be_bytes());
         let reference = (self.number - 1) << 32 | self.pos;
         if let Some(file) = &mut self.file {
-            file.write_all(&self.scratch)
+            file.put(&self.scratch)
                 .map_err(TsdbError::io("cannot write", &self.dir))?;
         }
         self.pos += self.scratch.len() as u64;
@@ -103,7 +103,9 @@ impl ChunkWriter {
     /// Finishes the last file and syncs the directory.
     pub(crate) fn finish(mut self) -> Result<(), TsdbError> {
         self.finish_file()?;
-        sync_dir(&self.dir).map_err(TsdbError::io("cannot sync", &self.dir))
+        self.files
+            .sync_dir(&self.dir)
+            .map_err(TsdbError::io("cannot sync", &self.dir))
     }
 }
 
@@ -120,27 +122,29 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<(), DecodeError> {
 #[derive(Debug)]
 pub(crate) struct ChunkReader {
     dir: PathBuf,
-    files: Vec<Mmap>,
+    files: Vec<FileBytes>,
 }
 
 impl ChunkReader {
     /// Opens all files of the directory; a missing directory has none.
-    pub(crate) fn open(dir: &Path) -> Result<Self, TsdbError> {
-        let numbers = match segments::list(dir) {
+    pub(crate) fn open(files: &dyn Files, dir: &Path) -> Result<Self, TsdbError> {
+        let numbers = match segments::list(files, dir) {
             Ok(n) => n,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(TsdbError::io("cannot list", dir)(e)),
         };
-        let mut files = Vec::new();
+        let mut maps = Vec::new();
         for n in numbers {
             let path = dir.join(format!("{n:06}"));
-            let map = mmap::map(&path)?;
+            let map = files
+                .map(&path)
+                .map_err(TsdbError::io("cannot map", &path))?;
             check_header(&map).map_err(|e| TsdbError::corrupt(&path, e.0))?;
-            files.push(map);
+            maps.push(map);
         }
         Ok(Self {
             dir: dir.to_path_buf(),
-            files,
+            files: maps,
         })
     }
 

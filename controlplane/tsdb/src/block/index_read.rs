@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bellwether_model::Labels;
-use memmap2::Mmap;
 use roaring::RoaringBitmap;
 
 use super::index_write::ChunkMeta;
-use super::{MAGIC, VERSION_1, VERSION_2, mmap};
+use super::{MAGIC, VERSION_1, VERSION_2};
 use crate::encoding::{Dec, DecodeError, crc32c};
 use crate::error::TsdbError;
+use crate::files::{FileBytes, Files};
 use crate::select::Postings;
 
 /// Table entries per one kept in memory.
@@ -32,7 +32,7 @@ struct NameTable {
 #[derive(Debug)]
 pub(crate) struct IndexReader {
     path: PathBuf,
-    map: Mmap,
+    map: FileBytes,
     version: u8,
     /// Positions of every 32nd symbol; number of symbols.
     symbols: Vec<u32>,
@@ -111,8 +111,8 @@ fn section(map: &[u8], at: u64) -> Result<(&[u8], usize), DecodeError> {
 
 impl IndexReader {
     /// Opens and checks an index.
-    pub(crate) fn open(path: &Path) -> Result<Self, TsdbError> {
-        let map = mmap::map(path)?;
+    pub(crate) fn open(files: &dyn Files, path: &Path) -> Result<Self, TsdbError> {
+        let map = files.map(path).map_err(TsdbError::io("cannot map", path))?;
         let mut this = Self {
             path: path.to_path_buf(),
             map,

@@ -7,13 +7,12 @@
 //! Label indices and their table have no reader any more, but every Prometheus so far writes them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{MAGIC, VERSION_2};
 use crate::encoding::{crc32c, put_str, put_uvarint, put_varint};
 use crate::error::TsdbError;
+use crate::files::{Buffered, Files};
 
 /// Where a chunk of a series is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub(crate) struct ChunkMeta {
 /// Writes an index front to back. Series come in order of their labels; labels are ordinals of symbols.
 pub(crate) struct IndexWriter {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: Buffered,
     pos: u64,
     symbols: Vec<String>,
     series_start: u64,
@@ -39,11 +38,15 @@ pub(crate) struct IndexWriter {
 
 impl IndexWriter {
     /// Begins an index with its sorted, distinct symbols.
-    pub(crate) fn create(path: &Path, symbols: Vec<String>) -> Result<Self, TsdbError> {
-        let file = File::create_new(path).map_err(TsdbError::io("cannot create", path))?;
+    pub(crate) fn create(
+        files: &dyn Files,
+        path: &Path,
+        symbols: Vec<String>,
+    ) -> Result<Self, TsdbError> {
+        let file = Buffered::create(files, path).map_err(TsdbError::io("cannot create", path))?;
         let mut this = Self {
             path: path.to_path_buf(),
-            file: BufWriter::with_capacity(1 << 20, file),
+            file,
             pos: 0,
             symbols,
             series_start: 0,
@@ -65,7 +68,7 @@ impl IndexWriter {
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), TsdbError> {
         self.file
-            .write_all(bytes)
+            .put(bytes)
             .map_err(TsdbError::io("cannot write", &self.path))?;
         self.pos += bytes.len() as u64;
         Ok(())
@@ -210,8 +213,8 @@ impl IndexWriter {
         let crc = crc32c(&toc);
         toc.extend_from_slice(&crc.to_be_bytes());
         self.put(&toc)?;
-        let io = || TsdbError::io("cannot write", &self.path);
-        let file = self.file.into_inner().map_err(|e| io()(e.into_error()))?;
-        file.sync_all().map_err(io())
+        self.file
+            .finish()
+            .map_err(TsdbError::io("cannot write", &self.path))
     }
 }

@@ -8,10 +8,11 @@ use bellwether_model::Labels;
 
 use super::chunks::EncodedChunk;
 use super::index_write::ChunkMeta;
-use super::meta::{BlockCompaction, BlockParent};
-use super::write::{self, BlockWriter, Sample, new_ulid};
+use super::meta::{self, BlockCompaction, BlockParent};
+use super::write::{self, BlockWriter, Sample};
 use super::{Block, all_series};
 use crate::error::TsdbError;
+use crate::files::Files;
 use crate::head::chunk_files::ChunkData;
 use crate::tombstones::Tombstones;
 
@@ -103,18 +104,18 @@ fn join(
 
 /// Merges blocks (at least one) into a new one. `None` when nothing is left of them.
 pub(crate) fn merge(
+    files: &Arc<dyn Files>,
     data: &Path,
     blocks: &[Arc<Block>],
     chunk_range: i64,
-    now_ms: i64,
+    ulid: &str,
 ) -> Result<Option<PathBuf>, TsdbError> {
     let mut symbols = BTreeSet::new();
     for b in blocks {
         symbols.extend(b.index.all_symbols()?);
     }
     let symbols: Vec<String> = symbols.into_iter().collect();
-    let ulid = new_ulid(now_ms);
-    let mut writer = BlockWriter::create(data, &ulid, symbols.clone())?;
+    let mut writer = BlockWriter::create(files, data, ulid, symbols.clone())?;
     let mut cursors = blocks
         .iter()
         .map(Cursor::new)
@@ -154,8 +155,10 @@ pub(crate) fn merge(
         .flat_map(|m| m.compaction.sources.clone())
         .collect();
     let level = metas.iter().map(|m| m.compaction.level).max().unwrap_or(0);
+    let out_of_order = metas.iter().all(|m| m.compaction.is_out_of_order());
     let compaction = BlockCompaction {
         level: level + 1,
+        hints: Vec::from_iter(out_of_order.then(|| meta::OUT_OF_ORDER.to_owned())),
         sources: sources.into_iter().collect(),
         parents: metas
             .iter()
@@ -169,5 +172,5 @@ pub(crate) fn merge(
     };
     let mint = metas.iter().map(|m| m.min_time).min().unwrap_or(0);
     let maxt = metas.iter().map(|m| m.max_time).max().unwrap_or(0);
-    writer.finish(&ulid, mint, maxt, compaction)
+    writer.finish(ulid, mint, maxt, compaction)
 }

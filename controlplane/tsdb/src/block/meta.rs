@@ -1,16 +1,16 @@
 //! `meta.json` of a block.
 
-use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::TsdbError;
-use crate::wal::segments::sync_dir;
+use crate::files::{Files, write_atomic};
 
 /// Name of the file.
 pub(crate) const FILE: &str = "meta.json";
+/// Hint of a block whose samples came out of order: its end says nothing about what else the head has.
+pub(crate) const OUT_OF_ORDER: &str = "from-out-of-order";
 
 /// Counts of a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,14 @@ pub struct BlockCompaction {
     pub hints: Vec<String>,
 }
 
+impl BlockCompaction {
+    /// Whether all its samples came out of order.
+    #[must_use]
+    pub fn is_out_of_order(&self) -> bool {
+        self.hints.iter().any(|h| h == OUT_OF_ORDER)
+    }
+}
+
 /// The description of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,9 +111,11 @@ impl BlockMeta {
     ///
     /// # Errors
     /// I/O, malformed JSON, another version.
-    pub(crate) fn load(block: &Path) -> Result<Self, TsdbError> {
+    pub(crate) fn load(files: &dyn Files, block: &Path) -> Result<Self, TsdbError> {
         let path = block.join(FILE);
-        let bytes = fs::read(&path).map_err(TsdbError::io("cannot read", &path))?;
+        let bytes = files
+            .read(&path)
+            .map_err(TsdbError::io("cannot read", &path))?;
         let meta: Self =
             serde_json::from_slice(&bytes).map_err(|e| TsdbError::corrupt(&path, e.to_string()))?;
         if meta.version != 1 {
@@ -119,35 +129,22 @@ impl BlockMeta {
     ///
     /// # Errors
     /// I/O.
-    pub(crate) fn store(&self, block: &Path) -> Result<(), TsdbError> {
+    pub(crate) fn store(&self, files: &dyn Files, block: &Path) -> Result<(), TsdbError> {
         let mut bytes = Vec::new();
         let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t");
         let mut out = serde_json::Serializer::with_formatter(&mut bytes, tabs);
         self.serialize(&mut out)
             .map_err(|e| TsdbError::corrupt(&block.join(FILE), e.to_string()))?;
-        write_atomic(block, FILE, &bytes)
+        write_atomic(files, block, FILE, &bytes)
+            .map_err(TsdbError::io("cannot write", &block.join(FILE)))
     }
-}
-
-/// Writes a file of a directory under a temporary name, syncs it, and puts it in place.
-///
-/// # Errors
-/// I/O.
-pub(crate) fn write_atomic(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), TsdbError> {
-    let path = dir.join(name);
-    let tmp = dir.join(format!("{name}.tmp"));
-    let io = || TsdbError::io("cannot write", &path);
-    let mut file = File::create(&tmp).map_err(io())?;
-    file.write_all(bytes).map_err(io())?;
-    file.sync_all().map_err(io())?;
-    fs::rename(&tmp, &path).map_err(io())?;
-    sync_dir(dir).map_err(io())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::files::RealFiles;
     use proptest::prelude::*;
 
     fn counts() -> impl Strategy<Value = BlockStats> {
@@ -192,15 +189,15 @@ mod tests {
                 extra: serde_json::Map::new(),
             };
             let dir = tempfile::tempdir().unwrap();
-            meta.store(dir.path()).unwrap();
-            prop_assert_eq!(BlockMeta::load(dir.path()).unwrap(), meta);
+            meta.store(&RealFiles, dir.path()).unwrap();
+            prop_assert_eq!(BlockMeta::load(&RealFiles, dir.path()).unwrap(), meta);
         }
 
         #[test]
         fn any_bytes_load_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let dir = tempfile::tempdir().unwrap();
-            fs::write(dir.path().join(FILE), bytes).unwrap();
-            let _ = BlockMeta::load(dir.path());
+            std::fs::write(dir.path().join(FILE), bytes).unwrap();
+            let _ = BlockMeta::load(&RealFiles, dir.path());
         }
     }
 
@@ -208,10 +205,10 @@ mod tests {
     fn unknown_sections_survive() {
         let text = r#"{"ulid":"A","minTime":1,"maxTime":2,"version":1,"thanos":{"x":[1]}}"#;
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(FILE), text).unwrap();
-        let meta = BlockMeta::load(dir.path()).unwrap();
-        meta.store(dir.path()).unwrap();
-        assert_eq!(BlockMeta::load(dir.path()).unwrap(), meta);
+        std::fs::write(dir.path().join(FILE), text).unwrap();
+        let meta = BlockMeta::load(&RealFiles, dir.path()).unwrap();
+        meta.store(&RealFiles, dir.path()).unwrap();
+        assert_eq!(BlockMeta::load(&RealFiles, dir.path()).unwrap(), meta);
         assert_eq!(meta.extra["thanos"]["x"][0], 1);
     }
 }

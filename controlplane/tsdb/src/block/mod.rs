@@ -19,6 +19,7 @@ use roaring::RoaringBitmap;
 
 use crate::chunk;
 use crate::error::TsdbError;
+use crate::files::{self, Files};
 use crate::select;
 use crate::tombstones::{self, Interval, Tombstones};
 use chunks::ChunkReader;
@@ -33,6 +34,7 @@ pub(crate) const VERSION_2: u8 = 2;
 /// An open block.
 #[derive(Debug)]
 pub(crate) struct Block {
+    files: Arc<dyn Files>,
     pub(crate) dir: PathBuf,
     meta: RwLock<BlockMeta>,
     pub(crate) index: IndexReader,
@@ -49,15 +51,16 @@ impl Block {
     ///
     /// # Errors
     /// I/O and damage that makes it unreadable.
-    pub(crate) fn open(dir: &Path) -> Result<Arc<Self>, TsdbError> {
-        let meta = BlockMeta::load(dir)?;
+    pub(crate) fn open(files: &Arc<dyn Files>, dir: &Path) -> Result<Arc<Self>, TsdbError> {
+        let meta = BlockMeta::load(&**files, dir)?;
         Ok(Arc::new(Self {
+            files: Arc::clone(files),
             dir: dir.to_path_buf(),
             mint: meta.min_time,
             maxt: meta.max_time,
-            index: IndexReader::open(&dir.join("index"))?,
-            chunks: ChunkReader::open(&dir.join("chunks"))?,
-            tombstones: RwLock::new(Arc::new(Tombstones::load(dir)?)),
+            index: IndexReader::open(&**files, &dir.join("index"))?,
+            chunks: ChunkReader::open(&**files, &dir.join("chunks"))?,
+            tombstones: RwLock::new(Arc::new(Tombstones::load(&**files, dir)?)),
             meta: RwLock::new(meta),
         }))
     }
@@ -86,7 +89,7 @@ impl Block {
     pub(crate) fn mark_failed(&self) {
         let mut meta = self.meta.write();
         meta.compaction.failed = true;
-        if let Err(e) = meta.store(&self.dir) {
+        if let Err(e) = meta.store(&*self.files, &self.dir) {
             tracing::warn!(error = %e, "cannot mark a block whose compaction failed");
         }
     }
@@ -113,10 +116,11 @@ impl Block {
                 stones.add(u64::from(reference), range);
             }
         }
-        meta::write_atomic(&self.dir, tombstones::FILE, &stones.encode())?;
+        files::write_atomic(&*self.files, &self.dir, tombstones::FILE, &stones.encode())
+            .map_err(TsdbError::io("cannot write in", &self.dir))?;
         let mut meta = self.meta.write();
         meta.stats.num_tombstones = stones.len() as u64;
-        meta.store(&self.dir)?;
+        meta.store(&*self.files, &self.dir)?;
         *self.tombstones.write() = Arc::new(stones);
         Ok(())
     }

@@ -1,36 +1,31 @@
 //! Writes a block directory: everything under a temporary name, synced, then renamed.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ulid::Ulid;
+use bellwether_model::storage::SampleBuffer;
 
 use super::chunks::{ChunkWriter, EncodedChunk};
 use super::index_write::{ChunkMeta, IndexWriter};
-use super::meta::{self, BlockCompaction, BlockMeta, BlockStats};
+use super::meta::{BlockCompaction, BlockMeta, BlockStats};
 use crate::chunk::histogram::{self, Flat};
 use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR, xor};
 use crate::encoding::DecodeError;
 use crate::error::TsdbError;
+use crate::files::{Files, write_atomic};
 use crate::head::Head;
 use crate::head::series::{MemSeries, Txn};
 use crate::tombstones::{self, Interval, Tombstones};
-use crate::wal::segments::sync_dir;
 
 /// Suffix of a block that is being written.
 pub(crate) const TMP_CREATION: &str = ".tmp-for-creation";
 /// Suffix of a block that is being deleted.
 pub(crate) const TMP_DELETION: &str = ".tmp-for-deletion";
 
-/// A new identifier.
-pub(crate) fn new_ulid(now_ms: i64) -> String {
-    Ulid::from_parts(u64::try_from(now_ms).unwrap_or(0), rand::random::<u128>()).to_string()
-}
-
 /// A block under construction. Dropped without [`Self::finish`], its temporary directory goes.
 pub(crate) struct BlockWriter {
+    files: Arc<dyn Files>,
     tmp: PathBuf,
     target: PathBuf,
     index: Option<IndexWriter>,
@@ -41,11 +36,19 @@ pub(crate) struct BlockWriter {
 
 impl BlockWriter {
     /// Begins a block with sorted, distinct symbols.
-    pub(crate) fn create(data: &Path, ulid: &str, symbols: Vec<String>) -> Result<Self, TsdbError> {
+    pub(crate) fn create(
+        files: &Arc<dyn Files>,
+        data: &Path,
+        ulid: &str,
+        symbols: Vec<String>,
+    ) -> Result<Self, TsdbError> {
         let target = data.join(ulid);
         let tmp = data.join(format!("{ulid}{TMP_CREATION}"));
-        fs::create_dir_all(&tmp).map_err(TsdbError::io("cannot create", &tmp))?;
+        files
+            .create_dir_all(&tmp)
+            .map_err(TsdbError::io("cannot create", &tmp))?;
         let mut this = Self {
+            files: Arc::clone(files),
             index: None,
             chunks: None,
             stats: BlockStats::default(),
@@ -53,8 +56,12 @@ impl BlockWriter {
             target,
             tmp,
         };
-        this.chunks = Some(ChunkWriter::create(&this.tmp.join("chunks"))?);
-        this.index = Some(IndexWriter::create(&this.tmp.join("index"), symbols)?);
+        this.chunks = Some(ChunkWriter::create(files, &this.tmp.join("chunks"))?);
+        this.index = Some(IndexWriter::create(
+            &**files,
+            &this.tmp.join("index"),
+            symbols,
+        )?);
         Ok(this)
     }
 
@@ -113,12 +120,21 @@ impl BlockWriter {
             version: 1,
             extra: serde_json::Map::new(),
         };
-        meta::write_atomic(&self.tmp, tombstones::FILE, &Tombstones::default().encode())?;
-        meta.store(&self.tmp)?;
-        sync_dir(&self.tmp).map_err(TsdbError::io("cannot sync", &self.tmp))?;
-        fs::rename(&self.tmp, &self.target).map_err(TsdbError::io("cannot rename", &self.tmp))?;
+        let files = &*self.files;
+        let none = Tombstones::default().encode();
+        write_atomic(files, &self.tmp, tombstones::FILE, &none)
+            .map_err(TsdbError::io("cannot write in", &self.tmp))?;
+        meta.store(files, &self.tmp)?;
+        files
+            .sync_dir(&self.tmp)
+            .map_err(TsdbError::io("cannot sync", &self.tmp))?;
+        files
+            .rename(&self.tmp, &self.target)
+            .map_err(TsdbError::io("cannot rename", &self.tmp))?;
         if let Some(parent) = self.target.parent() {
-            sync_dir(parent).map_err(TsdbError::io("cannot sync", parent))?;
+            files
+                .sync_dir(parent)
+                .map_err(TsdbError::io("cannot sync", parent))?;
         }
         Ok(Some(self.target.clone()))
     }
@@ -127,15 +143,27 @@ impl BlockWriter {
 impl Drop for BlockWriter {
     fn drop(&mut self) {
         // After the rename there is nothing under this name.
-        let _ = fs::remove_dir_all(&self.tmp);
+        let _ = self.files.remove_dir_all(&self.tmp);
     }
 }
 
-/// A decoded sample that keeps its kind.
+/// A decoded sample that keeps its kind. Histograms are boxed: floats must not take their room.
+#[derive(Clone, Debug)]
 pub(crate) enum Sample {
     Float(f64),
-    Histogram(Flat<i64>),
-    FloatHistogram(Flat<f64>),
+    Histogram(Box<Flat<i64>>),
+    FloatHistogram(Box<Flat<f64>>),
+}
+
+impl Sample {
+    /// Appends it to a buffer, in the form in which queries read it.
+    pub(crate) fn read_into(&self, t: i64, out: &mut SampleBuffer) {
+        match self {
+            Self::Float(v) => out.push_float(t, *v),
+            Self::Histogram(h) => out.push_histogram(t, Arc::new(h.to_model().to_float())),
+            Self::FloatHistogram(h) => out.push_histogram(t, Arc::new(h.to_model())),
+        }
+    }
 }
 
 /// Decodes a chunk to samples.
@@ -146,10 +174,12 @@ pub(crate) fn decode(
 ) -> Result<(), DecodeError> {
     match encoding {
         ENC_XOR => xor::decode(data, usize::MAX, |t, v| each(t, Sample::Float(v))),
-        ENC_HISTOGRAM => histogram::decode(data, usize::MAX, |t, h| each(t, Sample::Histogram(h))),
-        ENC_FLOAT_HISTOGRAM => {
-            histogram::decode(data, usize::MAX, |t, h| each(t, Sample::FloatHistogram(h)))
-        }
+        ENC_HISTOGRAM => histogram::decode(data, usize::MAX, |t, h| {
+            each(t, Sample::Histogram(Box::new(h)));
+        }),
+        ENC_FLOAT_HISTOGRAM => histogram::decode(data, usize::MAX, |t, h| {
+            each(t, Sample::FloatHistogram(Box::new(h)));
+        }),
         _ => Err(DecodeError("unknown chunk encoding")),
     }
 }
@@ -172,10 +202,10 @@ pub(crate) fn encode(
                 state.append_float(t, v, txn);
             }
             Sample::Histogram(h) => {
-                state.append_histogram(t, h, txn)?;
+                state.append_histogram(t, *h, txn)?;
             }
             Sample::FloatHistogram(h) => {
-                state.append_histogram(t, h, txn)?;
+                state.append_histogram(t, *h, txn)?;
             }
         }
     }
@@ -211,16 +241,40 @@ pub(crate) fn cut(
     Ok(out)
 }
 
-/// Writes the head's samples in `mint..maxt` as a block. `None` when there are none.
+/// Writes the head's samples in `mint..maxt` that came in order as a block. `None` when there are none.
 pub(crate) fn write_head(
     data: &Path,
     head: &Head,
     mint: i64,
     maxt: i64,
-    now_ms: i64,
+    ulid: &str,
 ) -> Result<Option<PathBuf>, TsdbError> {
     let mut series = head.all_series();
     series.retain(|s| s.state.read().may_have(mint, maxt - 1));
+    let range = Range { mint, maxt, ulid };
+    write_series(data, head, series, &range, &[], |s, deleted| {
+        let chunks = s.state.read().all_chunks();
+        cut(chunks, mint, maxt - 1, deleted, head.options.block_range)
+    })
+}
+
+/// Times and identifier of a block.
+pub(crate) struct Range<'a> {
+    pub(crate) mint: i64,
+    /// Exclusive.
+    pub(crate) maxt: i64,
+    pub(crate) ulid: &'a str,
+}
+
+/// Writes a block of the chunks that `chunks` gives for each series without its deleted ranges.
+pub(crate) fn write_series(
+    data: &Path,
+    head: &Head,
+    mut series: Vec<Arc<MemSeries>>,
+    range: &Range<'_>,
+    hints: &[&str],
+    chunks: impl Fn(&MemSeries, &[Interval]) -> Result<Vec<EncodedChunk>, DecodeError>,
+) -> Result<Option<PathBuf>, TsdbError> {
     if series.is_empty() {
         return Ok(None);
     }
@@ -229,18 +283,11 @@ pub(crate) fn write_head(
     // Ordinals are in order of texts, so this is the order of labels.
     series.sort_by_cached_key(|s| s.labels.iter().map(ordinal).collect::<Vec<u32>>());
     let deleted = head.tombstones.read().clone();
-    let ulid = new_ulid(now_ms);
-    let mut writer = BlockWriter::create(data, &ulid, symbols)?;
+    let mut writer = BlockWriter::create(&head.options.files, data, range.ulid, symbols)?;
     for s in series {
-        let chunks = s.state.read().all_chunks();
-        let chunks = cut(
-            chunks,
-            mint,
-            maxt - 1,
-            deleted.of(u64::from(s.id)),
-            head.options.block_range,
-        )
-        .map_err(|e| TsdbError::corrupt(data, format!("head chunk of {}: {e}", head.labels(&s))))?;
+        let chunks = chunks(&s, deleted.of(u64::from(s.id))).map_err(|e| {
+            TsdbError::corrupt(data, format!("head chunk of {}: {e}", head.labels(&s)))
+        })?;
         if !chunks.is_empty() {
             let labels: Vec<u32> = s.labels.iter().map(ordinal).collect();
             writer.series(&labels, &chunks)?;
@@ -248,10 +295,11 @@ pub(crate) fn write_head(
     }
     let compaction = BlockCompaction {
         level: 1,
-        sources: vec![ulid.clone()],
+        sources: vec![range.ulid.to_owned()],
+        hints: hints.iter().map(|h| (*h).to_owned()).collect(),
         ..BlockCompaction::default()
     };
-    writer.finish(&ulid, mint, maxt, compaction)
+    writer.finish(range.ulid, range.mint, range.maxt, compaction)
 }
 
 impl Head {

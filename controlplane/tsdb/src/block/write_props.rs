@@ -118,8 +118,8 @@ impl From<&Given> for Sample {
     fn from(given: &Given) -> Self {
         match given {
             Given::Float(v) => Self::Float(*v),
-            Given::Integer(h) => Self::Histogram(h.clone().into()),
-            Given::Floating(h) => Self::FloatHistogram(h.clone().into()),
+            Given::Integer(h) => Self::Histogram(Box::new(h.clone().into())),
+            Given::Floating(h) => Self::FloatHistogram(Box::new(h.clone().into())),
         }
     }
 }

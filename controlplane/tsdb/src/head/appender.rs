@@ -1,21 +1,23 @@
 //! Write transactions.
 //!
 //! Appending checks a sample against its series and keeps it; commit encodes everything kept into records,
-//! writes them to the log in one piece, and then publishes under the same lock.
+//! writes them to the log in one piece, and then publishes under the same lock. With an out-of-order window the
+//! commit first sorts out, under that lock, what comes out of order; that goes to a log of its own (`wbl`).
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 
 use super::Head;
 use super::series::{Appended, MemSeries, Txn};
+use crate::block::write::Sample;
 use crate::chunk::histogram::Flat;
 use crate::chunk::validate;
-use crate::wal::record::{self, Base, WalExemplar, WalSample};
+use crate::stats::Counter;
+use crate::wal::writer::WalWriter;
 
 /// Buffer sets kept for the next transactions.
 const POOLED: usize = 16;
@@ -23,27 +25,46 @@ const POOLED: usize = 16;
 const POOLED_SAMPLES: usize = 100_000;
 
 /// A sample that waits for the commit.
-struct Pending<T> {
-    series: Arc<MemSeries>,
-    t: i64,
-    value: T,
+pub(super) struct Pending<T> {
+    pub(super) series: Arc<MemSeries>,
+    pub(super) t: i64,
+    pub(super) value: T,
 }
 
 /// The memory of a transaction, reused by later ones.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    floats: Vec<Pending<f64>>,
-    histograms: Vec<Pending<Histogram>>,
-    float_histograms: Vec<Pending<FloatHistogram>>,
-    exemplars: Vec<Pending<Arc<Exemplar>>>,
-    metadata: Vec<(Arc<MemSeries>, Arc<Metadata>)>,
+    pub(super) floats: Vec<Pending<f64>>,
+    pub(super) histograms: Vec<Pending<Histogram>>,
+    pub(super) float_histograms: Vec<Pending<FloatHistogram>>,
+    /// Those of the above that turned out to come out of order.
+    pub(super) late: Late,
+    pub(super) exemplars: Vec<Pending<Arc<Exemplar>>>,
+    pub(super) metadata: Vec<(Arc<MemSeries>, Arc<Metadata>)>,
     /// Series that were looked up, held so that garbage collection leaves them until the transaction ends.
     pinned: Vec<Arc<MemSeries>>,
     /// Series that the log does not have yet.
-    unlogged: Vec<Arc<MemSeries>>,
-    /// Encoded records, one after the other.
-    bytes: Vec<u8>,
-    records: Vec<Range<usize>>,
+    pub(super) unlogged: Vec<Arc<MemSeries>>,
+    /// Encoded records, one after the other: those of the log, then those of the out-of-order log.
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: Vec<Range<usize>>,
+    pub(super) late_records: Vec<Range<usize>>,
+}
+
+/// Samples that came out of order.
+#[derive(Default)]
+pub(super) struct Late {
+    pub(super) floats: Vec<Pending<f64>>,
+    pub(super) histograms: Vec<Pending<Histogram>>,
+    pub(super) float_histograms: Vec<Pending<FloatHistogram>>,
+}
+
+impl Late {
+    fn clear(&mut self) {
+        self.floats.clear();
+        self.histograms.clear();
+        self.float_histograms.clear();
+    }
 }
 
 impl Buffers {
@@ -51,26 +72,38 @@ impl Buffers {
         self.floats.clear();
         self.histograms.clear();
         self.float_histograms.clear();
+        self.late.clear();
         self.exemplars.clear();
         self.metadata.clear();
         self.pinned.clear();
         self.unlogged.clear();
         self.bytes.clear();
         self.records.clear();
+        self.late_records.clear();
     }
 }
 
 /// A transaction on the head.
 pub(crate) struct HeadAppender<'a> {
-    head: &'a Head,
-    b: Buffers,
+    pub(super) head: &'a Head,
+    pub(super) b: Buffers,
+    /// The oldest time that may still come in order, as of the beginning.
+    floor: i64,
+    /// The oldest time that may come out of order; `None` when nothing may.
+    late_floor: Option<i64>,
 }
 
 impl<'a> HeadAppender<'a> {
     pub(crate) fn new(head: &'a Head) -> Self {
         head.open_appenders.fetch_add(1, Ordering::Relaxed);
         let b = head.buffers.lock().pop().unwrap_or_default();
-        Self { head, b }
+        let window = head.out_of_order_window.load(Ordering::Relaxed);
+        Self {
+            head,
+            b,
+            floor: head.append_floor(),
+            late_floor: (window > 0).then(|| head.max_time().saturating_sub(window)),
+        }
     }
 
     #[inline]
@@ -81,164 +114,139 @@ impl<'a> HeadAppender<'a> {
         })
     }
 
+    /// Whether a sample may come at a time, given what its series says of it in order. Errors and their order
+    /// are those of Prometheus' `memSeries.appendable`.
     #[inline]
-    fn check_bounds(&self, t: i64) -> Result<(), AppendError> {
-        if t < self.head.append_floor() {
-            self.head.counters.out_of_bounds.inc();
-            return Err(AppendError::OutOfBounds);
+    fn admit(
+        &self,
+        t: i64,
+        in_order: impl FnOnce() -> Result<(), AppendError>,
+    ) -> Result<(), AppendError> {
+        let verdict = if t >= self.floor {
+            in_order()
+        } else {
+            Err(AppendError::OutOfBounds)
+        };
+        match verdict {
+            Ok(()) => Ok(()),
+            Err(e) => self.admit_late(t, e),
         }
-        Ok(())
     }
 
-    fn count_refusal(&self, e: AppendError) -> AppendError {
-        match &e {
-            AppendError::OutOfOrder => self.head.counters.out_of_order.inc(),
-            AppendError::DuplicateTimestamp => self.head.counters.duplicates.inc(),
+    #[cold]
+    fn admit_late(&self, t: i64, refusal: AppendError) -> Result<(), AppendError> {
+        let counters = &self.head.counters;
+        match (&refusal, self.late_floor) {
+            (AppendError::OutOfOrder | AppendError::OutOfBounds, Some(floor)) => {
+                if t >= floor {
+                    return Ok(());
+                }
+                counters.too_old.inc();
+                return Err(AppendError::TooOld);
+            }
+            (AppendError::OutOfOrder, None) => counters.out_of_order.inc(),
+            (AppendError::OutOfBounds, None) => counters.out_of_bounds.inc(),
+            (AppendError::DuplicateTimestamp, _) => counters.duplicates.inc(),
             _ => {}
         }
-        e
+        Err(refusal)
     }
 
-    /// Encodes the transaction in the order in which replay needs it.
-    fn encode(&mut self) {
-        let Buffers {
-            floats,
-            histograms,
-            float_histograms,
-            exemplars,
-            metadata,
-            unlogged,
-            bytes,
-            records,
-            ..
-        } = &mut self.b;
-        let all = floats
+    /// Sorts out what comes out of order. The caller holds the commit lock: only now is it certain what does,
+    /// since other transactions may have gone before. Each series' newest time runs ahead with the transaction.
+    fn part_late(&mut self, late_floor: i64) {
+        let floor = self.floor.max(self.head.min_valid.load(Ordering::Acquire));
+        let part = Part {
+            floor,
+            late_floor,
+            too_old: &self.head.counters.too_old,
+        };
+        let b = &mut self.b;
+        part.split(&mut b.floats, &mut b.late.floats);
+        part.split(&mut b.histograms, &mut b.late.histograms);
+        part.split(&mut b.float_histograms, &mut b.late.float_histograms);
+    }
+
+    /// After [`Self::part_late`], when the transaction failed.
+    fn reset_newest(&self) {
+        let b = &self.b;
+        let all = b
+            .floats
             .iter()
             .map(|p| &p.series)
-            .chain(histograms.iter().map(|p| &p.series))
-            .chain(float_histograms.iter().map(|p| &p.series))
-            .chain(exemplars.iter().map(|p| &p.series))
-            .chain(metadata.iter().map(|p| &p.0));
-        unlogged.extend(all.filter(|s| !s.is_logged()).cloned());
-        unlogged.sort_unstable_by_key(|s| s.id);
-        unlogged.dedup_by_key(|s| s.id);
-        let mut record = |bytes: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>)| {
-            let start = bytes.len();
-            write(bytes);
-            records.push(start..bytes.len());
-        };
-        if !unlogged.is_empty() {
-            record(bytes, &mut |out| {
-                record::begin_series(out);
-                for s in &*unlogged {
-                    record::add_series(out, u64::from(s.id), &self.head.labels(s));
-                }
-            });
-        }
-        if !metadata.is_empty() {
-            record(bytes, &mut |out| {
-                out.push(record::METADATA);
-                for (s, m) in &*metadata {
-                    record::add_metadata(out, u64::from(s.id), m);
-                }
-            });
-        }
-        if let Some(first) = floats.first() {
-            record(bytes, &mut |out| {
-                let base = Base::begin(out, record::SAMPLES, u64::from(first.series.id), first.t);
-                for p in &*floats {
-                    let series = u64::from(p.series.id);
-                    base.add_sample(
-                        out,
-                        WalSample {
-                            series,
-                            t: p.t,
-                            v: p.value,
-                        },
-                    );
-                }
-            });
-        }
-        for (custom, kind, float_kind) in [
-            (false, record::HISTOGRAMS, record::FLOAT_HISTOGRAMS),
-            (
-                true,
-                record::CUSTOM_HISTOGRAMS,
-                record::CUSTOM_FLOAT_HISTOGRAMS,
-            ),
-        ] {
-            let of = |schema: i32| (schema == CUSTOM_BUCKETS_SCHEMA) == custom;
-            let mut some = histograms.iter().filter(|p| of(p.value.schema)).peekable();
-            if let Some(first) = some.peek() {
-                let (series, t) = (u64::from(first.series.id), first.t);
-                record(bytes, &mut |out| {
-                    let base = Base::begin(out, kind, series, t);
-                    for p in some.by_ref() {
-                        base.add_histogram(out, u64::from(p.series.id), p.t, &p.value);
-                    }
-                });
-            }
-            let mut some = float_histograms
-                .iter()
-                .filter(|p| of(p.value.schema))
-                .peekable();
-            if let Some(first) = some.peek() {
-                let (series, t) = (u64::from(first.series.id), first.t);
-                record(bytes, &mut |out| {
-                    let base = Base::begin(out, float_kind, series, t);
-                    for p in some.by_ref() {
-                        base.add_float_histogram(out, u64::from(p.series.id), p.t, &p.value);
-                    }
-                });
-            }
-        }
-        if let Some(first) = exemplars.first() {
-            record(bytes, &mut |out| {
-                let base = Base::begin(out, record::EXEMPLARS, u64::from(first.series.id), first.t);
-                for p in &*exemplars {
-                    base.add_exemplar(
-                        out,
-                        &WalExemplar {
-                            series: u64::from(p.series.id),
-                            t: p.t,
-                            v: p.value.value,
-                            labels: p.value.labels.clone(),
-                        },
-                    );
-                }
-            });
+            .chain(b.histograms.iter().map(|p| &p.series))
+            .chain(b.float_histograms.iter().map(|p| &p.series));
+        for s in all {
+            s.set_newest(s.state.read().last_t);
         }
     }
 
     fn log_and_publish(&mut self) -> Result<(), AppendError> {
-        self.encode();
-        if self.b.records.is_empty() {
+        let head = self.head;
+        let mut wal;
+        if let Some(late_floor) = self.late_floor {
+            wal = head.wal.lock();
+            self.part_late(late_floor);
+            self.encode();
+        } else {
+            self.encode();
+            wal = head.wal.lock();
+        }
+        if self.b.records.is_empty() && self.b.late_records.is_empty() {
             return Ok(());
         }
-        let head = self.head;
-        let mut wal = head.wal.lock();
-        let Some(writer) = wal.as_mut() else {
-            return Err(AppendError::Wal("storage is closed".into()));
-        };
-        let bytes = &self.b.bytes;
-        match writer.log(self.b.records.iter().map(|r| &bytes[r.clone()])) {
-            Ok(written) => head.counters.wal_bytes.add(written),
-            Err(e) => {
-                head.counters.wal_writes_failed.inc();
-                return Err(AppendError::Wal(e.to_string()));
+        if let Err(e) = self.log(&mut wal) {
+            if self.late_floor.is_some() {
+                self.reset_newest();
             }
+            return Err(e);
         }
         for s in &self.b.unlogged {
             s.set_logged();
         }
         let (number, watermark) = head.isolation.begin();
-        self.publish(Txn {
+        let txn = Txn {
             number,
             watermark,
             chunk_range: head.options.block_range,
-        });
+        };
+        self.publish(txn);
+        self.publish_late(txn);
         head.isolation.publish(number);
         Ok(())
+    }
+
+    /// Writes the records to both logs, or to none.
+    fn log(&self, wal: &mut Option<WalWriter>) -> Result<(), AppendError> {
+        let counters = &self.head.counters;
+        let write = |writer: &mut WalWriter, records: &[Range<usize>]| {
+            let bytes = &self.b.bytes;
+            writer
+                .log(records.iter().map(|r| &bytes[r.clone()]))
+                .inspect(|written| counters.wal_bytes.add(*written))
+                .map_err(|e| {
+                    counters.wal_writes_failed.inc();
+                    AppendError::Wal(e.to_string())
+                })
+        };
+        let closed = || AppendError::Wal("storage is closed".into());
+        let writer = wal.as_mut().ok_or_else(closed)?;
+        let written = match self.b.records.as_slice() {
+            [] => 0,
+            records => write(writer, records)?,
+        };
+        if self.b.late_records.is_empty() {
+            return Ok(());
+        }
+        let mut wbl = self.head.wbl.lock();
+        let late = wbl
+            .as_mut()
+            .ok_or_else(closed)
+            .and_then(|wbl| write(wbl, &self.b.late_records));
+        if late.is_err() && written > 0 {
+            writer.undo(written);
+        }
+        late.map(|_| ())
     }
 
     fn publish(&mut self, txn: Txn) {
@@ -304,6 +312,69 @@ impl<'a> HeadAppender<'a> {
     }
 }
 
+impl HeadAppender<'_> {
+    fn publish_late(&mut self, txn: Txn) {
+        let late = &mut self.b.late;
+        let head = self.head;
+        let insert = |series: &MemSeries, t: i64, sample: Sample| {
+            match series.insert_out_of_order(t, sample, txn) {
+                Ok(true) => {
+                    head.out_of_order.lock().note(series.id, t, t);
+                    head.counters.out_of_order_appended.inc();
+                    return true;
+                }
+                Ok(false) => {}
+                Err(e) => {
+                    tracing::error!(error = %e, "out-of-order chunk does not encode, samples dropped");
+                }
+            }
+            false
+        };
+        for p in late.floats.drain(..) {
+            let stored = insert(&p.series, p.t, Sample::Float(p.value));
+            head.counters.floats.add(u64::from(stored));
+        }
+        for p in late.histograms.drain(..) {
+            let sample = Sample::Histogram(Box::new(Flat::from(p.value)));
+            let stored = insert(&p.series, p.t, sample);
+            head.counters.histograms.add(u64::from(stored));
+        }
+        for p in late.float_histograms.drain(..) {
+            let sample = Sample::FloatHistogram(Box::new(Flat::from(p.value)));
+            let stored = insert(&p.series, p.t, sample);
+            head.counters.histograms.add(u64::from(stored));
+        }
+    }
+}
+
+/// The bounds by which samples are found to be late.
+struct Part<'a> {
+    floor: i64,
+    late_floor: i64,
+    too_old: &'a Counter,
+}
+
+impl Part<'_> {
+    fn split<T>(&self, all: &mut Vec<Pending<T>>, late: &mut Vec<Pending<T>>) {
+        let is_late = |p: &mut Pending<T>| {
+            let newest = p.series.newest();
+            if p.t >= self.floor && p.t >= newest {
+                // At the newest time itself it is a duplicate, which publication leaves out.
+                p.series.set_newest(p.t);
+                return false;
+            }
+            true
+        };
+        for p in all.extract_if(.., is_late) {
+            if p.t >= self.late_floor {
+                late.push(p);
+            } else {
+                self.too_old.inc();
+            }
+        }
+    }
+}
+
 /// Sums of one publication.
 struct Published {
     stored: u64,
@@ -363,9 +434,7 @@ impl Appender for HeadAppender<'_> {
     #[inline]
     fn append(&mut self, series: SeriesRef, t: i64, v: f64) -> Result<(), AppendError> {
         let series = self.resolve(series)?;
-        self.check_bounds(t)?;
-        let verdict = series.check_float(t, v);
-        verdict.map_err(|e| self.count_refusal(e))?;
+        self.admit(t, || series.check_float(t, v))?;
         self.b.floats.push(Pending {
             series,
             t,
@@ -382,10 +451,8 @@ impl Appender for HeadAppender<'_> {
     ) -> Result<(), AppendError> {
         let h = validate::check_int(h).map_err(AppendError::InvalidHistogram)?;
         let series = self.resolve(series)?;
-        self.check_bounds(t)?;
         let sample = Flat::from(h);
-        let verdict = series.state.read().check_histogram(t, &sample);
-        verdict.map_err(|e| self.count_refusal(e))?;
+        self.admit(t, || series.state.read().check_histogram(t, &sample))?;
         let value = sample.to_model();
         self.b.histograms.push(Pending { series, t, value });
         Ok(())
@@ -399,10 +466,8 @@ impl Appender for HeadAppender<'_> {
     ) -> Result<(), AppendError> {
         let h = validate::check_float(h).map_err(AppendError::InvalidHistogram)?;
         let series = self.resolve(series)?;
-        self.check_bounds(t)?;
         let sample = Flat::from(h);
-        let verdict = series.state.read().check_histogram(t, &sample);
-        verdict.map_err(|e| self.count_refusal(e))?;
+        self.admit(t, || series.state.read().check_histogram(t, &sample))?;
         let value = sample.to_model();
         self.b.float_histograms.push(Pending { series, t, value });
         Ok(())

@@ -3,28 +3,27 @@
 //! Maintenance moves closed chunks from memory to a new file, which is mapped; pages are in memory only while
 //! queries read them. The log has the same samples, so these files are never synced. A start reads them before
 //! the log and skips the log's samples that they have; a damaged file is dropped with all later ones, and its
-//! samples come from the log.
+//! samples come from the log. We write chunks of samples in order only; other programs' out-of-order chunks are
+//! read, and their files stay until those samples are in blocks.
 //!
 //! Header: magic, version, three zero bytes. Per chunk: series reference, first and last time (u64 each),
 //! encoding (top bit: out of order), uvarint length, data, CRC-32C over all of that. An entry of zeros ends a
 //! file (other writers preallocate).
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use memmap2::Mmap;
 
 use super::Head;
 use super::series::MemSeries;
 use crate::block::chunks::EncodedChunk;
-use crate::block::mmap;
 use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint};
 use crate::error::TsdbError;
+use crate::files::{Buffered, FileBytes, Files};
 use crate::wal::segments;
 
 const MAGIC: u32 = 0x0130_BC91;
@@ -34,10 +33,12 @@ const OUT_OF_ORDER: u8 = 0x80;
 /// A mapped file of head chunks.
 #[derive(Debug)]
 pub(crate) struct ChunkFile {
-    map: Mmap,
+    map: FileBytes,
     path: PathBuf,
     /// Newest time in it.
     maxt: i64,
+    /// It has out-of-order chunks: what the out-of-order log says of them holds while the file is there.
+    has_out_of_order: bool,
 }
 
 /// Where a chunk's bytes are.
@@ -72,7 +73,7 @@ impl Deref for ChunkData {
 /// The open files of a head.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkFiles {
-    /// `None` where nothing may be written.
+    /// `None` before it is loaded.
     dir: Option<PathBuf>,
     files: Vec<Arc<ChunkFile>>,
     next: u64,
@@ -80,6 +81,8 @@ pub(crate) struct ChunkFiles {
 
 /// An entry of a file.
 pub(crate) struct Entry {
+    /// Where it begins in the file: the low half of its reference.
+    start: u32,
     pub(crate) series: u64,
     pub(crate) mint: i64,
     pub(crate) maxt: i64,
@@ -128,6 +131,7 @@ pub(crate) fn walk(
             return Err(DecodeError("checksum mismatch"));
         }
         each(Entry {
+            start: start as u32,
             series,
             mint,
             maxt,
@@ -143,34 +147,62 @@ pub(crate) fn walk(
 /// Chunks of a directory by series reference, each series' by rising time.
 pub(crate) type ChunksBySeries = HashMap<u64, Vec<EncodedChunk>, RandomState>;
 
+/// What was read from a directory.
+#[derive(Debug, Default)]
+pub(crate) struct LoadedChunks {
+    pub(crate) in_order: ChunksBySeries,
+    pub(crate) out_of_order: ChunksBySeries,
+    /// The last reference: number of the file in the high, offset of the entry in the low 32 bits.
+    pub(crate) last: u64,
+    /// Files that were dropped because they or one before them are damaged.
+    pub(crate) damaged: u64,
+}
+
 impl ChunkFiles {
-    /// Reads a directory. Damaged files and those after them are removed, with a count of the damage. Where
-    /// `writable` is false, nothing will be written or removed.
+    /// Reads a directory. Damaged files and those after them are removed.
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) fn load(
+    pub(crate) fn load(files: &dyn Files, dir: &Path) -> Result<(Self, LoadedChunks), TsdbError> {
+        files
+            .create_dir_all(dir)
+            .map_err(TsdbError::io("cannot create", dir))?;
+        Self::load_existing(files, dir, false)
+    }
+
+    /// Reads somebody else's directory, which may be missing; damaged files and those after them are left alone.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn load_read_only(
+        files: &dyn Files,
         dir: &Path,
-        writable: bool,
-    ) -> Result<(Self, ChunksBySeries, u64), TsdbError> {
-        let mut this = Self::default();
-        let mut chunks = ChunksBySeries::default();
-        let mut damaged = 0;
-        if writable {
-            fs::create_dir_all(dir).map_err(TsdbError::io("cannot create", dir))?;
-            this.dir = Some(dir.to_path_buf());
+    ) -> Result<(Self, LoadedChunks), TsdbError> {
+        match files.exists(dir) {
+            Ok(false) => Ok(Default::default()),
+            _ => Self::load_existing(files, dir, true),
         }
-        let numbers = match segments::list(dir) {
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(e) => return Err(TsdbError::io("cannot list", dir)(e)),
+    }
+
+    fn load_existing(
+        files: &dyn Files,
+        dir: &Path,
+        read_only: bool,
+    ) -> Result<(Self, LoadedChunks), TsdbError> {
+        let mut this = Self {
+            dir: Some(dir.to_path_buf()),
+            ..Self::default()
         };
+        let mut loaded = LoadedChunks::default();
+        let numbers = segments::list(files, dir).map_err(TsdbError::io("cannot list", dir))?;
         this.next = numbers.last().map_or(1, |n| n + 1);
         for n in numbers {
             let path = dir.join(format!("{n:06}"));
             // Read rather than mapped: a check must not keep the whole file in memory.
-            let bytes = fs::read(&path).map_err(TsdbError::io("cannot read", &path))?;
-            let entries = if damaged > 0 {
+            let bytes = files
+                .read(&path)
+                .map_err(TsdbError::io("cannot read", &path))?;
+            let entries = if loaded.damaged > 0 {
                 Err(DecodeError("a file before it is damaged"))
             } else if bytes.len() <= HEADER {
                 // Preallocated or just begun when its writer was killed.
@@ -179,61 +211,73 @@ impl ChunkFiles {
                 parse(&bytes)
             };
             match entries {
-                Ok(entries) => this.take(path, &entries, &mut chunks)?,
+                Ok(entries) => this.take(files, path, n, &entries, &mut loaded)?,
                 Err(e) => {
-                    if damaged == 0 {
+                    if loaded.damaged == 0 {
                         tracing::warn!(file = %path.display(), reason = %e, "dropped damaged head chunks, the log has their samples");
                     }
-                    damaged += 1;
-                    if writable {
-                        fs::remove_file(&path).map_err(TsdbError::io("cannot remove", &path))?;
+                    loaded.damaged += 1;
+                    if !read_only {
+                        files
+                            .remove_file(&path)
+                            .map_err(TsdbError::io("cannot remove", &path))?;
                     }
                 }
             }
         }
-        for list in chunks.values_mut() {
+        for list in loaded.in_order.values_mut() {
             list.sort_by_key(|c| c.mint);
         }
-        Ok((this, chunks, damaged))
+        Ok((this, loaded))
     }
 
     fn take(
         &mut self,
+        files: &dyn Files,
         path: PathBuf,
+        number: u64,
         entries: &[Entry],
-        chunks: &mut ChunksBySeries,
+        loaded: &mut LoadedChunks,
     ) -> Result<(), TsdbError> {
+        let is_late = |e: &Entry| e.encoding & OUT_OF_ORDER != 0;
         let file = Arc::new(ChunkFile {
-            map: mmap::map(&path)?,
+            map: files
+                .map(&path)
+                .map_err(TsdbError::io("cannot map", &path))?,
             maxt: entries.iter().map(|e| e.maxt).max().unwrap_or(i64::MIN),
+            has_out_of_order: entries.iter().any(is_late),
             path,
         });
-        for e in entries.iter().filter(|e| e.encoding & OUT_OF_ORDER == 0) {
+        for e in entries {
+            let chunks = if is_late(e) {
+                &mut loaded.out_of_order
+            } else {
+                &mut loaded.in_order
+            };
             chunks.entry(e.series).or_default().push(EncodedChunk {
                 mint: e.mint,
                 maxt: e.maxt,
-                encoding: e.encoding,
+                encoding: e.encoding & !OUT_OF_ORDER,
                 data: ChunkData::File {
                     file: Arc::clone(&file),
                     offset: e.offset,
                     len: e.len,
                 },
             });
+            loaded.last = number << 32 | u64::from(e.start);
         }
         self.files.push(file);
         Ok(())
     }
 
-    /// Removes files whose samples are all before a time. Open queries keep their maps.
-    fn truncate(&mut self, mint: i64) {
-        if self.dir.is_none() {
-            return;
-        }
+    /// Removes files whose samples are all before a time, and of those with out-of-order chunks only when the
+    /// head has none any more. Open queries keep their maps.
+    fn truncate(&mut self, files: &dyn Files, mint: i64, keep_out_of_order: bool) {
         self.files.retain(|f| {
-            if f.maxt >= mint {
+            if f.maxt >= mint || (f.has_out_of_order && keep_out_of_order) {
                 return true;
             }
-            if let Err(e) = fs::remove_file(&f.path) {
+            if let Err(e) = files.remove_file(&f.path) {
                 tracing::warn!(file = %f.path.display(), error = %e, "cannot remove old head chunks");
             }
             false
@@ -244,7 +288,9 @@ impl ChunkFiles {
 impl Head {
     /// Removes chunk files that truncation made useless.
     pub(crate) fn truncate_chunk_files(&self, mint: i64) {
-        self.chunk_files.lock().truncate(mint);
+        let keep = self.has_out_of_order(i64::MIN, i64::MAX);
+        let files = &*self.options.files;
+        self.chunk_files.lock().truncate(files, mint, keep);
     }
 
     /// Moves closed chunks from memory to a file, when there are enough. Only maintenance calls this.
@@ -269,17 +315,23 @@ impl Head {
             return Ok(());
         }
         let path = dir.join(format!("{:06}", files.next));
-        let written = write(&path, &waiting);
+        let system = &*self.options.files;
+        let written = write(system, &path, &waiting);
         let (places, maxt) = match written {
             Ok(w) => w,
             Err(e) => {
-                let _ = fs::remove_file(&path);
+                let _ = system.remove_file(&path);
                 return Err(e);
             }
         };
-        let map = mmap::map(&path).map_err(|e| io::Error::other(e.to_string()))?;
+        let map = system.map(&path)?;
         files.next += 1;
-        let file = Arc::new(ChunkFile { map, path, maxt });
+        let file = Arc::new(ChunkFile {
+            map,
+            path,
+            maxt,
+            has_out_of_order: false,
+        });
         for (series, index, offset, len) in places {
             // Only maintenance removes closed chunks, so the index still names the same one.
             let data = ChunkData::File {
@@ -298,11 +350,15 @@ impl Head {
 type Place = (usize, usize, u32, u32);
 
 /// Writes all closed chunks in memory; returns where each is and the newest time.
-fn write(path: &Path, series: &[Arc<MemSeries>]) -> io::Result<(Vec<Place>, i64)> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+fn write(
+    files: &dyn Files,
+    path: &Path,
+    series: &[Arc<MemSeries>],
+) -> io::Result<(Vec<Place>, i64)> {
+    let mut out = Buffered::create(files, path)?;
     let mut header = MAGIC.to_be_bytes().to_vec();
     header.extend_from_slice(&[VERSION, 0, 0, 0]);
-    out.write_all(&header)?;
+    out.put(&header)?;
     let mut pos = header.len();
     let mut places = Vec::new();
     let mut maxt = i64::MIN;
@@ -324,7 +380,7 @@ fn write(path: &Path, series: &[Arc<MemSeries>]) -> io::Result<(Vec<Place>, i64)
                 out.flush()?;
                 return Ok((places, maxt));
             }
-            out.write_all(&entry)?;
+            out.put(&entry)?;
             pos += entry.len();
             maxt = maxt.max(c.maxt);
             places.push((i, index, start as u32, c.data.len() as u32));

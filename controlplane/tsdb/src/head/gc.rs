@@ -17,7 +17,7 @@ impl Head {
         for series in self.all_series() {
             let mut state = series.state.write();
             chunks += state.truncate(mint);
-            if state.chunks() == 0 {
+            if state.is_empty() {
                 empty.push(series.id);
             }
         }
@@ -32,9 +32,10 @@ impl Head {
             self.min_time
                 .store(oldest.unwrap_or(i64::MAX), Ordering::Release);
         }
+        let needed = mint.min(self.out_of_order_min_time());
         self.tombstones
             .write()
-            .retain(|_, range| range.maxt >= mint);
+            .retain(|_, range| range.maxt >= needed);
         self.truncate_chunk_files(mint);
         self.counters.head_truncations.inc();
     }
@@ -55,7 +56,7 @@ impl Head {
             let mut shard = self.shards[hash as usize % SHARDS].lock();
             let mut slab = self.slab.write();
             // Ours and the slab's: no appender or query has it, and with both locks none can get it.
-            if Arc::strong_count(&series) > 2 || series.state.read().chunks() > 0 {
+            if Arc::strong_count(&series) > 2 || !series.state.read().is_empty() {
                 continue;
             }
             slab.remove(id);

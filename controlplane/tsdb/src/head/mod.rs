@@ -2,19 +2,21 @@
 //!
 //! ```text
 //! labels -> shards (hash table) -> id -> slab -> MemSeries { symbols, open chunk, closed chunks }
-//! matchers -> postings (symbols -> ids) ---^
+//! matchers -> postings (symbols -> ids) ---^           + out-of-order samples
 //! ```
 //! Invariants:
 //! - an id is given once in the life of a directory and is the series' reference in the log;
 //! - publication order is log order: both happen under the commit lock (`wal`);
-//! - locks are taken in this order: `wal`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
+//! - locks are taken in this order: `wal`, `wbl`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
 //!   then a series' state. `symbols` before `postings` where both are held.
 
 pub(crate) mod appender;
 pub(crate) mod chunk_files;
+mod encode;
 pub(crate) mod exemplars;
 pub(crate) mod gc;
 pub(crate) mod isolation;
+pub(crate) mod out_of_order;
 mod postings;
 pub(crate) mod query;
 pub(crate) mod replay;
@@ -30,12 +32,14 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 use parking_lot::{Mutex, RwLock};
 
+use crate::files::Files;
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Tombstones;
 use crate::wal::writer::WalWriter;
 use chunk_files::ChunkFiles;
 use exemplars::ExemplarRing;
 use isolation::Isolation;
+use out_of_order::OutOfOrderIndex;
 use postings::HeadPostings;
 use series::MemSeries;
 use symbols::Symbols;
@@ -107,6 +111,7 @@ pub(crate) struct HeadOptions {
     pub(crate) series_limit: usize,
     /// Bytes of closed chunks in memory that are worth a file.
     pub(crate) spill_bytes: usize,
+    pub(crate) files: Arc<dyn Files>,
 }
 
 /// The head.
@@ -122,7 +127,12 @@ pub(crate) struct Head {
     pub(crate) isolation: Arc<Isolation>,
     /// The log, `None` before it is opened and after it is closed. Its lock is the commit lock.
     pub(crate) wal: Mutex<Option<WalWriter>>,
-    /// Oldest and newest sample; `i64::MAX` and `i64::MIN` while empty.
+    /// The out-of-order log, `None` while it was never needed. Taken after `wal`.
+    pub(crate) wbl: Mutex<Option<WalWriter>>,
+    /// How far behind the newest sample others may come out of order, in milliseconds; 0 takes none.
+    pub(crate) out_of_order_window: AtomicI64,
+    pub(crate) out_of_order: Mutex<OutOfOrderIndex>,
+    /// Oldest and newest sample in order; `i64::MAX` and `i64::MIN` while empty.
     min_time: AtomicI64,
     max_time: AtomicI64,
     /// Samples before this are in blocks and are refused.
@@ -154,6 +164,9 @@ impl Head {
             postings: RwLock::default(),
             isolation: Arc::default(),
             wal: Mutex::new(None),
+            wbl: Mutex::new(None),
+            out_of_order_window: AtomicI64::new(0),
+            out_of_order: Mutex::default(),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
             min_valid: AtomicI64::new(i64::MIN),

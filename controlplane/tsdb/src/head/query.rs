@@ -18,6 +18,8 @@ use crate::tombstones::{self, Interval};
 pub(crate) struct HeadQuerier {
     pub(crate) head: Arc<Head>,
     pub(crate) mint: i64,
+    /// Samples that came in order before this are read from blocks.
+    pub(crate) in_order_from: i64,
     pub(crate) maxt: i64,
     /// Shared with every series found: the view lives as long as any of them.
     pub(crate) reader: Arc<Reader>,
@@ -44,7 +46,10 @@ impl HeadQuerier {
     /// The matching series with samples in range.
     fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
         let mut series = self.head.matching(matchers)?;
-        series.retain(|s| s.state.read().may_have(self.mint, self.maxt));
+        series.retain(|s| {
+            let state = s.state.read();
+            state.may_have_any(self.mint, self.in_order_from, self.maxt)
+        });
         Ok(series)
     }
 }
@@ -63,6 +68,7 @@ impl Querier for HeadQuerier {
                     labels: self.head.labels(&series),
                     deleted: deleted.of(u64::from(series.id)).into(),
                     mint: self.mint,
+                    in_order_from: self.in_order_from,
                     maxt: self.maxt,
                     reader: Arc::clone(&self.reader),
                     series,
@@ -131,6 +137,7 @@ struct HeadSeries {
     series: Arc<MemSeries>,
     deleted: Box<[Interval]>,
     mint: i64,
+    in_order_from: i64,
     maxt: i64,
     reader: Arc<Reader>,
 }
@@ -146,7 +153,7 @@ impl Series for HeadSeries {
         self.series
             .state
             .read()
-            .read(mint, maxt, self.reader.seen, out)
+            .read((mint, self.in_order_from, maxt), self.reader.seen, out)
             .map_err(|e| StorageError::Corrupt {
                 place: format!("head chunk of {}", self.labels),
                 reason: e.to_string(),

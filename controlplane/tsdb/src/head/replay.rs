@@ -10,9 +10,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::Head;
-use super::chunk_files::ChunksBySeries;
+use super::chunk_files::LoadedChunks;
 use super::series::{Appended, MemSeries, OpenHistogram, Txn};
 use crate::block::chunks::EncodedChunk;
+use crate::block::write::Sample;
 use crate::chunk::histogram::Flat;
 use crate::chunk::validate;
 use crate::error::TsdbError;
@@ -31,7 +32,9 @@ pub(crate) struct Replay<'a> {
     /// The next id for a series whose reference cannot be its id, from the top down.
     spare: u32,
     /// Chunks from files that wait for their series' name.
-    files: ChunksBySeries,
+    files: LoadedChunks,
+    /// The log at hand is the one of out-of-order samples.
+    out_of_order: bool,
     mint: i64,
     maxt: i64,
     chunks: i64,
@@ -41,17 +44,21 @@ pub(crate) struct Replay<'a> {
     read_only: bool,
 }
 
+/// Ids from here up are for series whose reference cannot be their id.
+const SPARE_FLOOR: u32 = u32::MAX - (1 << 24);
+
 /// All samples of a replay count as one transaction.
 const TXN: u64 = 1;
 
 impl<'a> Replay<'a> {
-    pub(crate) fn new(head: &'a Head, files: ChunksBySeries) -> Self {
+    pub(crate) fn new(head: &'a Head, files: LoadedChunks) -> Self {
         Self {
             head,
             aliases: HashMap::default(),
             max_ref: 0,
             spare: u32::MAX,
             files,
+            out_of_order: false,
             mint: i64::MAX,
             maxt: i64::MIN,
             chunks: 0,
@@ -62,30 +69,41 @@ impl<'a> Replay<'a> {
     }
 
     /// A replay of somebody else's log: nothing is repaired.
-    pub(crate) fn read_only(head: &'a Head, files: ChunksBySeries) -> Self {
+    pub(crate) fn read_only(head: &'a Head, files: LoadedChunks) -> Self {
         Self {
             read_only: true,
             ..Self::new(head, files)
         }
     }
 
-    /// Replays the newest checkpoint and the segments after it; heals damage on the way.
+    /// Replays the newest checkpoint and the segments after it, then the out-of-order log when there is one;
+    /// heals damage on the way.
     ///
     /// # Errors
     /// The system's error. Damage is none: it is repaired, logged and counted.
-    pub(crate) fn run(mut self, wal: &Path) -> Result<(), TsdbError> {
+    pub(crate) fn run(mut self, wal: &Path, wbl: &Path) -> Result<(), TsdbError> {
+        let files = &*self.head.options.files;
         let list = |r: std::io::Result<Vec<u64>>| r.map_err(TsdbError::io("cannot list", wal));
-        let checkpoint = list(segments::checkpoints(wal))?.last().copied();
+        let checkpoint = list(segments::checkpoints(files, wal))?.last().copied();
         if let Some(n) = checkpoint {
             let dir = segments::checkpoint_path(wal, n);
-            for s in segments::list(&dir).map_err(TsdbError::io("cannot list", &dir))? {
+            for s in segments::list(files, &dir).map_err(TsdbError::io("cannot list", &dir))? {
                 self.segment(&segments::path(&dir, s))?;
             }
         }
-        for s in list(segments::list(wal))? {
+        for s in list(segments::list(files, wal))? {
             // Segments that the checkpoint replaces may be left when their deletion was interrupted.
             if checkpoint.is_none_or(|c| s > c) {
                 self.segment(&segments::path(wal, s))?;
+            }
+        }
+        if files
+            .exists(wbl)
+            .map_err(TsdbError::io("cannot read", wbl))?
+        {
+            self.out_of_order = true;
+            for s in segments::list(files, wbl).map_err(TsdbError::io("cannot list", wbl))? {
+                self.segment(&segments::path(wbl, s))?;
             }
         }
         self.finish();
@@ -116,7 +134,8 @@ impl<'a> Replay<'a> {
 
     fn segment(&mut self, path: &Path) -> Result<(), TsdbError> {
         let io = || TsdbError::io("cannot read", path);
-        let mut reader = SegmentReader::open(path).map_err(io())?;
+        let files = &*self.head.options.files;
+        let mut reader = SegmentReader::open(files, path).map_err(io())?;
         let mut first = None;
         let mut salvaged = false;
         while let Some(item) = reader.next().map_err(io())? {
@@ -149,7 +168,7 @@ impl<'a> Replay<'a> {
                 later_records_kept = salvaged,
                 "repaired a damaged log segment"
             );
-            repair::repair(path, &damage, salvaged)
+            repair::repair(files, path, &damage, salvaged)
                 .map_err(TsdbError::io("cannot repair", path))?;
         }
         Ok(())
@@ -165,6 +184,10 @@ impl<'a> Replay<'a> {
             Ok(Record::Samples(all)) => {
                 let mut last: Option<(u64, Arc<MemSeries>)> = None;
                 for s in all {
+                    if self.out_of_order {
+                        self.insert(s.series, s.t, Sample::Float(s.v));
+                        continue;
+                    }
                     if s.t < self.floor() {
                         continue;
                     }
@@ -179,12 +202,14 @@ impl<'a> Replay<'a> {
             }
             Ok(Record::Histograms(all)) => {
                 for (series, t, h) in all {
-                    self.histogram(series, t, validate::check_int(h).map(Flat::from));
+                    let h = validate::check_int(h).map(Flat::from);
+                    self.histogram(series, t, h, Sample::Histogram);
                 }
             }
             Ok(Record::FloatHistograms(all)) => {
                 for (series, t, h) in all {
-                    self.histogram(series, t, validate::check_float(h).map(Flat::from));
+                    let h = validate::check_float(h).map(Flat::from);
+                    self.histogram(series, t, h, Sample::FloatHistogram);
                 }
             }
             Ok(Record::Tombstones(all)) => {
@@ -217,6 +242,11 @@ impl<'a> Replay<'a> {
                     self.metadata(series, m);
                 }
             }
+            Ok(Record::MmapMarkers(all)) => {
+                for (series, chunk) in all {
+                    self.marker(series, chunk);
+                }
+            }
             Ok(Record::Unknown(_)) => self.skipped_types += 1,
             Err(e) => {
                 // The checksum was right, so a writer meant it: nothing to repair, but say it.
@@ -240,7 +270,7 @@ impl<'a> Replay<'a> {
 
     fn series(&mut self, reference: u64, labels: &Labels) {
         let own = u32::try_from(reference).ok();
-        self.max_ref = self.max_ref.max(own.unwrap_or(0));
+        self.note_reference(reference);
         // A reference that another label set already has cannot be the id.
         let own = own.filter(|id| match self.head.slab.read().get(*id) {
             Some(s) => self.head.has_labels(s, labels),
@@ -255,8 +285,11 @@ impl<'a> Replay<'a> {
                 if own == Some(series.id) {
                     series.set_logged();
                 }
-                if let Some(chunks) = self.files.remove(&reference) {
+                if let Some(chunks) = self.files.in_order.remove(&reference) {
                     self.adopt(&series, chunks);
+                }
+                if let Some(chunks) = self.files.out_of_order.remove(&reference) {
+                    self.adopt_out_of_order(&series, chunks);
                 }
                 if u64::from(series.id) != reference {
                     self.aliases.insert(reference, series);
@@ -287,6 +320,56 @@ impl<'a> Replay<'a> {
         }
     }
 
+    /// Keeps a reference from being given away again. Those that an earlier start gave from the top down must not
+    /// raise the next id to the top.
+    fn note_reference(&mut self, reference: u64) {
+        let Ok(id) = u32::try_from(reference) else {
+            return;
+        };
+        if id >= SPARE_FLOOR {
+            self.spare = self.spare.min(id);
+        } else {
+            self.max_ref = self.max_ref.max(id);
+        }
+    }
+
+    fn adopt_out_of_order(&mut self, series: &MemSeries, chunks: Vec<EncodedChunk>) {
+        let mut index = self.head.out_of_order.lock();
+        for c in &chunks {
+            index.note(series.id, c.mint, c.maxt);
+        }
+        drop(index);
+        self.chunks += chunks.len() as i64;
+        let mut state = series.state.write();
+        state.out_of_order.get_or_insert_default().adopt(chunks);
+    }
+
+    /// A sample of the out-of-order log.
+    fn insert(&mut self, reference: u64, t: i64, sample: Sample) {
+        // A reference in this log alone must not be given to another series either.
+        self.note_reference(reference);
+        let Some(series) = self.find(reference) else {
+            return;
+        };
+        match series.insert_out_of_order(t, sample, self.txn()) {
+            Ok(_) => self.head.out_of_order.lock().note(series.id, t, t),
+            Err(e) => {
+                tracing::error!(error = %e, "out-of-order chunk does not encode, samples dropped");
+            }
+        }
+    }
+
+    /// The out-of-order log says that a chunk file has a series' samples so far; so it is, unless that file was
+    /// damaged.
+    fn marker(&mut self, reference: u64, chunk: u64) {
+        if chunk <= self.files.last
+            && let Some(series) = self.find(reference)
+            && let Some(ooo) = &mut series.state.write().out_of_order
+        {
+            ooo.forget_memory();
+        }
+    }
+
     fn find(&mut self, reference: u64) -> Option<Arc<MemSeries>> {
         let found = self
             .aliases
@@ -304,8 +387,9 @@ impl<'a> Replay<'a> {
         reference: u64,
         t: i64,
         sample: Result<Flat<T>, String>,
+        out_of_order: impl FnOnce(Box<Flat<T>>) -> Sample,
     ) {
-        if t < self.floor() {
+        if !self.out_of_order && t < self.floor() {
             return;
         }
         let sample = match sample {
@@ -316,6 +400,10 @@ impl<'a> Replay<'a> {
                 return;
             }
         };
+        if self.out_of_order {
+            self.insert(reference, t, out_of_order(Box::new(sample)));
+            return;
+        }
         let Some(series) = self.find(reference) else {
             return;
         };

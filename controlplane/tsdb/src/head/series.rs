@@ -8,12 +8,15 @@ use parking_lot::RwLock;
 
 use super::chunk_files::ChunkData;
 use super::isolation::TxnLog;
+use super::out_of_order::OutOfOrder;
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
+use crate::block::write::Sample;
 use crate::chunk::histogram::{CutFlags, Fit, Flat, HistogramAppender, Number};
 use crate::chunk::xor::XorAppender;
 use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR};
 use crate::encoding::DecodeError;
+use crate::merge;
 
 /// Samples that a float chunk aims at.
 const SAMPLES_PER_CHUNK: u16 = 120;
@@ -93,6 +96,8 @@ pub(crate) struct SeriesState {
     /// Samples ever appended (wrapping), for [`TxnLog`].
     total: u32,
     txns: TxnLog,
+    /// Almost always none.
+    pub(crate) out_of_order: Option<Box<OutOfOrder>>,
 }
 
 /// A series of the head.
@@ -136,6 +141,11 @@ pub(crate) fn range_end(t: i64, width: i64) -> i64 {
     (t / width).saturating_mul(width).saturating_add(width)
 }
 
+/// The start of the aligned range that a time is in; rounds down, so that every time has a range of one width.
+pub(crate) fn range_start(t: i64, width: i64) -> i64 {
+    t.div_euclid(width).saturating_mul(width)
+}
+
 /// Predicts when a chunk that is a `1/ratio` full will be full, so that what is left of its range is split
 /// evenly (Prometheus' `computeChunkEndTime`).
 fn predicted_end(start: i64, current: i64, max: i64, ratio: f64) -> i64 {
@@ -161,6 +171,7 @@ impl MemSeries {
                 closed: Vec::new(),
                 total: 0,
                 txns: TxnLog::default(),
+                out_of_order: None,
             }),
         }
     }
@@ -204,6 +215,28 @@ impl MemSeries {
             self.newest.store(t, Ordering::Relaxed);
         }
         Ok(result)
+    }
+
+    /// The time of the newest sample. Exact for who holds the commit lock.
+    pub(crate) fn newest(&self) -> i64 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
+    /// Sets the newest time ahead of a commit. The caller holds the commit lock.
+    pub(crate) fn set_newest(&self, t: i64) {
+        self.newest.store(t, Ordering::Relaxed);
+    }
+
+    /// Stores a sample that came out of order; false when one with its time came just before.
+    pub(crate) fn insert_out_of_order(
+        &self,
+        t: i64,
+        sample: Sample,
+        txn: Txn,
+    ) -> Result<bool, DecodeError> {
+        let mut state = self.state.write();
+        let ooo = state.out_of_order.get_or_insert_default();
+        ooo.insert(t, sample, txn)
     }
 
     /// Notes that the log has the series.
@@ -366,13 +399,54 @@ impl SeriesState {
         self.closed.len() + usize::from(self.open.samples() > 0)
     }
 
-    /// Whether a reader may find samples in a range.
+    /// Whether there are no samples at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks() == 0 && self.out_of_order.is_none()
+    }
+
+    /// Oldest and newest time of all samples, `None` without any.
+    pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
+        let in_order = (self.chunks() > 0).then(|| (self.mint(), self.last_t));
+        let ooo = self.out_of_order.as_ref().and_then(|o| o.bounds());
+        let both = in_order.into_iter().chain(ooo);
+        both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// Whether a reader may find samples in `mint..=maxt`, with those in order only from `in_order_from` on.
+    pub(crate) fn may_have_any(&self, mint: i64, in_order_from: i64, maxt: i64) -> bool {
+        self.may_have(mint.max(in_order_from), maxt)
+            || self
+                .out_of_order
+                .as_ref()
+                .and_then(|o| o.bounds())
+                .is_some_and(|(first, last)| first <= maxt && last >= mint)
+    }
+
+    /// Whether a reader may find samples in a range among those that came in order.
     pub(crate) fn may_have(&self, mint: i64, maxt: i64) -> bool {
         self.chunks() > 0 && self.mint() <= maxt && self.last_t >= mint
     }
 
-    /// Appends the visible samples in `mint..=maxt`.
+    /// Appends the visible samples in `mint..=maxt`, those that came in order only from `in_order_from` on.
     pub(crate) fn read(
+        &self,
+        (mint, in_order_from, maxt): (i64, i64, i64),
+        seen: u64,
+        out: &mut SampleBuffer,
+    ) -> Result<(), DecodeError> {
+        let base = out.len();
+        self.read_in_order(mint.max(in_order_from), maxt, seen, out)?;
+        if let Some(ooo) = &self.out_of_order {
+            let before = out.len();
+            ooo.read(mint, maxt, seen, out)?;
+            if out.len() > before {
+                merge::sort_and_dedup(out, base);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_in_order(
         &self,
         mint: i64,
         maxt: i64,

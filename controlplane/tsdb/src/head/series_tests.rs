@@ -38,10 +38,10 @@ fn hidden_samples_reach_back_over_closed_chunks() {
         s.append_float(i, 0.0, txn(2));
     }
     let mut out = SampleBuffer::default();
-    s.read(i64::MIN, i64::MAX, 1, &mut out).unwrap();
+    s.read_in_order(i64::MIN, i64::MAX, 1, &mut out).unwrap();
     assert_eq!(out.timestamps, (0..10).collect::<Vec<_>>());
     out.clear();
-    s.read(5, 700, 2, &mut out).unwrap();
+    s.read_in_order(5, 700, 2, &mut out).unwrap();
     assert_eq!(out.timestamps, (5..=700).collect::<Vec<_>>());
 }
 
@@ -64,7 +64,7 @@ fn floats_and_histograms_mix() {
     s.append_histogram(3, h(), txn(1)).unwrap();
     s.append_float(4, 4.0, txn(1));
     let mut out = SampleBuffer::default();
-    s.read(0, 9, 1, &mut out).unwrap();
+    s.read_in_order(0, 9, 1, &mut out).unwrap();
     assert_eq!(out.timestamps, [1, 2, 3, 4]);
     assert_eq!(out.histogram(2).unwrap().count, 1.0);
     assert!(out.histogram(3).is_none());

@@ -7,6 +7,7 @@ use super::index::Contents;
 use super::{VerifyReport, chunks, index};
 use crate::block::meta::{self, BlockMeta};
 use crate::error::TsdbError;
+use crate::read_only::ReadOnlyFiles;
 use crate::tombstones::{self, Tombstones};
 
 /// Checks a block directory.
@@ -48,7 +49,7 @@ fn referenced(contents: &Contents) -> Vec<Referenced> {
 
 fn description(dir: &Path, report: &mut VerifyReport) -> Option<BlockMeta> {
     let path = dir.join(meta::FILE);
-    let meta = match BlockMeta::load(dir) {
+    let meta = match BlockMeta::load(&ReadOnlyFiles, dir) {
         Ok(meta) => meta,
         Err(TsdbError::Corrupt { reason, .. }) => {
             report.problem(&path, None, reason);

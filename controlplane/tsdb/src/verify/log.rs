@@ -8,6 +8,7 @@ use hashbrown::HashSet;
 use super::{VerifyReport, numbered};
 use crate::chunk::validate;
 use crate::encoding::DecodeError;
+use crate::read_only::ReadOnlyFiles;
 use crate::wal::reader::{Item, SegmentReader};
 use crate::wal::record::{self, Record};
 use crate::wal::segments;
@@ -26,7 +27,7 @@ pub(super) fn check(dir: &Path, references: References, report: &mut VerifyRepor
         known: HashSet::default(),
         report,
     };
-    let checkpoint = match segments::checkpoints(dir) {
+    let checkpoint = match segments::checkpoints(&ReadOnlyFiles, dir) {
         Ok(list) => list.last().copied(),
         Err(e) => {
             let reason = format!("cannot be listed: {e}");
@@ -63,7 +64,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn segment(&mut self, path: &Path) {
         self.report.segments += 1;
-        let mut reader = match SegmentReader::open(path) {
+        let mut reader = match SegmentReader::open(&ReadOnlyFiles, path) {
             Ok(reader) => reader,
             Err(e) => {
                 let reason = format!("cannot be read: {e}");
@@ -128,6 +129,7 @@ impl Walk<'_> {
                     wrong = Some("deleted range ends before it begins".to_owned());
                 }
             }
+            Record::MmapMarkers(all) => all.iter().for_each(|m| see(known.contains(&m.0))),
             Record::Unknown(_) => self.report.unknown_records += 1,
         }
         if let Record::Series(all) = &record {

@@ -16,12 +16,12 @@ mod index;
 mod log;
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::block::meta;
 use crate::error::TsdbError;
-use crate::read_only::block_dirs;
+use crate::files::Files as _;
+use crate::read_only::{ReadOnlyFiles, block_dirs};
 use crate::wal::segments;
 
 /// Something wrong in a file.
@@ -79,7 +79,7 @@ impl VerifyReport {
 
     /// Reads a file; one that cannot be read is a problem.
     fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
-        match fs::read(path) {
+        match ReadOnlyFiles.read(path) {
             Ok(bytes) => Some(bytes),
             Err(e) => {
                 self.problem(path, None, format!("cannot be read: {e}"));
@@ -129,7 +129,7 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, TsdbError> {
 
 /// Numbered files of a directory in order; a number that is left out is a problem.
 fn numbered(dir: &Path, digits: usize, report: &mut VerifyReport) -> Vec<(u64, PathBuf)> {
-    let numbers = match segments::list(dir) {
+    let numbers = match segments::list(&ReadOnlyFiles, dir) {
         Ok(numbers) => numbers,
         Err(e) => {
             report.problem(dir, None, format!("cannot be listed: {e}"));

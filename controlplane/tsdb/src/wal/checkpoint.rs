@@ -1,8 +1,8 @@
 //! Checkpoints: what is still needed of old segments, so that they can go.
 
-use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use bellwether_model::Metadata;
 use foldhash::fast::RandomState;
@@ -12,64 +12,76 @@ use super::reader::{Item, SegmentReader};
 use super::record::{self, Base, Record};
 use super::segments;
 use super::writer::{WalWriter, WriterOptions};
+use crate::files::Files;
 
 /// Records per write while a checkpoint is made.
 const BATCH: usize = 64;
 
+/// What is old enough to go.
+#[derive(Clone, Copy)]
+pub(crate) struct KeepFrom {
+    /// Samples and exemplars before this go.
+    pub(crate) mint: i64,
+    /// Deleted ranges that end before this go.
+    pub(crate) tombstones: i64,
+}
+
 /// Replaces the checkpoint and the segments up to `last` by a new checkpoint with the series for which `keep`
-/// says yes and the entries at or after `mint`.
+/// says yes and the entries that are not older than `from`.
 ///
 /// # Errors
 /// The system's error; then the log is as before, but for a temporary directory that the next attempt removes.
 pub(crate) fn write(
     wal: &Path,
     last: u64,
-    mint: i64,
+    from: KeepFrom,
     keep: impl Fn(u64) -> bool,
     options: WriterOptions,
 ) -> io::Result<()> {
+    let files = Arc::clone(&options.files);
+    let files = &*files;
     let target = segments::checkpoint_path(wal, last);
     let tmp = target.with_extension(format!("{last:08}.tmp"));
-    if tmp.exists() {
-        fs::remove_dir_all(&tmp)?;
+    if files.exists(&tmp)? {
+        files.remove_dir_all(&tmp)?;
     }
-    fs::create_dir_all(&tmp)?;
+    files.create_dir_all(&tmp)?;
     let mut out = Output {
         writer: WalWriter::open(&tmp, options)?,
         pending: Vec::new(),
         metadata: HashMap::default(),
     };
-    let before = segments::checkpoints(wal)?.last().copied();
+    let before = segments::checkpoints(files, wal)?.last().copied();
     if let Some(n) = before {
         let dir = segments::checkpoint_path(wal, n);
-        for s in segments::list(&dir)? {
-            out.segment(&segments::path(&dir, s), mint, &keep)?;
+        for s in segments::list(files, &dir)? {
+            out.segment(files, &segments::path(&dir, s), from, &keep)?;
         }
     }
-    for s in segments::list(wal)? {
+    for s in segments::list(files, wal)? {
         if s <= last && before.is_none_or(|b| s > b) {
-            out.segment(&segments::path(wal, s), mint, &keep)?;
+            out.segment(files, &segments::path(wal, s), from, &keep)?;
         }
     }
     out.finish()?;
-    segments::sync_dir(&tmp)?;
-    if target.exists() {
-        fs::remove_dir_all(&target)?;
+    files.sync_dir(&tmp)?;
+    if files.exists(&target)? {
+        files.remove_dir_all(&target)?;
     }
-    fs::rename(&tmp, &target)?;
-    segments::sync_dir(wal)?;
+    files.rename(&tmp, &target)?;
+    files.sync_dir(wal)?;
     // From here on the old files are superseded: what is left of them after a crash is skipped and removed later.
-    for s in segments::list(wal)? {
+    for s in segments::list(files, wal)? {
         if s <= last {
-            fs::remove_file(segments::path(wal, s))?;
+            files.remove_file(&segments::path(wal, s))?;
         }
     }
-    for n in segments::checkpoints(wal)? {
+    for n in segments::checkpoints(files, wal)? {
         if n < last {
-            fs::remove_dir_all(segments::checkpoint_path(wal, n))?;
+            files.remove_dir_all(&segments::checkpoint_path(wal, n))?;
         }
     }
-    segments::sync_dir(wal)
+    files.sync_dir(wal)
 }
 
 struct Output {
@@ -80,20 +92,31 @@ struct Output {
 }
 
 impl Output {
-    fn segment(&mut self, path: &Path, mint: i64, keep: &impl Fn(u64) -> bool) -> io::Result<()> {
-        let mut reader = SegmentReader::open(path)?;
+    fn segment(
+        &mut self,
+        files: &dyn Files,
+        path: &Path,
+        from: KeepFrom,
+        keep: &impl Fn(u64) -> bool,
+    ) -> io::Result<()> {
+        let mut reader = SegmentReader::open(files, path)?;
         while let Some(item) = reader.next()? {
             // Damage was repaired and counted at the start; what appears later is dropped here as there.
             if let Item::Record(bytes) = item
                 && let Ok(record) = record::decode(&bytes)
             {
-                self.record(record, mint, keep)?;
+                self.record(record, from, keep)?;
             }
         }
         Ok(())
     }
 
-    fn record(&mut self, record: Record, mint: i64, keep: &impl Fn(u64) -> bool) -> io::Result<()> {
+    fn record(
+        &mut self,
+        record: Record,
+        from: KeepFrom,
+        keep: &impl Fn(u64) -> bool,
+    ) -> io::Result<()> {
         let mut out = Vec::new();
         match record {
             Record::Series(mut all) => {
@@ -106,7 +129,7 @@ impl Output {
                 }
             }
             Record::Samples(mut all) => {
-                all.retain(|s| s.t >= mint && keep(s.series));
+                all.retain(|s| s.t >= from.mint && keep(s.series));
                 if let Some(first) = all.first() {
                     let base = Base::begin(&mut out, record::SAMPLES, first.series, first.t);
                     for s in &all {
@@ -115,7 +138,7 @@ impl Output {
                 }
             }
             Record::Histograms(mut all) => {
-                all.retain(|h| h.1 >= mint && keep(h.0));
+                all.retain(|h| h.1 >= from.mint && keep(h.0));
                 if let Some((series, t, h)) = all.first() {
                     let kind = match h.schema {
                         bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA => {
@@ -130,7 +153,7 @@ impl Output {
                 }
             }
             Record::FloatHistograms(mut all) => {
-                all.retain(|h| h.1 >= mint && keep(h.0));
+                all.retain(|h| h.1 >= from.mint && keep(h.0));
                 if let Some((series, t, h)) = all.first() {
                     let kind = match h.schema {
                         bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA => {
@@ -145,7 +168,7 @@ impl Output {
                 }
             }
             Record::Exemplars(mut all) => {
-                all.retain(|e| e.t >= mint && keep(e.series));
+                all.retain(|e| e.t >= from.mint && keep(e.series));
                 if let Some(first) = all.first() {
                     let base = Base::begin(&mut out, record::EXEMPLARS, first.series, first.t);
                     for e in &all {
@@ -154,7 +177,7 @@ impl Output {
                 }
             }
             Record::Tombstones(mut all) => {
-                all.retain(|s| s.maxt >= mint && keep(s.series));
+                all.retain(|s| s.maxt >= from.tombstones && keep(s.series));
                 if !all.is_empty() {
                     record::tombstones(&mut out, &all);
                 }
@@ -162,7 +185,8 @@ impl Output {
             Record::Metadata(all) => {
                 self.metadata.extend(all.into_iter().filter(|m| keep(m.0)));
             }
-            Record::Unknown(_) => {}
+            // Markers belong to the out-of-order log, which has no checkpoints.
+            Record::MmapMarkers(_) | Record::Unknown(_) => {}
         }
         if !out.is_empty() {
             self.pending.push(out);

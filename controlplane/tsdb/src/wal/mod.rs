@@ -4,7 +4,6 @@
 //! segment, `repair` heals damaged ones, `checkpoint` replaces old segments by what is still needed of them.
 
 pub(crate) mod checkpoint;
-pub mod files;
 pub(crate) mod page;
 pub(crate) mod reader;
 pub(crate) mod record;

@@ -1,11 +1,11 @@
 //! Reads the records of one segment, and finds the next good record after damage.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::page::{self, FIRST, FULL, HEADER, LAST, MIDDLE, PAD, PAGE, TYPE_MASK};
 use crate::encoding::crc32c;
+use crate::files::Files;
 
 /// A damaged place in a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum Item<'a> {
 
 /// A reader of one segment; holds one page and one record at a time.
 pub(crate) struct SegmentReader {
-    file: File,
+    file: Box<dyn io::Read + Send>,
     page: Vec<u8>,
     /// Position in the page.
     at: usize,
@@ -46,9 +46,9 @@ impl SegmentReader {
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(files: &dyn Files, path: &Path) -> io::Result<Self> {
         Ok(Self {
-            file: File::open(path)?,
+            file: files.open(path)?,
             page: Vec::with_capacity(PAGE),
             at: 0,
             page_offset: 0,

@@ -12,6 +12,7 @@ pub(crate) const SERIES: u8 = 1;
 pub(crate) const SAMPLES: u8 = 2;
 pub(crate) const TOMBSTONES: u8 = 3;
 pub(crate) const EXEMPLARS: u8 = 4;
+pub(crate) const MMAP_MARKERS: u8 = 5;
 pub(crate) const METADATA: u8 = 6;
 pub(crate) const HISTOGRAMS: u8 = 7;
 pub(crate) const FLOAT_HISTOGRAMS: u8 = 8;
@@ -57,6 +58,9 @@ pub(crate) enum Record {
     Samples(Vec<WalSample>),
     Tombstones(Vec<WalTombstone>),
     Exemplars(Vec<WalExemplar>),
+    /// Only in the out-of-order log: the series' samples before it are in the head chunk with this reference
+    /// (number of the file in the high, offset of the entry in the low 32 bits) or an earlier one.
+    MmapMarkers(Vec<(u64, u64)>),
     Metadata(Vec<(u64, Metadata)>),
     Histograms(Vec<(u64, i64, Histogram)>),
     FloatHistograms(Vec<(u64, i64, FloatHistogram)>),
@@ -405,6 +409,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<Record, DecodeError> {
                 labels: labels(d)?,
             })
         })?),
+        MMAP_MARKERS => Record::MmapMarkers(all(dec, |d| Ok((d.be64()?, d.be64()?)))?),
         METADATA => Record::Metadata(all(dec, metadata)?),
         HISTOGRAMS | CUSTOM_HISTOGRAMS => {
             Record::Histograms(based(dec, |d, s, t| Ok((s, t, histogram(d)?)))?)

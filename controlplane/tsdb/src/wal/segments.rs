@@ -1,8 +1,9 @@
 //! Names and lists of segments and checkpoints.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::files::Files;
 
 /// Prefix of checkpoint directories.
 const CHECKPOINT: &str = "checkpoint.";
@@ -17,13 +18,16 @@ pub(crate) fn checkpoint_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{CHECKPOINT}{number:08}"))
 }
 
-fn numbers(dir: &Path, number: impl Fn(&str) -> Option<u64>) -> io::Result<Vec<u64>> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        if let Some(n) = entry?.file_name().to_str().and_then(&number) {
-            out.push(n);
-        }
-    }
+fn numbers(
+    files: &dyn Files,
+    dir: &Path,
+    number: impl Fn(&str) -> Option<u64>,
+) -> io::Result<Vec<u64>> {
+    let entries = files.list(dir)?;
+    let mut out: Vec<u64> = entries
+        .iter()
+        .filter_map(|e| e.name.to_str().and_then(&number))
+        .collect();
     out.sort_unstable();
     Ok(out)
 }
@@ -32,8 +36,8 @@ fn numbers(dir: &Path, number: impl Fn(&str) -> Option<u64>) -> io::Result<Vec<u
 ///
 /// # Errors
 /// The system's error.
-pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
-    numbers(dir, |name| {
+pub(crate) fn list(files: &dyn Files, dir: &Path) -> io::Result<Vec<u64>> {
+    numbers(files, dir, |name| {
         name.bytes()
             .all(|b| b.is_ascii_digit())
             .then(|| name.parse().ok())
@@ -45,29 +49,8 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
 ///
 /// # Errors
 /// The system's error.
-pub(crate) fn checkpoints(dir: &Path) -> io::Result<Vec<u64>> {
-    numbers(dir, |name| name.strip_prefix(CHECKPOINT)?.parse().ok())
-}
-
-/// Bytes of all files in a directory and its sub-directories.
-pub(crate) fn size(dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => size(&entry.path()),
-            Ok(meta) => meta.len(),
-            Err(_) => 0,
-        })
-        .sum()
-}
-
-/// Forces a directory's entries to the disk.
-///
-/// # Errors
-/// The system's error.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+pub(crate) fn checkpoints(files: &dyn Files, dir: &Path) -> io::Result<Vec<u64>> {
+    numbers(files, dir, |name| {
+        name.strip_prefix(CHECKPOINT)?.parse().ok()
+    })
 }

@@ -1,17 +1,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 
-use super::files::{RealFiles, SegmentFile, SegmentFiles};
 use super::reader::{Damage, Item, SegmentReader};
 use super::writer::{WalWriter, WriterOptions};
 use super::{repair, segments};
+use crate::files::RealFiles;
 use crate::options::{WalCompression, WalSync, system_clock};
 
 fn options(compression: WalCompression, segment_size: u64) -> WriterOptions {
@@ -27,8 +25,8 @@ fn options(compression: WalCompression, segment_size: u64) -> WriterOptions {
 /// All records of a directory and the damage found.
 fn read(dir: &Path) -> (Vec<Vec<u8>>, Vec<Damage>) {
     let (mut records, mut damage) = (Vec::new(), Vec::new());
-    for n in segments::list(dir).unwrap() {
-        let mut reader = SegmentReader::open(&segments::path(dir, n)).unwrap();
+    for n in segments::list(&RealFiles, dir).unwrap() {
+        let mut reader = SegmentReader::open(&RealFiles, &segments::path(dir, n)).unwrap();
         while let Some(item) = reader.next().unwrap() {
             match item {
                 Item::Record(r) => records.push(r.into_owned()),
@@ -75,7 +73,7 @@ proptest! {
         let (got, damage) = read(dir.path());
         prop_assert_eq!(got, records);
         prop_assert!(damage.is_empty());
-        for n in segments::list(dir.path()).unwrap() {
+        for n in segments::list(&RealFiles, dir.path()).unwrap() {
             prop_assert_eq!(fs::metadata(segments::path(dir.path(), n)).unwrap().len() % 32768, 0);
         }
     }
@@ -102,7 +100,7 @@ proptest! {
         let mut rest = records.iter();
         prop_assert!(got.iter().all(|g| rest.any(|r| r == g)));
         if let Some(first) = damage.first() {
-            repair::repair(&path, first, got.len() > safe).unwrap();
+            repair::repair(&RealFiles, &path, first, got.len() > safe).unwrap();
             let (again, damage) = read(dir.path());
             prop_assert_eq!(again, got);
             prop_assert!(damage.is_empty(), "{:?}", damage);
@@ -115,54 +113,4 @@ proptest! {
         fs::write(segments::path(dir.path(), 0), bytes).unwrap();
         read(dir.path());
     }
-}
-
-/// A disk with a fixed number of free bytes; writes beyond it are cut short and fail.
-struct FullDisk(Arc<AtomicI64>);
-struct FullFile(Box<dyn SegmentFile>, Arc<AtomicI64>);
-
-impl SegmentFiles for FullDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
-        Ok(Box::new(FullFile(
-            RealFiles.create(path)?,
-            Arc::clone(&self.0),
-        )))
-    }
-}
-
-impl SegmentFile for FullFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let free = self.1.load(Ordering::SeqCst).max(0) as usize;
-        let len = bytes.len().min(free);
-        self.1.fetch_sub(len as i64, Ordering::SeqCst);
-        self.0.append(&bytes[..len])?;
-        if len < bytes.len() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
-    }
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.0.truncate(len)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        self.0.sync()
-    }
-}
-
-#[test]
-fn a_full_disk_loses_only_the_refused_commit_and_heals() {
-    let dir = tempfile::tempdir().unwrap();
-    let free = Arc::new(AtomicI64::new(500));
-    let mut o = options(WalCompression::None, 1 << 20);
-    o.files = Arc::new(FullDisk(Arc::clone(&free)));
-    let mut writer = WalWriter::open(dir.path(), o).unwrap();
-    let (a, b, c) = (vec![1; 300], vec![2; 300], vec![3; 300]);
-    writer.log([a.as_slice()].into_iter()).unwrap();
-    let e = writer.log([b.as_slice()].into_iter()).unwrap_err();
-    assert_eq!(e.kind(), io::ErrorKind::StorageFull);
-    free.store(1000, Ordering::SeqCst);
-    writer.log([c.as_slice()].into_iter()).unwrap();
-    let (got, damage) = read(dir.path());
-    assert_eq!(got, [a, c]);
-    assert!(damage.is_empty());
 }

@@ -9,9 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{SegmentFile, SegmentFiles};
 use super::page::{self, Compressor, HEADER, PAGE};
 use super::segments;
+use crate::files::{Files, OpenFile};
 use crate::options::{Clock, WalCompression, WalSync, millis};
 
 /// What a writer needs to know.
@@ -21,7 +21,7 @@ pub(crate) struct WriterOptions {
     pub(crate) compression: WalCompression,
     pub(crate) sync: WalSync,
     pub(crate) clock: Clock,
-    pub(crate) files: Arc<dyn SegmentFiles>,
+    pub(crate) files: Arc<dyn Files>,
 }
 
 /// The open end of the log.
@@ -30,7 +30,7 @@ pub(crate) struct WalWriter {
     options: WriterOptions,
     compressor: Compressor,
     segment: u64,
-    file: Box<dyn SegmentFile>,
+    file: Box<dyn OpenFile>,
     /// Length of the segment up to the last good commit.
     pos: u64,
     /// Bytes after `pos` may be in the file: cut them before writing again.
@@ -49,11 +49,12 @@ impl WalWriter {
     /// # Errors
     /// The system's error.
     pub(crate) fn open(dir: &Path, options: WriterOptions) -> io::Result<Self> {
-        let after_checkpoint = segments::checkpoints(dir)?.last().map(|n| n + 1);
-        let after_segment = segments::list(dir)?.last().map(|n| n + 1);
+        let files = &*options.files;
+        let after_checkpoint = segments::checkpoints(files, dir)?.last().map(|n| n + 1);
+        let after_segment = segments::list(files, dir)?.last().map(|n| n + 1);
         let segment = after_segment.max(after_checkpoint).unwrap_or(0);
-        let file = options.files.create(&segments::path(dir, segment))?;
-        segments::sync_dir(dir)?;
+        let file = files.create(&segments::path(dir, segment))?;
+        files.sync_dir(dir)?;
         Ok(Self {
             dir: dir.to_path_buf(),
             compressor: Compressor::new(options.compression),
@@ -115,7 +116,8 @@ impl WalWriter {
         }
         self.dirty = false;
         self.unsynced = self.options.sync != WalSync::Commit;
-        self.pos += self.out.len() as u64;
+        let written = self.out.len() as u64;
+        self.pos += written;
         if let WalSync::Interval(every) = self.options.sync {
             let now = (self.options.clock)();
             if now.saturating_sub(self.last_sync) >= millis(every) {
@@ -131,7 +133,17 @@ impl WalWriter {
             self.out = Vec::new();
             self.packed = Vec::new();
         }
-        Ok(self.out.len() as u64)
+        Ok(written)
+    }
+
+    /// Takes back what the last [`Self::log`] wrote, given the length that it returned.
+    pub(crate) fn undo(&mut self, written: u64) {
+        self.pos = self.pos.saturating_sub(written);
+        self.dirty = true;
+        // Best effort now; the next write insists.
+        if let Err(e) = self.repair() {
+            tracing::error!(error = %e, "cannot take back a failed commit yet");
+        }
     }
 
     fn repair(&mut self) -> io::Result<()> {
@@ -149,15 +161,16 @@ impl WalWriter {
     pub(crate) fn cut(&mut self) -> io::Result<u64> {
         self.pad()?;
         let path = segments::path(&self.dir, self.segment + 1);
-        let file = match self.options.files.create(&path) {
+        let files = &*self.options.files;
+        let file = match files.create(&path) {
             // Left over from an attempt whose directory sync failed; it holds nothing.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                std::fs::remove_file(&path)?;
-                self.options.files.create(&path)?
+                files.remove_file(&path)?;
+                files.create(&path)?
             }
             other => other?,
         };
-        segments::sync_dir(&self.dir)?;
+        files.sync_dir(&self.dir)?;
         self.file = file;
         self.segment += 1;
         self.pos = 0;

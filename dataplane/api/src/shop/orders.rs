@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use rand::Rng;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::data;
@@ -23,18 +22,22 @@ const TOTAL_MAX: f64 = 1_000_000.0;
 const UNLISTED_PRICE: f64 = 20.0;
 
 /// An identifier, which clients write as a number or as a string.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 enum Id {
     Number(u64),
     Text(String),
 }
 
 impl Id {
-    fn is_valid(&self) -> bool {
-        match self {
-            Self::Number(_) => true,
-            Self::Text(text) => !text.trim().is_empty() && text.len() <= 128,
+    fn read(order: &Value, path: &str, key: &str) -> Result<Self, String> {
+        match order.get(key) {
+            None => Err(format!("{path}{key} is missing")),
+            Some(Value::String(text)) if !text.trim().is_empty() && text.len() <= 128 => {
+                Ok(Self::Text(text.clone()))
+            }
+            Some(value) => value.as_u64().map(Self::Number).ok_or_else(|| {
+                format!("{path}{key} must be a number from 0 or a text of 1 to 128 bytes")
+            }),
         }
     }
 
@@ -48,25 +51,6 @@ impl Id {
             .find(|product| Some(u64::from(product.id)) == number)
             .map_or(UNLISTED_PRICE, |product| product.price)
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Cart {
-    user_id: Id,
-    items: Vec<Item>,
-    total: f64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Item {
-    id: Id,
-    qty: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Single {
-    product_id: Id,
-    quantity: u64,
 }
 
 pub(super) async fn create(State(shop): SharedShop, body: Bytes) -> Response {
@@ -101,54 +85,47 @@ fn order_total(body: &[u8]) -> Result<f64, String> {
     let value: Value =
         serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     if value.get("product_id").is_some() {
-        single_total(value)
+        single_total(&value)
     } else if value.get("items").is_some() {
-        cart_total(value)
+        cart_total(&value)
     } else {
         Err("an order has user_id, items and total, or product_id and quantity".to_owned())
     }
 }
 
-fn single_total(value: Value) -> Result<f64, String> {
-    let order: Single = serde_json::from_value(value).map_err(|error| error.to_string())?;
-    check_id("product_id", &order.product_id)?;
-    check_quantity("quantity", order.quantity)?;
+fn single_total(order: &Value) -> Result<f64, String> {
+    let product = Id::read(order, "", "product_id")?;
+    let quantity = quantity(order, "", "quantity")?;
     // At most 1000: exact as a float.
-    Ok(order.product_id.price() * order.quantity as f64)
+    Ok(product.price() * quantity as f64)
 }
 
-fn cart_total(value: Value) -> Result<f64, String> {
-    let order: Cart = serde_json::from_value(value).map_err(|error| error.to_string())?;
-    check_id("user_id", &order.user_id)?;
-    if order.items.is_empty() || order.items.len() > ITEMS_MAX {
-        return Err(format!("items must hold 1 to {ITEMS_MAX} entries"));
+fn cart_total(order: &Value) -> Result<f64, String> {
+    Id::read(order, "", "user_id")?;
+    let items = order.get("items").and_then(Value::as_array);
+    let items = items
+        .filter(|items| (1..=ITEMS_MAX).contains(&items.len()))
+        .ok_or_else(|| format!("items must be a list of 1 to {ITEMS_MAX} entries"))?;
+    for (at, item) in items.iter().enumerate() {
+        let path = format!("items[{at}].");
+        Id::read(item, &path, "id")?;
+        quantity(item, &path, "qty")?;
     }
-    for (at, item) in order.items.iter().enumerate() {
-        check_id(&format!("items[{at}].id"), &item.id)?;
-        check_quantity(&format!("items[{at}].qty"), item.qty)?;
-    }
-    if !(order.total > 0.0 && order.total <= TOTAL_MAX) {
-        return Err(format!("total must be above 0 and at most {TOTAL_MAX}"));
-    }
-    Ok(order.total)
+    order
+        .get("total")
+        .and_then(Value::as_f64)
+        .filter(|total| *total > 0.0 && *total <= TOTAL_MAX)
+        .ok_or_else(|| format!("total must be a number above 0 and at most {TOTAL_MAX}"))
 }
 
-fn check_id(key: &str, id: &Id) -> Result<(), String> {
-    if id.is_valid() {
-        Ok(())
-    } else {
-        Err(format!(
-            "{key} must be a number or a text of 1 to 128 bytes"
-        ))
-    }
-}
-
-fn check_quantity(key: &str, quantity: u64) -> Result<(), String> {
-    if (1..=QUANTITY_MAX).contains(&quantity) {
-        Ok(())
-    } else {
-        Err(format!("{key} must be from 1 to {QUANTITY_MAX}"))
-    }
+fn quantity(order: &Value, path: &str, key: &str) -> Result<u64, String> {
+    let value = order
+        .get(key)
+        .ok_or_else(|| format!("{path}{key} is missing"))?;
+    value
+        .as_u64()
+        .filter(|quantity| (1..=QUANTITY_MAX).contains(quantity))
+        .ok_or_else(|| format!("{path}{key} must be a whole number from 1 to {QUANTITY_MAX}"))
 }
 
 #[cfg(test)]
@@ -181,11 +158,28 @@ mod tests {
             ("{", "not JSON"),
             ("[]", "an order has"),
             ("{}", "an order has"),
-            (r#"{"product_id":1}"#, "quantity"),
+            (r#"{"product_id":1}"#, "quantity is missing"),
             (r#"{"product_id":1,"quantity":0}"#, "quantity must be"),
-            (r#"{"product_id":1,"quantity":-1}"#, "invalid value"),
+            (r#"{"product_id":1,"quantity":-1}"#, "quantity must be"),
+            (r#"{"product_id":1,"quantity":"2"}"#, "quantity must be"),
             (r#"{"product_id":" ","quantity":1}"#, "product_id must"),
-            (r#"{"user_id":1,"items":[],"total":1}"#, "items must hold"),
+            (r#"{"product_id":null,"quantity":1}"#, "product_id must"),
+            (r#"{"user_id":-1,"items":[],"total":1}"#, "user_id must"),
+            (r#"{"user_id":1,"items":[],"total":1}"#, "items must be"),
+            (r#"{"user_id":1,"items":{},"total":1}"#, "items must be"),
+            (
+                r#"{"user_id":1,"items":[{"qty":1}],"total":1}"#,
+                "items[0].id is missing",
+            ),
+            (
+                r#"{"user_id":1,"items":[5],"total":1}"#,
+                "items[0].id is missing",
+            ),
+            (
+                r#"{"user_id":1,"items":[{"id":1,"qty":1}],"total":"5"}"#,
+                "total must",
+            ),
+            (r#"{"user_id":1,"items":[{"id":1,"qty":1}]}"#, "total must"),
             (
                 r#"{"user_id":1,"items":[{"id":1,"qty":1001}],"total":1}"#,
                 "items[0].qty must",
@@ -194,7 +188,10 @@ mod tests {
                 r#"{"user_id":1,"items":[{"id":1,"qty":1}],"total":0}"#,
                 "total must",
             ),
-            (r#"{"items":[{"id":1,"qty":1}],"total":5}"#, "user_id"),
+            (
+                r#"{"items":[{"id":1,"qty":1}],"total":5}"#,
+                "user_id is missing",
+            ),
         ] {
             let got = order_total(body.as_bytes()).expect_err(body);
             assert!(got.contains(reason), "{body}: {got}");

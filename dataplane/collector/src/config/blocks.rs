@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::types::{Accepted, GoDuration, Unsupported};
+use super::types::{Accepted, GoDuration, Section, Unsupported};
+use crate::cors::CorsConfig;
 
 /// Body limit of an HTTP server, in bytes.
 pub(crate) const HTTP_BODY_BYTES_MAX: u64 = 20 * 1024 * 1024;
@@ -38,14 +39,14 @@ pub(crate) struct HttpServer {
     pub idle_timeout: Accepted,
     /// As `read_timeout`.
     pub keep_alives_enabled: Accepted,
+    /// Pages of browsers that may send.
+    pub cors: CorsConfig,
+    /// `Content-Encoding`s that are taken; all that exist here when absent.
+    pub compression_algorithms: Option<Vec<String>>,
     /// Not yet.
     pub tls: Unsupported,
     /// Not yet.
-    pub cors: Unsupported,
-    /// Not yet.
     pub auth: Unsupported,
-    /// Not yet.
-    pub compression_algorithms: Unsupported,
     /// Path of traces (otlp receiver).
     pub traces_url_path: Option<String>,
     /// Path of metrics (otlp receiver).
@@ -68,10 +69,10 @@ impl Default for HttpServer {
             write_timeout: Accepted,
             idle_timeout: Accepted,
             keep_alives_enabled: Accepted,
+            cors: CorsConfig::default(),
+            compression_algorithms: None,
             tls: Unsupported,
-            cors: Unsupported,
             auth: Unsupported,
-            compression_algorithms: Unsupported,
             traces_url_path: None,
             metrics_url_path: None,
             logs_url_path: None,
@@ -263,8 +264,79 @@ pub(crate) struct QueueConfig {
     pub wait_for_result: Unsupported,
     /// Not yet: the queue lives in memory.
     pub storage: Unsupported,
-    /// Not yet: use the batch processor.
-    pub batch: Unsupported,
+    /// Joins what waits; on as soon as the key is there.
+    pub batch: Section<QueueBatch>,
+}
+
+/// `sending_queue::batch`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QueueBatch {
+    /// False switches the section off.
+    pub enabled: bool,
+    /// Longest wait for more.
+    pub flush_timeout: GoDuration,
+    /// Size, in units of `sizer`, that is sent at once.
+    pub min_size: usize,
+    /// Larger batches are cut; 0 means no limit.
+    pub max_size: usize,
+    /// What the sizes count.
+    pub sizer: BatchSizer,
+    /// Not yet: the pipeline does not carry the clients' metadata.
+    pub partition: Unsupported,
+}
+
+/// What the sizes of a [`QueueBatch`] count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BatchSizer {
+    /// Data points, spans, log records.
+    #[default]
+    Items,
+    /// Bytes of the protobuf form.
+    Bytes,
+}
+
+impl Default for QueueBatch {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            flush_timeout: GoDuration::millis(200),
+            min_size: 8192,
+            max_size: 0,
+            sizer: BatchSizer::Items,
+            partition: Unsupported,
+        }
+    }
+}
+
+impl QueueBatch {
+    fn validate(&self, queue: &QueueConfig) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if self.flush_timeout.non_zero().is_none() {
+            problems.push(("batch::flush_timeout", "must be positive".to_owned()));
+        }
+        if self.max_size > 0 && self.max_size < self.min_size {
+            let message = format!(
+                "must be 0 (no limit) or at least min_size ({})",
+                self.min_size
+            );
+            problems.push(("batch::max_size", message));
+        }
+        if self.max_size > 0 && self.sizer == BatchSizer::Bytes {
+            let message = "is not supported yet with the sizer bytes; use items or 0".to_owned();
+            problems.push(("batch::max_size", message));
+        }
+        let same_unit = matches!(
+            (self.sizer, queue.sizer),
+            (BatchSizer::Items, Sizer::Items) | (BatchSizer::Bytes, Sizer::Bytes)
+        );
+        if same_unit && queue.queue_size < self.min_size {
+            let message = format!("must not be above queue_size ({})", queue.queue_size);
+            problems.push(("batch::min_size", message));
+        }
+        problems
+    }
 }
 
 impl Default for QueueConfig {
@@ -277,12 +349,17 @@ impl Default for QueueConfig {
             block_on_overflow: false,
             wait_for_result: Unsupported,
             storage: Unsupported,
-            batch: Unsupported,
+            batch: Section::default(),
         }
     }
 }
 
 impl QueueConfig {
+    /// How to join batches, when that is on.
+    pub(crate) fn batching(&self) -> Option<&QueueBatch> {
+        self.batch.0.as_ref().filter(|batch| batch.enabled)
+    }
+
     /// Mistakes as (key, message).
     pub(crate) fn validate(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
@@ -291,6 +368,9 @@ impl QueueConfig {
         }
         if self.enabled && self.num_consumers == 0 {
             problems.push(("num_consumers", "must be positive".to_owned()));
+        }
+        if let Some(batch) = self.batching() {
+            problems.extend(batch.validate(self));
         }
         problems
     }

@@ -57,6 +57,12 @@ impl ConfigError {
         Self { problems }
     }
 
+    /// Adds further mistakes.
+    pub(crate) fn with(mut self, more: Vec<Problem>) -> Self {
+        self.problems.extend(more);
+        self
+    }
+
     /// The mistakes in the order of the file's sections.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

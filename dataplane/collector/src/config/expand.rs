@@ -22,18 +22,24 @@ pub(crate) type EnvLookup<'e> = &'e (dyn Fn(&str) -> Option<String> + Sync);
 const EXPANSIONS_MAX: usize = 1000;
 const DEPTH_MAX: usize = 20;
 
-/// Expands all values of a tree in place.
+/// Expands all values of a tree in place. Returns the references to variables that are not set.
 ///
 /// # Errors
 /// A bad variable name, an unknown scheme, an unreadable file, or too many expansions.
-pub(super) fn expand(node: &mut Node, env: EnvLookup<'_>) -> Result<(), Problem> {
-    let mut expander = Expander { env, count: 0 };
-    expander.node(node, 0)
+pub(super) fn expand(node: &mut Node, env: EnvLookup<'_>) -> Result<Vec<Problem>, Problem> {
+    let mut expander = Expander {
+        env,
+        count: 0,
+        unset: Vec::new(),
+    };
+    expander.node(node, 0)?;
+    Ok(expander.unset)
 }
 
 struct Expander<'e> {
     env: EnvLookup<'e>,
     count: usize,
+    unset: Vec<Problem>,
 }
 
 /// A part of a scalar.
@@ -107,7 +113,7 @@ impl Expander<'_> {
             _ => ("env", reference.as_str()),
         };
         let text = match scheme {
-            "env" => self.variable(rest).map_err(fail)?,
+            "env" => self.variable(rest, node).map_err(fail)?,
             "yaml" => Some(rest.to_owned()),
             "file" => {
                 let text = std::fs::read_to_string(rest)
@@ -144,7 +150,7 @@ impl Expander<'_> {
         Ok(out)
     }
 
-    fn variable(&self, rest: &str) -> Result<Option<String>, String> {
+    fn variable(&mut self, rest: &str, node: &Node) -> Result<Option<String>, String> {
         let (name, default) = match rest.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (rest, None),
@@ -163,7 +169,8 @@ impl Expander<'_> {
             }
             None => {
                 if default.is_none() {
-                    tracing::warn!(variable = name, "environment variable is not set");
+                    let message = format!("environment variable {name} is not set");
+                    self.unset.push(Problem::at(&node.at, "", message));
                 }
                 Ok(default.map(str::to_owned))
             }

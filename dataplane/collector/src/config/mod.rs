@@ -121,9 +121,10 @@ impl CollectorConfig {
         env: &(dyn Fn(&str) -> Option<String> + Sync),
     ) -> Result<Self, ConfigError> {
         let mut merged: Option<Node> = None;
+        let mut unset = Vec::new();
         for source in sources {
             let mut tree = read(source)?;
-            expand::expand(&mut tree, env as EnvLookup<'_>)?;
+            unset.append(&mut expand::expand(&mut tree, env as EnvLookup<'_>)?);
             merged = Some(match merged {
                 Some(earlier) => node::merge(earlier, tree),
                 None => tree,
@@ -133,8 +134,14 @@ impl CollectorConfig {
             let at = node::Position::of_source("command line");
             return Err(Problem::at(&at, "", "at least one configuration source is needed").into());
         };
-        let service = service::check(&tree)?;
-        Ok(Self { service })
+        match service::check(&tree) {
+            Ok(mut service) => {
+                service.warnings.append(&mut unset);
+                Ok(Self { service })
+            }
+            // A missing variable is often what is behind the other mistakes.
+            Err(error) => Err(error.with(unset)),
+        }
     }
 
     /// One YAML text, with the process's environment.
@@ -159,7 +166,7 @@ impl CollectorConfig {
         self.service.telemetry.logs.encoding
     }
 
-    /// Things that work but should be written differently, for example old component names.
+    /// Things that work but deserve a look: old component names, variables that are not set.
     pub fn warnings(&self) -> &[Problem] {
         &self.service.warnings
     }

@@ -68,13 +68,13 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// As a `tracing` level.
-    pub fn tracing_level(self) -> tracing::Level {
+    /// The name in configurations.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Debug => tracing::Level::DEBUG,
-            Self::Info => tracing::Level::INFO,
-            Self::Warn => tracing::Level::WARN,
-            Self::Error => tracing::Level::ERROR,
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
         }
     }
 }
@@ -159,8 +159,18 @@ pub(crate) struct PrometheusReader {
     pub without_units: bool,
     /// True: counters without `_total`.
     pub without_type_suffix: bool,
-    /// Not yet.
-    pub with_resource_constant_labels: Unsupported,
+    /// Resource attributes that every series carries as labels.
+    pub with_resource_constant_labels: Option<ResourceGlobs>,
+}
+
+/// Attributes by patterns: those that are included and not excluded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ResourceGlobs {
+    /// Patterns with `*` and `?`.
+    pub included: Vec<String>,
+    /// As `included`.
+    pub excluded: Vec<String>,
 }
 
 impl Default for PrometheusReader {
@@ -171,7 +181,7 @@ impl Default for PrometheusReader {
             without_scope_info: Accepted,
             without_units: false,
             without_type_suffix: false,
-            with_resource_constant_labels: Unsupported,
+            with_resource_constant_labels: None,
         }
     }
 }
@@ -187,6 +197,8 @@ pub(crate) struct MetricsPage {
     pub type_suffix: bool,
     /// Names carry units.
     pub unit_suffix: bool,
+    /// Resource attributes that every series carries.
+    pub resource_labels: ResourceGlobs,
 }
 
 impl MetricsConfig {
@@ -206,6 +218,10 @@ impl MetricsConfig {
                         option: "service::telemetry::metrics::readers",
                         type_suffix: !page.without_type_suffix,
                         unit_suffix: !page.without_units,
+                        resource_labels: page
+                            .with_resource_constant_labels
+                            .clone()
+                            .unwrap_or_default(),
                     }
                 })
                 .collect();
@@ -222,6 +238,10 @@ impl MetricsConfig {
             },
             type_suffix: false,
             unit_suffix: false,
+            resource_labels: ResourceGlobs {
+                included: vec!["*".to_owned()],
+                excluded: Vec::new(),
+            },
         }]
     }
 }

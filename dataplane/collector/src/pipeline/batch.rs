@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bellwether_otlp::{DecodeError, Signal};
-use bytes::Bytes;
+use bellwether_otlp::{DecodeError, Signal, raw};
+use bytes::{Bytes, BytesMut};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -52,6 +52,35 @@ impl Batch {
         };
         let items = signal.validate(&bytes).unwrap_or(0);
         Self::validated(signal, bytes.into(), items)
+    }
+
+    /// One batch of several of a signal: requests join by concatenating their bytes.
+    pub(crate) fn join(signal: Signal, mut parts: Vec<Bytes>, items: usize) -> Self {
+        let bytes = match parts.len() {
+            1 => parts.remove(0),
+            _ => {
+                let length = parts.iter().map(Bytes::len).sum();
+                let mut joined = BytesMut::with_capacity(length);
+                parts.iter().for_each(|part| joined.extend_from_slice(part));
+                joined.freeze()
+            }
+        };
+        Self::validated(signal, bytes, items)
+    }
+
+    /// Parts of at most this many items, in order; 0 cuts nothing.
+    pub(crate) fn split(self, items_max: usize) -> Vec<Self> {
+        if items_max == 0 || self.items <= items_max {
+            return vec![self];
+        }
+        match raw::split(self.signal, &self.bytes, items_max) {
+            Ok(parts) => parts
+                .into_iter()
+                .map(|(bytes, items)| Self::validated(self.signal, bytes.into(), items))
+                .collect(),
+            // Batches hold valid requests, and valid requests join to a valid one.
+            Err(_) => vec![self],
+        }
     }
 
     pub(crate) fn signal(&self) -> Signal {

@@ -42,6 +42,8 @@ pub(crate) struct BuildContext<'a> {
     pub(crate) metrics: &'a OwnMetrics,
     /// Where it writes the addresses it listens on.
     pub(crate) listens: &'a parking_lot::Mutex<Vec<ListenAddress>>,
+    /// Cancelled when the collector begins to stop, long before extensions are told to.
+    pub(crate) draining: CancellationToken,
 }
 
 impl BuildContext<'_> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bellwether_otlp::Signal;
 use bellwether_telemetry::Counter;
+use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
 use super::component::{BuildContext, Built, Runner};
@@ -34,6 +35,8 @@ pub(crate) struct Graph {
     pub(crate) exporters: Vec<Task>,
     /// Stop last, together.
     pub(crate) extensions: Vec<Task>,
+    /// To be cancelled before the first stage stops.
+    pub(crate) draining: CancellationToken,
 }
 
 /// Builds everything and binds all ports.
@@ -42,11 +45,13 @@ pub(crate) async fn build(
     metrics: &OwnMetrics,
     listens: &parking_lot::Mutex<Vec<ListenAddress>>,
 ) -> Result<Graph, CollectorError> {
+    let graph = Graph::default();
     let mut builder = Builder {
         config,
         metrics,
         listens,
-        graph: Graph::default(),
+        draining: graph.draining.clone(),
+        graph,
         exporters: BTreeMap::new(),
         pipelines: HashMap::new(),
         connectors: HashMap::new(),
@@ -67,6 +72,7 @@ struct Builder<'c> {
     metrics: &'c OwnMetrics,
     listens: &'c parking_lot::Mutex<Vec<ListenAddress>>,
     graph: Graph,
+    draining: CancellationToken,
     exporters: BTreeMap<ComponentId, Arc<dyn Consumer>>,
     /// Entry of each built pipeline.
     pipelines: HashMap<PipelineId, Arc<dyn Consumer>>,
@@ -83,6 +89,7 @@ impl<'c> Builder<'c> {
             id,
             metrics: self.metrics,
             listens: self.listens,
+            draining: self.draining.clone(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! collector's default reader does; a reader that the user wrote decides for itself. Both forms come
 //! from one registry: names are rewritten while the page is rendered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ use bellwether_otlp::Signal;
 use bellwether_telemetry::{Counter, Gauge, Histogram, Registry, TEXT_CONTENT_TYPE};
 
 use crate::config::telemetry::{MetricsPage, TelemetryConfig};
+use crate::exporters::prometheus::labels::ResourceFilter;
+use crate::exporters::prometheus::text::push_label_value;
 
 /// Bounds of the batch size histogram, in items.
 const BATCH_SIZE_BOUNDS: &[f64] = &[
@@ -27,6 +30,8 @@ const BATCH_SIZE_BOUNDS: &[f64] = &[
 #[derive(Debug, Clone)]
 pub(crate) struct OwnMetrics {
     registry: Registry,
+    /// `service.instance.id` unless the configuration has one.
+    instance: String,
 }
 
 /// Three counters, one per signal.
@@ -50,7 +55,8 @@ impl OwnMetrics {
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
         register_process(&registry);
-        Self { registry }
+        let instance = format!("{:032x}", rand::random::<u128>());
+        Self { registry, instance }
     }
 
     /// `otelcol_<part>_{metric_points,spans,log_records}` for a component, one counter per signal it can carry.
@@ -94,16 +100,42 @@ impl OwnMetrics {
 
     /// The page of a reader.
     pub(crate) fn router(&self, page: &MetricsPage, telemetry: &TelemetryConfig) -> Router {
-        let target_info = target_info(telemetry);
+        let resource = self.resource(telemetry);
+        let globs = page.resource_labels.clone();
+        let filter = ResourceFilter::globs(globs.included, globs.excluded);
+        let constant = label_text(&resource, |key| filter.keeps(key));
+        let target_info = format!(
+            "# HELP target_info Target metadata\n# TYPE target_info gauge\ntarget_info{{{}}} 1\n",
+            label_text(&resource, |_| true)
+        );
         let state = Arc::new(Page {
             registry: self.registry.clone(),
             type_suffix: page.type_suffix,
             unit_suffix: page.unit_suffix,
+            constant,
             target_info,
         });
         Router::new()
             .route("/metrics", get(render))
             .with_state(state)
+    }
+
+    /// Attributes of the collector itself: its own, under those of `service.telemetry.resource`.
+    fn resource(&self, telemetry: &TelemetryConfig) -> BTreeMap<String, String> {
+        let own = [
+            ("service.name", "bellwether-collector"),
+            ("service.version", env!("CARGO_PKG_VERSION")),
+            ("service.instance.id", &self.instance),
+        ];
+        let mut attributes: BTreeMap<String, String> =
+            own.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        for (key, value) in &telemetry.resource {
+            match value {
+                Some(value) => attributes.insert(key.clone(), value.clone()),
+                None => attributes.remove(key),
+            };
+        }
+        attributes
     }
 }
 
@@ -111,12 +143,14 @@ struct Page {
     registry: Registry,
     type_suffix: bool,
     unit_suffix: bool,
+    /// Labels of every sample, rendered; may be empty.
+    constant: String,
     target_info: String,
 }
 
 async fn render(State(page): State<Arc<Page>>) -> impl IntoResponse {
     let text = page.registry.render_text();
-    let mut body = rewrite(&text, page.type_suffix, page.unit_suffix);
+    let mut body = rewrite(&text, page.type_suffix, page.unit_suffix, &page.constant);
     body.push_str(&page.target_info);
     ([(header::CONTENT_TYPE, TEXT_CONTENT_TYPE)], body)
 }
@@ -128,9 +162,9 @@ const UNITS: &[(&str, &str)] = &[
     ("otelcol_process_cpu_seconds", "seconds"),
 ];
 
-/// Puts suffixes on the names of a rendered page.
-fn rewrite(text: &str, type_suffix: bool, unit_suffix: bool) -> String {
-    if !type_suffix && !unit_suffix {
+/// Puts suffixes on the names of a rendered page, and labels on its samples.
+fn rewrite(text: &str, type_suffix: bool, unit_suffix: bool, labels: &str) -> String {
+    if !type_suffix && !unit_suffix && labels.is_empty() {
         return text.to_owned();
     }
     let counters: Vec<&str> = text
@@ -161,43 +195,54 @@ fn rewrite(text: &str, type_suffix: bool, unit_suffix: bool) -> String {
         let end = rest.find(['{', ' ']).unwrap_or(rest.len());
         out.push_str(comment);
         out.push_str(&rename(&rest[..end]));
-        out.push_str(&rest[end..]);
+        if comment.is_empty() {
+            push_labelled(&mut out, &rest[end..], labels);
+        } else {
+            out.push_str(&rest[end..]);
+        }
         out.push('\n');
     }
     out
 }
 
-/// `target_info` with the attributes of `service.telemetry.resource`.
-fn target_info(telemetry: &TelemetryConfig) -> String {
-    let mut labels: Vec<(String, String)> = [
-        ("service_name", "bellwether-collector"),
-        ("service_version", env!("CARGO_PKG_VERSION")),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    let translator = bellwether_otlp::translate::Translator::default();
-    for (key, value) in &telemetry.resource {
-        let Ok(name) = translator.label_name(key) else {
-            continue;
-        };
-        labels.retain(|(existing, _)| *existing != name);
-        if let Some(value) = value {
-            labels.push((name, value.clone()));
+/// Appends what follows a sample's name, with further labels.
+fn push_labelled(out: &mut String, rest: &str, labels: &str) {
+    match rest.rfind('}') {
+        _ if labels.is_empty() => out.push_str(rest),
+        // No value holds a brace: the last one ends the labels.
+        Some(close) => {
+            out.push_str(&rest[..close]);
+            out.push(',');
+            out.push_str(labels);
+            out.push_str(&rest[close..]);
+        }
+        None => {
+            out.push('{');
+            out.push_str(labels);
+            out.push('}');
+            out.push_str(rest);
         }
     }
-    labels.sort();
-    let mut out =
-        String::from("# HELP target_info Target metadata\n# TYPE target_info gauge\ntarget_info{");
-    for (index, (name, value)) in labels.iter().enumerate() {
-        if index > 0 {
+}
+
+/// `a="x",b="y"` of the attributes that `keeps` takes.
+fn label_text(attributes: &BTreeMap<String, String>, keeps: impl Fn(&str) -> bool) -> String {
+    let translator = bellwether_otlp::translate::Translator::default();
+    let labels: BTreeMap<String, &String> = attributes
+        .iter()
+        .filter(|(key, _)| keeps(key))
+        .filter_map(|(key, value)| Some((translator.label_name(key).ok()?, value)))
+        .collect();
+    let mut out = String::new();
+    for (name, value) in labels {
+        if !out.is_empty() {
             out.push(',');
         }
-        out.push_str(name);
+        out.push_str(&name);
         out.push_str("=\"");
-        crate::exporters::prometheus::text::push_label_value(&mut out, value);
+        push_label_value(&mut out, value);
         out.push('"');
     }
-    out.push_str("} 1\n");
     out
 }
 
@@ -235,11 +280,44 @@ mod tests {
     #[test]
     fn a_reader_of_the_user_shows_suffixes() {
         let text = "# HELP otelcol_process_uptime U.\n# TYPE otelcol_process_uptime counter\notelcol_process_uptime 3\n# HELP g G\n# TYPE g gauge\ng{a=\"b\"} 1\n";
-        assert_eq!(rewrite(text, false, false), text);
+        assert_eq!(rewrite(text, false, false, ""), text);
         assert_eq!(
-            rewrite(text, true, true),
+            rewrite(text, true, true, ""),
             "# HELP otelcol_process_uptime_seconds_total U.\n# TYPE otelcol_process_uptime_seconds_total counter\notelcol_process_uptime_seconds_total 3\n# HELP g G\n# TYPE g gauge\ng{a=\"b\"} 1\n"
         );
-        assert!(rewrite(text, true, false).contains("\notelcol_process_uptime_total 3\n"));
+        assert!(rewrite(text, true, false, "").contains("\notelcol_process_uptime_total 3\n"));
+    }
+
+    #[test]
+    fn the_built_in_page_names_its_collector_on_every_series() {
+        use crate::config::telemetry::MetricsConfig;
+        let telemetry = TelemetryConfig {
+            resource: [
+                ("service.version".to_owned(), None),
+                ("team".to_owned(), Some("a\"b".to_owned())),
+            ]
+            .into(),
+            ..TelemetryConfig::default()
+        };
+        let metrics = OwnMetrics::new();
+        let labels = label_text(&metrics.resource(&telemetry), |_| true);
+        let instance = &metrics.instance;
+        assert_eq!(
+            labels,
+            format!(
+                r#"service_instance_id="{instance}",service_name="bellwether-collector",team="a\"b""#
+            )
+        );
+        let page = &MetricsConfig::default().pages()[0];
+        assert_eq!(page.resource_labels.included, ["*"]);
+        assert_eq!(
+            rewrite(
+                "# TYPE a counter\na 1\nb{x=\"}\"} 2\n",
+                false,
+                false,
+                "l=\"v\""
+            ),
+            "# TYPE a counter\na{l=\"v\"} 1\nb{x=\"}\",l=\"v\"} 2\n"
+        );
     }
 }

@@ -59,8 +59,7 @@ pub(super) fn run(args: &CreateBlocksArgs) -> anyhow::Result<()> {
         labels: args.labels.clone(),
     };
     let mut titles = true;
-    let now = bellwether_tsdb::system_clock()();
-    backfill(&text, output, &options, now, |block| {
+    backfill(&text, output, &options, |block| {
         if !args.quiet {
             let block = std::slice::from_ref(block);
             print(&list::table(block, titles, args.human_readable));

@@ -6,7 +6,7 @@ import { Environment } from "../../components/Environment";
 import { Segments } from "../../components/Segments";
 import { routeTable } from "../../lib/promql/queries";
 import { format, type Unit } from "../../lib/units/units";
-import { type Sample, useInstant } from "../../state/queries";
+import { filledWords, type Sample, useFilledLength, useInstant } from "../../state/queries";
 import { useScope } from "../../state/scope";
 import { useQueryParams, useSetParams } from "../../state/url";
 
@@ -31,8 +31,11 @@ export function RouteDifference({ baseline, others }: { baseline: string; others
 	const { diff } = useQueryParams();
 	const set = useSetParams();
 	const by: By = diff === "rate" || diff === "errors" ? diff : "p95";
-	const queries = routeTable({ names, selector: environmentSelector, by: [], window: length }, 0.95);
-	const answer = useInstant(by === "rate" ? queries.rate : by === "p95" ? queries.quantile : queries.errors);
+	const filled = useFilledLength();
+	const scope = { names, selector: environmentSelector, by: [], window: filled ?? length };
+	const queries = routeTable(scope, 0.95);
+	const expr = by === "rate" ? queries.rate : by === "p95" ? queries.quantile : queries.errors;
+	const answer = useInstant(expr, "end", filled !== undefined);
 	const rows = useMemo((): Row[] => {
 		const routes = new Map<string, Map<string, number>>();
 		for (const s of answer.data ?? ([] as Sample[])) {
@@ -51,8 +54,9 @@ export function RouteDifference({ baseline, others }: { baseline: string; others
 			})
 			.sort((a, b) => b.worst - a.worst);
 	}, [answer.data, names, baseline, others, by]);
+	// Small differences stay small bars, even where there are no large ones.
 	const widest = Math.max(
-		1e-9,
+		by === "errors" ? 2 : 20,
 		...rows.flatMap((r) =>
 			others.map((o) => Math.abs(difference(by, r.values.get(o), r.values.get(baseline)) ?? 0)),
 		),
@@ -98,7 +102,8 @@ export function RouteDifference({ baseline, others }: { baseline: string; others
 			<header className="card-head">
 				<h2>Per-route difference</h2>
 				<span className="sub">
-					against <Environment name={baseline} order={environments} />, routes with at least 0.1 req/s in both
+					against <Environment name={baseline} order={environments} />, {filledWords(length, filled)}, routes
+					with at least 0.1 req/s in both
 				</span>
 				<span className="spread">
 					<Segments
@@ -116,7 +121,7 @@ export function RouteDifference({ baseline, others }: { baseline: string; others
 			</header>
 			{rows.length === 0 && !answer.isPending ? (
 				<div className="empty">
-					<p>No route has traffic in both environments.</p>
+					<p>No route has 0.1 requests per second in both environments.</p>
 				</div>
 			) : (
 				<DataTable caption="Per-route difference" rows={rows} columns={columns} rowKey={(r) => r.route} />
@@ -130,6 +135,8 @@ function Difference({ by, delta, widest }: { by: By; delta: number | null; wides
 	const notable = by !== "rate" && Math.abs(delta) >= (by === "errors" ? 0.5 : 10);
 	const tone = notable ? (delta > 0 ? "crit" : "ok") : "idle";
 	const width = (50 * Math.abs(delta)) / widest;
+	const size = Math.abs(delta).toFixed(by === "errors" ? 1 : 0);
+	const sign = Number(size) === 0 ? "" : delta > 0 ? "+" : "−";
 	return (
 		<span data-tone={tone}>
 			<span
@@ -142,8 +149,8 @@ function Difference({ by, delta, widest }: { by: By; delta: number | null; wides
 					color: notable ? "var(--chip)" : undefined,
 				}}
 			>
-				{delta >= 0 ? "+" : "−"}
-				{Math.abs(delta).toFixed(by === "errors" ? 1 : 0)} {by === "errors" ? "pp" : "%"}
+				{sign}
+				{size} {by === "errors" ? "pp" : "%"}
 			</span>
 			<span className="diff-bar" aria-hidden>
 				<i style={{ width: `${width}%`, left: delta >= 0 ? "50%" : `${50 - width}%` }} />

@@ -48,6 +48,7 @@ const theme = EditorView.theme({
 		color: "var(--text)",
 	},
 	".cm-completionMatchedText": { textDecoration: "none", color: "var(--accent)", fontWeight: "600" },
+	".cm-completionIcon": { display: "none" },
 	".cm-completionDetail": { color: "var(--text-3)", fontStyle: "normal", marginLeft: "12px" },
 	".cm-completionInfo": { padding: "6px 10px", maxWidth: "320px" },
 	".cm-diagnostic": { padding: "4px 10px" },

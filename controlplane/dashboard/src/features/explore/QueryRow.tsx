@@ -11,7 +11,7 @@ import { TimeSeries } from "../../charts/TimeSeries";
 import { DataTable } from "../../components/DataTable";
 import { FailureNotice } from "../../components/FailureNotice";
 import { Segments } from "../../components/Segments";
-import { assignColours } from "../../lib/series/colour";
+import { seriesColours } from "../../lib/series/colour";
 import { align, largest, parseValue, seriesName, type Table } from "../../lib/series/table";
 import { alignRange } from "../../lib/step/step";
 import { formatDuration, formatMoment, rangeOrDefault, zoomOut } from "../../lib/time/range";
@@ -256,8 +256,9 @@ function Graph({ answer, expr }: { answer: Answer; expr: string }) {
 	const [focus, setFocus] = useState<string | null>(null);
 	const [all, setAll] = useState(false);
 	const table = useMemo(() => largest(answer.table, all ? 500 : 50), [answer.table, all]);
+	const { names, environments } = useScope();
 	const styles = useMemo((): SeriesStyle[] => {
-		const colours = assignColours(table.columns.map((c) => c.id));
+		const colours = seriesColours(table.columns, names.environment, environments);
 		return table.columns.map((c) => {
 			const colour = colours.get(c.id);
 			return {
@@ -267,7 +268,7 @@ function Graph({ answer, expr }: { answer: Answer; expr: string }) {
 				dashed: colour?.dashed ?? false,
 			};
 		});
-	}, [table]);
+	}, [table, names, environments]);
 	if (table.columns.length === 0)
 		return <div className="empty">The query gives no series in this range.</div>;
 	return (

@@ -10,7 +10,7 @@ import { current } from "../../lib/series/table";
 import { formatDuration } from "../../lib/time/range";
 import { change, type Unit } from "../../lib/units/units";
 import { single, useInstant, useRangePanel } from "../../state/queries";
-import { useScope } from "../../state/scope";
+import { useAway, useScope } from "../../state/scope";
 import { type MetricsScope, withoutStatus } from "./scope";
 
 const QUANTILES = { p50: 0.5, p95: 0.95, p99: 0.99 } as const;
@@ -87,6 +87,7 @@ interface CardProps {
 
 function Card({ title, chart, expr, now, unit, good, colour, limits, hint }: CardProps) {
 	const { length } = useScope();
+	const away = useAway() !== undefined;
 	const panel = useRangePanel([{ id: "total", expr }]);
 	const exact = useInstant(now ?? expr, "end", now !== undefined);
 	const before = useInstant(now ?? expr, "before");
@@ -111,7 +112,7 @@ function Card({ title, chart, expr, now, unit, good, colour, limits, hint }: Car
 			<span className="label">{title}</span>
 			<BigNumber value={value} unit={unit} tone={tone} />
 			<span className="label">
-				{panel.failure ? (
+				{panel.failure && !away ? (
 					<span data-tone="crit">{panel.failure.summary}</span>
 				) : (
 					<>

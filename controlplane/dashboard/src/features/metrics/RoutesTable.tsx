@@ -9,9 +9,8 @@ import { FailureNotice } from "../../components/FailureNotice";
 import { requestRate, routeTable } from "../../lib/promql/queries";
 import { environmentColour } from "../../lib/series/colour";
 import { rateWindow, stepFor } from "../../lib/step/step";
-import { formatDuration } from "../../lib/time/range";
 import { format } from "../../lib/units/units";
-import { type Sample, useInstant, useRangePanel } from "../../state/queries";
+import { filledWords, type Sample, useFilledLength, useInstant, useRangePanel } from "../../state/queries";
 import { useScope } from "../../state/scope";
 import type { MetricsScope } from "./scope";
 import { useInView } from "./useInView";
@@ -41,10 +40,12 @@ export function RoutesTable({
 	const near = useInView(box);
 	const { q } = metrics.search;
 	const by = useMemo(() => [names.environment, names.route, names.method], [names]);
-	const queries = routeTable({ ...metrics.total, window: length }, QUANTILES[q]);
-	const rate = useInstant(queries.rate, "end", near);
-	const quantile = useInstant(queries.quantile, "end", near);
-	const errors = useInstant(queries.errors, "end", near);
+	const filled = useFilledLength();
+	const queries = routeTable({ ...metrics.total, window: filled ?? length }, QUANTILES[q]);
+	const wanted = near && filled !== undefined;
+	const rate = useInstant(queries.rate, "end", wanted);
+	const quantile = useInstant(queries.quantile, "end", wanted);
+	const errors = useInstant(queries.errors, "end", wanted);
 	const step = stepFor(length * 3, 300, scrape);
 	const lines = useRangePanel(
 		[{ id: "lines", expr: requestRate({ ...metrics.total, by, window: rateWindow(step, scrape) }) }],
@@ -139,7 +140,7 @@ export function RoutesTable({
 			{rate.isFetching && !rate.isPending && <div className="progress" aria-hidden />}
 			<header className="card-head">
 				<h2>Routes</h2>
-				<span className="sub">over the last {formatDuration(length)}, with at least 0.1 req/s</span>
+				<span className="sub">over the {filledWords(length, filled)}, with at least 0.1 req/s</span>
 			</header>
 			{failure && (
 				<FailureNotice

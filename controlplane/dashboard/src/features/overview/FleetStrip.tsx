@@ -22,6 +22,7 @@ export function FleetStrip({ planes }: { planes: Planes }) {
 		state,
 		shown.filter((v) => v.health.state === state).length,
 	]).filter(([, n]) => n > 0);
+	const reporting = shown.filter((v) => v.age !== null && v.health.state !== "stale").length;
 	return (
 		<section
 			className="card fleet"
@@ -31,9 +32,7 @@ export function FleetStrip({ planes }: { planes: Planes }) {
 				<span className="label">Data planes</span>
 				<div className="figure">
 					<BigNumber value={shown.length} unit="count" />
-					<span className="muted">
-						{shown.filter((v) => v.age !== null && v.health.state !== "stale").length} reporting
-					</span>
+					<span className="muted">{reporting === shown.length ? "" : `${reporting} `}reporting</span>
 				</div>
 				<div className="chips">
 					{counts.map(([state, n]) => (

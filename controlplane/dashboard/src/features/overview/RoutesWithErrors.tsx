@@ -6,9 +6,8 @@ import { Environment } from "../../components/Environment";
 import { FailureNotice } from "../../components/FailureNotice";
 import { PageLink } from "../../components/PageLink";
 import { latency, mostErrors, requestRate, type Scope } from "../../lib/promql/queries";
-import { formatDuration } from "../../lib/time/range";
 import { format } from "../../lib/units/units";
-import { type Sample, useInstant } from "../../state/queries";
+import { filledWords, type Sample, useFilledLength, useInstant } from "../../state/queries";
 import { useScope } from "../../state/scope";
 import { metricsPath } from "../../state/url";
 
@@ -24,11 +23,13 @@ interface Row {
 
 export function RoutesWithErrors() {
 	const { names, environmentSelector, environments, length, all, selected, planes } = useScope();
+	const filled = useFilledLength();
 	const by = [names.environment, names.route, names.method];
-	const scope: Scope = { names, selector: environmentSelector, by, window: length };
-	const errors = useInstant(mostErrors(scope, 5));
-	const rate = useInstant(requestRate(scope));
-	const p95 = useInstant(latency(scope, 0.95));
+	const scope: Scope = { names, selector: environmentSelector, by, window: filled ?? length };
+	const known = filled !== undefined;
+	const errors = useInstant(mostErrors(scope, 5), "end", known);
+	const rate = useInstant(requestRate(scope), "end", known);
+	const p95 = useInstant(latency(scope, 0.95), "end", known);
 	const keyOf = (s: Sample) => by.map((l) => s.labels[l] ?? "").join(" ");
 	const rates = new Map(rate.data?.map((s) => [keyOf(s), s.value]));
 	const p95s = new Map(p95.data?.map((s) => [keyOf(s), s.value]));
@@ -54,7 +55,7 @@ export function RoutesWithErrors() {
 			<header className="card-head">
 				<h2>Routes with most errors</h2>
 				<span className="sub">
-					last {formatDuration(length)}, {all ? "all environments" : selected.join(", ")}
+					{filledWords(length, filled)}, {all ? "all environments" : selected.join(", ")}
 				</span>
 			</header>
 			{errors.error ? (
@@ -65,7 +66,7 @@ export function RoutesWithErrors() {
 				</div>
 			) : rows.length === 0 ? (
 				<div className="empty">
-					<p>No failed requests on any route with traffic.</p>
+					<p>No failed requests on any route with at least 0.1 requests per second.</p>
 				</div>
 			) : (
 				<DataTable

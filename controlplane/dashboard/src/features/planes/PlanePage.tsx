@@ -10,7 +10,7 @@ import { PageLink } from "../../components/PageLink";
 import { Chip, StatusChip } from "../../components/StatusChip";
 import { selector } from "../../lib/promql/selector";
 import { assignColours, environmentColour } from "../../lib/series/colour";
-import type { Table } from "../../lib/series/table";
+import type { Column, Table } from "../../lib/series/table";
 import { formatAgo } from "../../lib/time/range";
 import { format } from "../../lib/units/units";
 import { type PlaneView, usePlaneViews } from "../../state/health";
@@ -54,11 +54,13 @@ function Detail({ view }: { view: PlaneView }) {
 	const styles = useCallback(
 		(table: Table): SeriesStyle[] => {
 			const own = environmentColour(environments, plane.environment).index;
-			const colours = assignColours(table.columns.map((c) => c.id));
+			const name = (c: Column) => `${c.labels.job ?? ""} ${c.labels.instance ?? ""}`.trim() || c.id;
+			// By target, so that it has one colour in all three charts.
+			const colours = assignColours(table.columns.map(name));
 			return table.columns.map((c) => ({
 				id: c.id,
-				label: `${c.labels.job ?? ""} ${c.labels.instance ?? ""}`.trim() || c.id,
-				colour: table.columns.length === 1 ? own : (colours.get(c.id)?.index ?? 0),
+				label: name(c),
+				colour: table.columns.length === 1 ? own : (colours.get(name(c))?.index ?? 0),
 			}));
 		},
 		[environments, plane.environment],

@@ -87,7 +87,7 @@ export function PlanesPage() {
 							cell: (r) => (
 								<PageLink
 									to={`/planes/${encodeURIComponent(r.plane.id || r.plane.environment)}`}
-									className="mono"
+									className="mono nowrap"
 								>
 									{r.plane.id || r.plane.name}
 								</PageLink>
@@ -129,7 +129,7 @@ export function PlanesPage() {
 										floor={0}
 										label={`Scrape duration of ${r.plane.id}`}
 									/>
-									{format(statsOf(r.duration).last, "seconds")}
+									<span className="num">{format(statsOf(r.duration).last, "seconds")}</span>
 								</span>
 							),
 						},
@@ -148,7 +148,7 @@ export function PlanesPage() {
 							cell: (r) => (
 								<span className="spark-number">
 									<Cells values={r.availability} limits={r.plane.thresholds.errorPercent} />
-									{format(mean(r.availability), "percent")}
+									<span className="num">{format(mean(r.availability), "percent")}</span>
 								</span>
 							),
 						},

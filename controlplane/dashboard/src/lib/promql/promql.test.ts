@@ -51,6 +51,11 @@ describe("every generated query is PromQL", () => {
 					up: queries.targetsUp(names, inside),
 					all: queries.targetsAll(names, inside),
 					age: queries.sampleAge(names, inside),
+					dataAge: queries.dataAge(names, 3600, 30),
+					headSeries: queries.headSeries(),
+					samplesAppended: queries.samplesAppended(window),
+					blocks: queries.storedBytes().blocks,
+					wal: queries.storedBytes().wal,
 					duration: queries.scrapeDuration(names, inside),
 					samples: queries.scrapeSamples(names, inside),
 				};

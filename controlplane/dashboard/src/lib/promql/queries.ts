@@ -108,10 +108,32 @@ export function sampleAge(names: Names, planeSelector: string): string {
 	return `time() - max by (${planeLabels(names)}) (${up} or max_over_time(${up}[1h:30s]))`;
 }
 
+/** How long before the moment of the query the oldest sample within `length` seconds was taken. */
+export function dataAge(names: Names, length: number, resolution: number): string {
+	const up = `timestamp(up{${names.environment}!=""})[${formatDuration(length)}:${formatDuration(resolution)}]`;
+	return `time() - min(min_over_time(${up}))`;
+}
+
 export function scrapeDuration(names: Names, planeSelector: string): string {
 	return `max by (${planeLabels(names)}) (scrape_duration_seconds${braces(planeSelector)})`;
 }
 
 export function scrapeSamples(names: Names, planeSelector: string): string {
 	return `sum by (${planeLabels(names)}) (scrape_samples_scraped${braces(planeSelector)})`;
+}
+
+/** Series in the head of every scraped Prometheus-compatible server. */
+export function headSeries(): string {
+	return "prometheus_tsdb_head_series";
+}
+
+export function samplesAppended(window: number): string {
+	return `sum by (instance) (rate(prometheus_tsdb_head_samples_appended_total[${formatDuration(window)}]))`;
+}
+
+export function storedBytes(): { blocks: string; wal: string } {
+	return {
+		blocks: "prometheus_tsdb_storage_blocks_bytes",
+		wal: "prometheus_tsdb_wal_storage_size_bytes",
+	};
 }

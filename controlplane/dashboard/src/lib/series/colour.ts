@@ -36,3 +36,15 @@ export function assignColours(ids: readonly string[]): Map<string, Colour> {
 	}
 	return given;
 }
+
+/** One series per environment keeps the colours of the environments; any other set takes {@link assignColours}. */
+export function seriesColours(
+	columns: readonly { readonly id: string; readonly labels: Readonly<Record<string, string>> }[],
+	label: string,
+	environments: readonly string[],
+): Map<string, Colour> {
+	const of = columns.map((c) => c.labels[label] ?? "");
+	const each = new Set(of).size === of.length && of.every((e) => environments.includes(e));
+	if (!each) return assignColours(columns.map((c) => c.id));
+	return new Map(columns.map((c, i) => [c.id, environmentColour(environments, of[i] ?? "")]));
+}

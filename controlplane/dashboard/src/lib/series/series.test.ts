@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { assignColours, COLOURS, environmentColour } from "./colour";
+import { assignColours, COLOURS, environmentColour, seriesColours } from "./colour";
 import { toCsv } from "./csv";
 import {
 	aboveFor,
@@ -172,6 +172,17 @@ describe("statistics", () => {
 });
 
 describe("colours", () => {
+	it("one series per environment keeps the colours of the environments", () => {
+		const series = (id: string, env: string) => ({ id, labels: { env } });
+		const order = ["prod", "dev", "qa"];
+		const colours = seriesColours([series("a", "qa"), series("b", "prod")], "env", order);
+		expect([colours.get("a")?.index, colours.get("b")?.index]).toEqual([2, 0]);
+		const two = [series("a", "qa"), series("b", "qa")];
+		expect(seriesColours(two, "env", order)).toEqual(assignColours(["a", "b"]));
+		const foreign = [series("a", "qa"), series("b", "lab")];
+		expect(seriesColours(foreign, "env", order)).toEqual(assignColours(["a", "b"]));
+	});
+
 	it("environments take them in order", () => {
 		const order = ["prod", "dev", "qa"];
 		expect(order.map((e) => environmentColour(order, e).index)).toEqual([0, 1, 2]);
@@ -208,6 +219,14 @@ describe("ticks", () => {
 			expect(Math.round(max / step)).toBeGreaterThanOrEqual(2);
 			expect(Math.round(max / step)).toBeLessThanOrEqual(6);
 		}
+	});
+
+	it.each([
+		[900 * 1024, 250 * 1024],
+		[3 * 1024 ** 2, 1024 ** 2],
+		[2, 1],
+	])("%d bytes have steps of %d", (high, step) => {
+		expect(valueScale(0, high, false, true).step).toBe(step);
 	});
 
 	it("counts whole things in whole steps", () => {

@@ -15,11 +15,14 @@ function nice(raw: number): number {
 }
 
 /** A scale with four or five ticks round the data; it starts at zero unless values are negative. */
-export function valueScale(low: number, high: number, integers = false): Scale {
+export function valueScale(low: number, high: number, integers = false, bytes = false): Scale {
 	let min = Math.min(0, Number.isFinite(low) ? low : 0);
 	let max = Number.isFinite(high) ? high : 0;
 	if (max <= min) max = min + 1;
-	let step = nice((max - min) / 4);
+	// Bytes are shown in powers of 1024, so that is where their round numbers lie.
+	const whole = bytes ? 1024 ** Math.max(0, Math.floor(Math.log(max - min) / Math.log(1024))) : 1;
+	let step = nice((max - min) / 4 / whole) * whole;
+	if (bytes && step < 1) step = 1;
 	if (integers && step < 1) step = 1;
 	if (integers && step === 2.5) step = 5;
 	max = Math.ceil(max / step - 1e-9) * step;

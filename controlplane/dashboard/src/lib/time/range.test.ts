@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import {
 	describeRange,
+	filledLength,
 	formatAgo,
 	formatDuration,
 	formatSpan,
+	openingRange,
 	parseBound,
 	parseDuration,
 	presetOf,
@@ -117,4 +119,30 @@ it.each([
 	[200_000, "2 d"],
 ])("spans read well: %d", (s, text) => {
 	expect(formatSpan(s)).toBe(text);
+});
+
+describe("the range a page opens with", () => {
+	it.each([
+		[0, "now-5m"],
+		[20, "now-5m"],
+		[301, "now-15m"],
+		[901, "now-1h"],
+		[3600, "now-1h"],
+		[1e6, "now-1h"],
+	])("data of the last %d s open with %s", (age, from) => {
+		expect(openingRange(age)).toEqual({ from, to: "now" });
+	});
+
+	it.each([
+		[3600, 3600, 3600],
+		[3600, 3500, 3600],
+		[3600, 30, 60],
+		[3600, 119, 60],
+		[3600, 120, 120],
+		[300, 200, 180],
+		[30, 10, 30],
+		[86400, 40000, 21600],
+	])("numbers over %d s with %d s of data take %d s", (length, age, expected) => {
+		expect(filledLength(length, age)).toBe(expected);
+	});
 });

@@ -24,6 +24,27 @@ export const PRESETS: readonly { label: string; long: string; seconds: number }[
 	{ label: "15d", long: "Last 15 days", seconds: 1296000 },
 ];
 
+/**
+ * The range that a page opens with when the address names none. Lines that fill a chart say more than a sliver at its
+ * edge, so a young server opens with the shortest usual range that holds all of its last hour.
+ */
+export function openingRange(dataAge: number): RangeSpec {
+	const fitting = PRESETS.find((p) => p.seconds >= dataAge && p.seconds < 3600);
+	return fitting ? { from: `now-${formatDuration(fitting.seconds)}`, to: "now" } : DEFAULT_RANGE;
+}
+
+const FILLED = [60, 120, 180, 300, 600, 900, 1800, 2700, 3600, 7200, 10800, 21600, 43200, 86400, 172800];
+
+/**
+ * The window for numbers over a whole range whose data begin `dataAge` seconds before its end. A rate over a window
+ * that is mostly empty comes out far too low. Goes up in steps, so that the query does not change with every refresh.
+ */
+export function filledLength(length: number, dataAge: number): number {
+	if (dataAge >= 0.95 * length) return length;
+	const fitting = FILLED.filter((s) => s <= dataAge).at(-1) ?? (FILLED[0] as number);
+	return Math.min(length, fitting);
+}
+
 const UNITS: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400, w: 604800, y: 31536000 };
 
 /** Seconds of a Prometheus duration such as `1h30m`, or null. Units must fall, as in PromQL. */

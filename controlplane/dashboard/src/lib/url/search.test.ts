@@ -31,6 +31,14 @@ describe("global state", () => {
 		expect(formatQuery(writeGlobal(GLOBAL_DEFAULTS))).toBe("");
 	});
 
+	it("knows another opening range", () => {
+		const opening = { from: "now-5m", to: "now" };
+		const search = { ...GLOBAL_DEFAULTS, ...opening };
+		expect(formatQuery(writeGlobal(search, opening))).toBe("");
+		expect(readGlobal({}, opening)).toEqual(search);
+		expect(formatQuery(writeGlobal(GLOBAL_DEFAULTS, opening))).toBe("?from=now-1h&to=now");
+	});
+
 	it("is readable", () => {
 		const search = { env: ["prod", "qa"], from: "now-6h", to: "now", refresh: 10 };
 		expect(formatQuery({ ...writeGlobal(search), route: "/api/orders" })).toBe(

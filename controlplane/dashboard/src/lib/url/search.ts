@@ -1,6 +1,6 @@
 /** State of the pages in the address. Defaults are left out, unknown keys ignored, old links keep working. */
 
-import { DEFAULT_RANGE } from "../time/range";
+import { DEFAULT_RANGE, type RangeSpec } from "../time/range";
 
 /** What every page shares and keeps on navigation. */
 export interface GlobalSearch {
@@ -73,17 +73,20 @@ export function formatRefresh(seconds: number): string {
 	return seconds === 0 ? "off" : seconds === 60 ? "1m" : `${seconds}s`;
 }
 
-export function readGlobal(params: Params): GlobalSearch {
+export function readGlobal(params: Params, opening: RangeSpec = DEFAULT_RANGE): GlobalSearch {
 	return {
 		env: splitList(params.env),
-		from: params.from ?? DEFAULT_RANGE.from,
-		to: params.to ?? DEFAULT_RANGE.to,
+		from: params.from ?? opening.from,
+		to: params.to ?? opening.to,
 		refresh: refreshOf(params.refresh),
 	};
 }
 
-export function writeGlobal(search: GlobalSearch): Record<string, string | undefined> {
-	const isDefault = search.from === DEFAULT_RANGE.from && search.to === DEFAULT_RANGE.to;
+export function writeGlobal(
+	search: GlobalSearch,
+	opening: RangeSpec = DEFAULT_RANGE,
+): Record<string, string | undefined> {
+	const isDefault = search.from === opening.from && search.to === opening.to;
 	return {
 		env: search.env.length ? joinList(search.env) : undefined,
 		from: isDefault ? undefined : search.from,

@@ -6,6 +6,9 @@ mod golden;
 use axum::body::Body;
 use http::Request;
 
+use serde_json::{Value, json};
+
+use crate::flags::{Feature, Features};
 use crate::state::Phase;
 use crate::testing::{start, start_with};
 
@@ -46,6 +49,46 @@ async fn forms_and_urls_both_count_and_the_form_wins() {
     assert_eq!(server.send(json).await.status, 400);
 }
 
+/// Members that Prometheus 3.5, with which the rest is compared, does not have.
+#[tokio::test]
+async fn trees_of_duration_expressions() {
+    let server = start_with("", |settings| {
+        settings.features = Features::of(&[
+            Feature::PromqlExtendedRangeSelectors,
+            Feature::PromqlDurationExpr,
+        ]);
+    })
+    .await;
+    let answer = server
+        .get("/api/v1/parse_query?query=x[5m*(step()-1)]%20smoothed%20offset%20min_of(1m,-range())")
+        .await;
+    let number = |val, duration| json!({"type": "numberLiteral", "val": val, "duration": duration});
+    let node = |op, wrapped, lhs: Value, rhs: Value| json!({"type": "durationExpr", "op": op, "wrapped": wrapped, "lhs": lhs, "rhs": rhs});
+    let step = node("step", false, Value::Null, Value::Null);
+    let range = node("range", false, Value::Null, Value::Null);
+    let expected = json!({
+        "type": "matrixSelector",
+        "name": "x",
+        "matchers": [{"name": "__name__", "type": "=", "value": "x"}],
+        "range": 0,
+        "rangeExpr": node("*", false, number("300", true), node("-", true, step, number("1", false))),
+        "offset": 0,
+        "offsetExpr": node("min_of", false, number("60", true), node("-", false, Value::Null, range)),
+        "timestamp": null,
+        "startOrEnd": null,
+        "anchored": false,
+        "smoothed": true,
+    });
+    assert_eq!(answer.json()["data"], expected);
+    // As long as a query may be: written without recursion.
+    let chain = vec!["a"; 20_000].join("-");
+    let answer = server
+        .form("/api/v1/parse_query", &format!("query={chain}"))
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body.matches(r#""op":"-""#).count(), 19_999);
+}
+
 #[tokio::test]
 async fn methods_paths_and_options() {
     let server = start().await;
@@ -77,6 +120,13 @@ async fn methods_paths_and_options() {
             405,
             "Method Not Allowed\n",
             "OPTIONS, POST, PUT",
+        ),
+        (
+            "PUT",
+            "/api/v1/parse_query",
+            405,
+            "Method Not Allowed\n",
+            "GET, OPTIONS, POST",
         ),
         ("GET", "/api/v1/nope", 404, "404 page not found\n", ""),
         ("GET", "/api/v1/rules", 404, "404 page not found\n", ""),

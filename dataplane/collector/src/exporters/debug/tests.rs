@@ -47,10 +47,13 @@ fn the_three_verbosities_of_metrics() {
 fn traces_and_logs() {
     let spans = batch(
         Signal::Traces,
-        r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"ab","spanId":"cd","name":"s","kind":2,"status":{"code":2,"message":"m"}}]}]}]}"#,
+        r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"s","kind":2,"status":{"code":2,"message":"m"}}]}]}]}"#,
     );
     assert_eq!(text::counts(&spans), "Traces: resource spans 1, spans 1");
-    assert_eq!(text::normal(spans.decoded()), "s ab cd");
+    assert_eq!(
+        text::normal(spans.decoded()),
+        "s 5b8efff798038103d269b633813fc60c eee19b7ec3c1b174"
+    );
     assert!(text::detailed(spans.decoded()).contains("SPAN_KIND_SERVER"));
     let logs = batch(
         Signal::Logs,

@@ -19,9 +19,8 @@ use bellwether_otlp::value::Attributes;
 use bellwether_telemetry::Counter;
 use parking_lot::Mutex;
 
-use super::labels::{
-    Labels, ResourceFilter, ResourceLabels, label_text, point_labels, scope_labels,
-};
+use super::labels::{Labels, ResourceFilter, ResourceLabels, point_labels, scope_labels};
+use super::names::LabelText;
 use super::render::exemplar_text;
 use super::store::{FamilyKind, Store};
 use super::value::{Histogram, NewPoint, SeriesValue, Summary};
@@ -213,9 +212,8 @@ impl<'b> ResourceWalk<'_, 'b> {
         );
         if let Some(labels) = labels {
             let family = ("target_info", FamilyKind::Info, "Target metadata");
-            let inserted = self
-                .store
-                .insert(family, &label_text(&labels), raw, point, self.now);
+            let labels = LabelText::new(&labels, None);
+            let inserted = self.store.insert(family, labels, raw, point, self.now);
             if inserted.is_err() {
                 self.ingest.count_drop(Drop::TypeConflict);
             }
@@ -338,7 +336,8 @@ impl<'b> ResourceWalk<'_, 'b> {
         let bounds: Vec<f64> = point.explicit_bounds().collect();
         let counts: Vec<u64> = point.bucket_counts().collect();
         let fits = counts.len() == bounds.len() + 1 || (counts.is_empty() && bounds.is_empty());
-        if !fits || !bounds.is_sorted() {
+        // Equal bounds would be two samples with the same `le`.
+        if !fits || !bounds.is_sorted_by(|a, b| a < b) || bounds.iter().any(|b| b.is_nan()) {
             return self.drop_point(walk, Drop::Malformed);
         }
         let mut exemplars = Vec::new();
@@ -473,10 +472,11 @@ impl<'b> ResourceWalk<'_, 'b> {
             scope_labels,
             &settings.const_labels,
             attributes,
+            walk.kind,
         );
         let family = (name.as_str(), walk.kind, metric.description);
         self.store
-            .insert(family, &labels, raw, point, self.now)
+            .insert(family, labels, raw, point, self.now)
             .map_err(|_| Drop::TypeConflict)
     }
 

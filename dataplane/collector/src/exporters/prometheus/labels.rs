@@ -4,14 +4,15 @@ use bellwether_otlp::metrics::{ResourceMetrics, ScopeMetrics};
 use bellwether_otlp::translate::{Target, Translator, is_identifying, merge_labels};
 use bellwether_otlp::value::Attributes;
 
-use super::text::push_label_value;
+use super::names::LabelText;
+use super::store::FamilyKind;
 
 /// Sorted name-value pairs.
 pub(super) type Labels = Vec<(String, String)>;
 
 /// Which resource attributes become labels of every series.
 #[derive(Debug, Clone)]
-pub(super) enum ResourceFilter {
+pub(crate) enum ResourceFilter {
     None,
     All {
         /// Without those that `job` and `instance` are made of.
@@ -24,11 +25,12 @@ pub(super) enum ResourceFilter {
 }
 
 impl ResourceFilter {
-    pub(super) fn globs(included: Vec<String>, excluded: Vec<String>) -> Self {
+    pub(crate) fn globs(included: Vec<String>, excluded: Vec<String>) -> Self {
         Self::Globs { included, excluded }
     }
 
-    fn keeps(&self, key: &str) -> bool {
+    /// True for the key of an attribute that becomes a label.
+    pub(crate) fn keeps(&self, key: &str) -> bool {
         match self {
             Self::None => false,
             Self::All { except_service } => !(*except_service && is_identifying(key)),
@@ -118,36 +120,25 @@ pub(super) fn scope_labels(scope: &ScopeMetrics<'_>, translator: &Translator) ->
 }
 
 /// All labels of a point, as text. From weak to strong: resource attributes, point attributes,
-/// constant labels, `job` and `instance`, scope.
+/// constant labels, `job` and `instance`, scope. The label that the page itself puts on the samples
+/// of a `kind` is stronger than all of them: a name that is there twice fails the whole scrape.
 pub(super) fn point_labels(
     translator: &Translator,
     resource: &ResourceLabels,
     scope: &Labels,
     const_labels: &Labels,
     attributes: Attributes<'_>,
-) -> String {
+    kind: FamilyKind,
+) -> LabelText {
     let mut labels = resource.promoted.clone();
     let own = translator.attribute_labels(attributes, |_| true, |_| {});
     merge_labels(&mut labels, own);
     merge_labels(&mut labels, const_labels.clone());
     merge_labels(&mut labels, resource.target.labels());
     merge_labels(&mut labels, scope.clone());
-    label_text(&labels)
-}
-
-/// `a="x",b="y"`.
-pub(super) fn label_text(labels: &Labels) -> String {
-    let mut out = String::with_capacity(labels.len() * 24);
-    for (index, (name, value)) in labels.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        out.push_str(name);
-        out.push_str("=\"");
-        push_label_value(&mut out, value);
-        out.push('"');
-    }
-    out
+    let generated = kind.generated_label();
+    labels.retain(|(name, _)| Some(name.as_str()) != generated);
+    LabelText::new(&labels, generated)
 }
 
 #[cfg(test)]

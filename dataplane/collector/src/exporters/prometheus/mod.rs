@@ -9,13 +9,17 @@
 //! | `page.rs` | the HTTP page |
 //! | `ingest.rs` | from batches to series |
 //! | `labels.rs` | label sets of resources, scopes and points |
+//! | `names.rs` | names in quotes, or reduced to the legacy set |
+//! | `accept.rs` | what a scraper asks for |
 //! | `store.rs` | families and series, expiry |
 //! | `value.rs` | values of series, accumulation of deltas |
 //! | `render.rs` | the page's text |
 //! | `text.rs` | numbers and escapes |
 
+mod accept;
 mod ingest;
-mod labels;
+pub(crate) mod labels;
+mod names;
 mod page;
 mod render;
 mod store;
@@ -133,15 +137,7 @@ impl PrometheusConfig {
         match &self.translation_strategy {
             None if self.add_metric_suffixes => Ok(Strategy::UnderscoreEscapingWithSuffixes),
             None => Ok(Strategy::UnderscoreEscapingWithoutSuffixes),
-            Some(text) => {
-                let strategy: Strategy = text.parse().map_err(|e| format!("{e}"))?;
-                if strategy.escapes() {
-                    return Ok(strategy);
-                }
-                Err(format!(
-                    "{strategy} is not supported yet by this exporter; use one of the UnderscoreEscaping strategies"
-                ))
-            }
+            Some(text) => text.parse().map_err(|e| format!("{e}")),
         }
     }
 
@@ -206,6 +202,7 @@ impl ExporterConfig for PrometheusConfig {
                 page::PageSettings {
                     open_metrics: self.enable_open_metrics,
                     timestamps: self.send_timestamps,
+                    utf8: self.strategy().is_ok_and(|strategy| !strategy.escapes()),
                 },
             );
             let expiration = self.metric_expiration.0;

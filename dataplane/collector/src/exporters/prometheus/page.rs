@@ -10,12 +10,12 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bellwether_telemetry::{OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 
+use super::accept::Negotiated;
 use super::render::{Format, render};
 use super::store::Store;
 
@@ -27,6 +27,8 @@ const BYTES_PER_SERIES: usize = 128;
 pub(super) struct PageSettings {
     pub(super) open_metrics: bool,
     pub(super) timestamps: bool,
+    /// Names may be outside the legacy set.
+    pub(super) utf8: bool,
 }
 
 struct Page {
@@ -51,31 +53,26 @@ async fn answer(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
 ) -> Response {
-    let accepts = |name: header::HeaderName, what: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .any(|v| v.contains(what))
-    };
+    let settings = page.settings;
+    let form = Negotiated::of(&headers, settings.open_metrics, settings.utf8);
     let format = Format {
-        open_metrics: page.settings.open_metrics
-            && accepts(header::ACCEPT, "application/openmetrics-text"),
-        timestamps: page.settings.timestamps,
+        open_metrics: form.open_metrics,
+        timestamps: settings.timestamps,
+        utf8: form.utf8,
     };
+    let takes_gzip = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .any(|v| v.contains("gzip"));
     // On the same machine compression costs more than the bytes it saves.
     let is_local = peer.is_some_and(|p| p.0.0.ip().is_loopback());
-    let gzip = !is_local && accepts(header::ACCEPT_ENCODING, "gzip");
+    let gzip = !is_local && takes_gzip;
     let body = tokio::task::spawn_blocking(move || page.text(format, gzip)).await;
     let Ok(body) = body else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let content_type = if format.open_metrics {
-        OPENMETRICS_CONTENT_TYPE
-    } else {
-        TEXT_CONTENT_TYPE
-    };
-    let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    let mut response = ([(header::CONTENT_TYPE, form.content_type())], body).into_response();
     if gzip {
         response.headers_mut().insert(
             header::CONTENT_ENCODING,

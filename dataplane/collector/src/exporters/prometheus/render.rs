@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bellwether_otlp::metrics::{Exemplar, Number};
 
+use super::names::{escape_metric, is_legacy_metric, push_quoted};
 use super::store::{Family, FamilyKind, Series, Store};
 use super::text::{push_f64, push_help, push_i64, push_label_value, push_u64};
 use super::value::{Histogram, SeriesValue, Summary};
@@ -17,12 +18,20 @@ const EXEMPLAR_CHARS_MAX: usize = 128;
 pub(super) struct Format {
     pub(super) open_metrics: bool,
     pub(super) timestamps: bool,
+    /// Names outside the legacy set are written in quotes rather than escaped.
+    pub(super) utf8: bool,
 }
 
 /// Appends all fresh series.
 pub(super) fn render(store: &Store, format: Format, now: Instant, out: &mut String) {
     for (name, family) in store.families() {
         let mut headed = false;
+        let is_legacy = is_legacy_metric(name);
+        let escaped = (!is_legacy && !format.utf8).then(|| escape_metric(name));
+        let name = Name {
+            text: escaped.as_deref().unwrap_or(name),
+            quoted: !is_legacy && format.utf8,
+        };
         for id in &family.series {
             let Some(series) = store.series(*id).filter(|s| store.is_fresh(s, now)) else {
                 continue;
@@ -45,7 +54,14 @@ pub(super) fn render(store: &Store, format: Format, now: Instant, out: &mut Stri
     }
 }
 
-fn header(name: &str, family: &Family, format: Format, out: &mut String) {
+/// The name of a family on the page.
+#[derive(Debug, Clone, Copy)]
+struct Name<'n> {
+    text: &'n str,
+    quoted: bool,
+}
+
+fn header(name: Name<'_>, family: &Family, format: Format, out: &mut String) {
     let kind = match family.kind {
         FamilyKind::Counter => "counter",
         FamilyKind::Histogram => "histogram",
@@ -54,19 +70,31 @@ fn header(name: &str, family: &Family, format: Format, out: &mut String) {
         FamilyKind::Gauge | FamilyKind::Info => "gauge",
     };
     // OpenMetrics names the family without the suffix of its samples.
-    let name = match (format.open_metrics, family.kind) {
-        (true, FamilyKind::Counter) => name.strip_suffix("_total").unwrap_or(name),
-        (true, FamilyKind::Info) => name.strip_suffix("_info").unwrap_or(name),
-        _ => name,
+    let suffix = match (format.open_metrics, family.kind) {
+        (true, FamilyKind::Counter) => "_total",
+        (true, FamilyKind::Info) => "_info",
+        _ => "",
     };
-    let _ = write!(out, "# HELP {name} ");
+    let text = name.text.strip_suffix(suffix).unwrap_or(name.text);
+    let push_name = |out: &mut String| {
+        if name.quoted {
+            push_quoted(out, text);
+        } else {
+            out.push_str(text);
+        }
+    };
+    out.push_str("# HELP ");
+    push_name(out);
+    out.push(' ');
     push_help(out, &family.help, format.open_metrics);
-    let _ = write!(out, "\n# TYPE {name} {kind}\n");
+    out.push_str("\n# TYPE ");
+    push_name(out);
+    let _ = writeln!(out, " {kind}");
 }
 
 struct Writer<'o> {
     out: &'o mut String,
-    name: &'o str,
+    name: Name<'o>,
     series: &'o Series,
     format: Format,
 }
@@ -76,7 +104,8 @@ impl Writer<'_> {
         let series = self.series;
         match &series.state.value {
             SeriesValue::Number(value, exemplar) => {
-                let bare_counter = kind == FamilyKind::Counter && !self.name.ends_with("_total");
+                let bare_counter =
+                    kind == FamilyKind::Counter && !self.name.text.ends_with("_total");
                 let suffix = if self.format.open_metrics && bare_counter {
                     "_total"
                 } else {
@@ -103,21 +132,20 @@ impl Writer<'_> {
         };
         let exemplar = |index: usize| histogram.exemplars.get(index).and_then(|e| e.as_deref());
         let mut cumulative = 0u64;
-        let mut has_infinity = false;
         for (index, le) in texts.iter().enumerate() {
+            // A client may list the last bound itself; that bucket is the count below.
+            if bounds.values[index] == f64::INFINITY {
+                break;
+            }
             cumulative =
                 cumulative.saturating_add(histogram.counts.get(index).copied().unwrap_or(0));
-            // A client may list the last bound itself.
-            has_infinity |= bounds.values[index] == f64::INFINITY;
             self.start("_bucket", Some(("le", le)));
             push_u64(self.out, cumulative);
             self.end(exemplar(index));
         }
-        if !has_infinity {
-            self.start("_bucket", Some(("le", "+Inf")));
-            push_u64(self.out, histogram.count);
-            self.end(exemplar(texts.len()));
-        }
+        self.start("_bucket", Some(("le", "+Inf")));
+        push_u64(self.out, histogram.count);
+        self.end(exemplar(bounds.finite()));
         if let Some(sum) = histogram.sum {
             self.start("_sum", None);
             push_f64(self.out, sum);
@@ -145,24 +173,38 @@ impl Writer<'_> {
     /// Name and labels, up to the value.
     fn start(&mut self, suffix: &str, extra: Option<(&str, &str)>) {
         let out = &mut *self.out;
-        out.push_str(self.name);
-        out.push_str(suffix);
-        let labels = &self.series.labels;
-        if !labels.is_empty() || extra.is_some() {
-            out.push('{');
-            out.push_str(labels);
-            if let Some((name, value)) = extra {
-                if !labels.is_empty() {
-                    out.push(',');
-                }
-                out.push_str(name);
-                out.push_str("=\"");
-                out.push_str(value);
-                out.push('"');
-            }
-            out.push('}');
+        let text = &self.series.labels;
+        let labels = match &text.escaped {
+            Some(escaped) if !self.format.utf8 => escaped,
+            _ => &text.kept,
+        };
+        if self.name.quoted {
+            // The name is the first thing in the braces.
+            out.push_str("{\"");
+            push_label_value(out, self.name.text);
+            out.push_str(suffix);
+            out.push('"');
+        } else {
+            out.push_str(self.name.text);
+            out.push_str(suffix);
         }
-        out.push(' ');
+        let mut opened = self.name.quoted;
+        let mut separate = |out: &mut String| {
+            out.push(if opened { ',' } else { '{' });
+            opened = true;
+        };
+        if !labels.is_empty() {
+            separate(out);
+            out.push_str(labels);
+        }
+        if let Some((name, value)) = extra {
+            separate(out);
+            out.push_str(name);
+            out.push_str("=\"");
+            out.push_str(value);
+            out.push('"');
+        }
+        out.push_str(if opened { "} " } else { " " });
     }
 
     /// What stands after the value.

@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::names::LabelText;
 use super::value::{Bounds, NewPoint, State};
 
 /// Different raw forms of one label set that are remembered (an encoder normally has one).
@@ -29,6 +30,17 @@ pub(super) enum FamilyKind {
     Info,
 }
 
+impl FamilyKind {
+    /// The label that tells the samples of one series apart.
+    pub(super) fn generated_label(self) -> Option<&'static str> {
+        match self {
+            Self::Histogram => Some("le"),
+            Self::Summary => Some("quantile"),
+            Self::Counter | Self::Gauge | Self::Info => None,
+        }
+    }
+}
+
 /// A metric family.
 #[derive(Debug)]
 pub(super) struct Family {
@@ -41,8 +53,8 @@ pub(super) struct Family {
 #[derive(Debug)]
 pub(super) struct Series {
     family: Arc<str>,
-    /// `a="x",b="y"`, sorted by name, escaped; may be empty.
-    pub(super) labels: Box<str>,
+    /// Sorted by name; may be empty.
+    pub(super) labels: LabelText,
     pub(super) state: State,
     pub(super) updated: Instant,
     raw_keys: Vec<u64>,
@@ -108,7 +120,7 @@ impl Store {
     pub(super) fn insert(
         &mut self,
         family: (&str, FamilyKind, &str),
-        labels: &str,
+        labels: LabelText,
         raw: u64,
         point: NewPoint,
         now: Instant,
@@ -126,7 +138,7 @@ impl Store {
                 name
             }
         };
-        let id = match self.find_labels(&name, labels) {
+        let id = match self.find_labels(&name, &labels.kept) {
             Some(id) => {
                 self.update(id, point, now);
                 id
@@ -142,10 +154,17 @@ impl Store {
         Ok(())
     }
 
-    fn create(&mut self, family: &Arc<str>, labels: &str, point: NewPoint, now: Instant) -> u32 {
+    fn create(
+        &mut self,
+        family: &Arc<str>,
+        labels: LabelText,
+        point: NewPoint,
+        now: Instant,
+    ) -> u32 {
+        let hash = self.hash_labels(family, &labels.kept);
         let series = Series {
             family: Arc::clone(family),
-            labels: labels.into(),
+            labels,
             state: State::new(point),
             updated: now,
             raw_keys: Vec::with_capacity(1),
@@ -160,11 +179,10 @@ impl Store {
                 (self.slab.len() - 1) as u32
             }
         };
-        let hash = self.hash_labels(family, labels);
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.by_labels.insert_unique(hash, id, |id| {
             slab[*id as usize].as_ref().map_or(0, |s| {
-                hasher.hash_one((s.family.as_ref(), s.labels.as_ref()))
+                hasher.hash_one((s.family.as_ref(), s.labels.kept.as_ref()))
             })
         });
         if let Some(family) = self.families.get_mut(family) {
@@ -181,8 +199,9 @@ impl Store {
         let hash = self.hash_labels(family, labels);
         self.by_labels
             .find(hash, |id| {
-                self.series(*id)
-                    .is_some_and(|s| s.family.as_ref() == family && s.labels.as_ref() == labels)
+                self.series(*id).is_some_and(|s| {
+                    s.family.as_ref() == family && s.labels.kept.as_ref() == labels
+                })
             })
             .copied()
     }
@@ -195,7 +214,7 @@ impl Store {
         for raw in &series.raw_keys {
             self.by_raw.remove(raw);
         }
-        let hash = self.hash_labels(&series.family, &series.labels);
+        let hash = self.hash_labels(&series.family, &series.labels.kept);
         if let Ok(entry) = self.by_labels.find_entry(hash, |other| *other == id) {
             entry.remove();
         }

@@ -89,6 +89,7 @@ impl Exporter {
         let format = Format {
             open_metrics: false,
             timestamps: false,
+            utf8: false,
         };
         self.text_at(Instant::now(), format)
     }
@@ -97,6 +98,7 @@ impl Exporter {
         let format = Format {
             open_metrics: true,
             timestamps: true,
+            utf8: false,
         };
         self.text_at(Instant::now(), format)
     }
@@ -253,6 +255,145 @@ fn what_has_no_prometheus_form_is_counted() {
 }
 
 #[test]
+fn attributes_named_like_generated_labels_do_not_fail_the_scrape() {
+    let exporter = Exporter::new(|c| {
+        c.resource_to_telemetry_conversion.enabled = true;
+    });
+    let summary = Metric {
+        name: "s".into(),
+        data: Some(metric::Data::Summary(Summary {
+            data_points: vec![SummaryDataPoint {
+                attributes: vec![kv("quantile", "mine")],
+                quantile_values: vec![summary_data_point::ValueAtQuantile {
+                    quantile: 0.5,
+                    value: 1.0,
+                }],
+                ..SummaryDataPoint::default()
+            }],
+        })),
+        ..Metric::default()
+    };
+    let point_le = HistogramDataPoint {
+        count: 1,
+        attributes: vec![kv("le", "mine"), kv("a", "1")],
+        ..HistogramDataPoint::default()
+    };
+    let mut gauge_point = point(1, 0, 1);
+    gauge_point.attributes = vec![kv("quantile", "mine")];
+    let mut request = ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource {
+                attributes: vec![kv("le", "of the resource")],
+                ..Resource::default()
+            }),
+            ..ResourceMetrics::default()
+        }],
+    };
+    request.resource_metrics[0].scope_metrics = vec![ScopeMetrics {
+        metrics: vec![
+            summary,
+            histogram(CUMULATIVE, point_le),
+            gauge("g", vec![gauge_point]),
+        ],
+        ..ScopeMetrics::default()
+    }];
+    exporter.send_request(&request);
+    let text = exporter.text();
+    for line in [
+        "h_bucket{a=\"1\",le=\"+Inf\"} 1",
+        "h_count{a=\"1\"} 1",
+        "s{le=\"of the resource\",quantile=\"0.5\"} 1",
+        "s_count{le=\"of the resource\"} 0",
+        "g{le=\"of the resource\",quantile=\"mine\"} 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn utf8_names_are_quoted_or_escaped() {
+    let exporter = Exporter::new(|c| {
+        c.translation_strategy = Some("NoUTF8EscapingWithSuffixes".into());
+    });
+    let mut labelled = point(3, 0, 1);
+    labelled.attributes = vec![kv("http.route", "/a"), kv("plain", "p")];
+    let mut counter = sum("http.requests", CUMULATIVE, true, vec![labelled]);
+    counter.unit = "{request}".into();
+    let buckets = HistogramDataPoint {
+        count: 1,
+        bucket_counts: vec![1, 0],
+        explicit_bounds: vec![0.5],
+        ..HistogramDataPoint::default()
+    };
+    let mut latency = histogram(CUMULATIVE, buckets);
+    latency.name = "http.latency".into();
+    latency.unit = "s".into();
+    exporter.send(vec![counter, latency, gauge("plain", vec![point(1, 0, 1)])]);
+    let at = |open_metrics, utf8| {
+        let format = Format {
+            open_metrics,
+            timestamps: false,
+            utf8,
+        };
+        exporter.text_at(Instant::now(), format)
+    };
+    assert_eq!(
+        at(false, true),
+        r#"# HELP "http.latency_seconds" 
+# TYPE "http.latency_seconds" histogram
+{"http.latency_seconds_bucket",le="0.5"} 1
+{"http.latency_seconds_bucket",le="+Inf"} 1
+{"http.latency_seconds_count"} 1
+# HELP "http.requests_total" 
+# TYPE "http.requests_total" counter
+{"http.requests_total","http.route"="/a",plain="p"} 3
+# HELP plain 
+# TYPE plain gauge
+plain 1
+"#
+    );
+    assert!(at(true, true).contains("# TYPE \"http.requests\" counter\n"));
+    let escaped = at(false, false);
+    for line in [
+        "# TYPE http_latency_seconds histogram",
+        "http_latency_seconds_bucket{le=\"+Inf\"} 1",
+        "http_requests_total{plain=\"p\",http_route=\"/a\"} 3",
+    ] {
+        assert!(
+            escaped.lines().any(|l| l == line),
+            "no {line} in\n{escaped}"
+        );
+    }
+}
+
+#[test]
+fn bounds_that_clients_get_wrong() {
+    let exporter = Exporter::plain();
+    for bounds in [vec![5.0, 5.0], vec![5.0, 1.0], vec![f64::NAN, 1.0]] {
+        let point = HistogramDataPoint {
+            count: 3,
+            bucket_counts: vec![1, 1, 1],
+            explicit_bounds: bounds,
+            ..HistogramDataPoint::default()
+        };
+        exporter.send(vec![histogram(CUMULATIVE, point)]);
+    }
+    assert_eq!(exporter.text(), "");
+    assert_eq!(exporter.dropped("malformed"), 3.0);
+    // The last bucket holds everything, also when its bound is written out.
+    let point = HistogramDataPoint {
+        count: 6,
+        bucket_counts: vec![1, 2, 3],
+        explicit_bounds: vec![5.0, f64::INFINITY],
+        ..HistogramDataPoint::default()
+    };
+    exporter.send(vec![histogram(CUMULATIVE, point)]);
+    let text = exporter.text();
+    let buckets: Vec<&str> = text.lines().filter(|l| l.contains("_bucket")).collect();
+    assert_eq!(buckets, ["h_bucket{le=\"5\"} 1", "h_bucket{le=\"+Inf\"} 6"]);
+}
+
+#[test]
 fn the_order_of_attributes_does_not_matter() {
     let exporter = Exporter::plain();
     let with = |value: i64, time: u64, attributes: Vec<KeyValue>| NumberDataPoint {
@@ -306,6 +447,7 @@ fn series_expire() {
     let format = Format {
         open_metrics: false,
         timestamps: false,
+        utf8: false,
     };
     assert_eq!(exporter.text_at(later, format), "", "not shown");
     exporter.store.lock().expire(later);

@@ -33,6 +33,11 @@ impl Bounds {
             open_metrics_text,
         }
     }
+
+    /// How many bounds there are before infinity.
+    pub(super) fn finite(&self) -> usize {
+        self.values.partition_point(|v| *v < f64::INFINITY)
+    }
 }
 
 /// A classic histogram.

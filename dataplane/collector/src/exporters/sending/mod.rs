@@ -4,6 +4,7 @@
 //! is none. Without it the caller waits for the send and gets its error. Either way an item is
 //! counted once: sent, or failed.
 
+mod batching;
 mod queue;
 
 #[cfg(test)]

@@ -8,12 +8,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Sender;
+use super::batching::{Source, Waiting};
 use crate::config::blocks::{QueueConfig, Sizer};
 use crate::pipeline::own_metrics::{OwnMetrics, PerSignal};
 use crate::pipeline::{Batch, Built, ConsumeError, ConsumeFuture, Consumer};
-
-/// A batch and its share of the capacity, which is free again when the batch leaves the queue.
-type Waiting = (Batch, OwnedSemaphorePermit);
 
 pub(super) fn build(
     sender: Arc<Sender>,
@@ -49,6 +47,7 @@ pub(super) fn build(
         size: size.clone(),
     };
     let consumers = config.num_consumers;
+    let source = Source::new(exit, config.batching().cloned());
     let drain = Drain {
         sender,
         consumers: Arc::new(Semaphore::new(consumers)),
@@ -58,7 +57,7 @@ pub(super) fn build(
     };
     Built {
         consumer: Some(Arc::new(queue)),
-        runner: Some(Box::new(move |stop| Box::pin(drain.run(exit, stop)))),
+        runner: Some(Box::new(move |stop| Box::pin(drain.run(source, stop)))),
     }
 }
 
@@ -94,7 +93,7 @@ impl Queue {
         };
         let permit = permit.ok_or_else(|| ConsumeError::retryable("sending queue is full"))?;
         self.entrance
-            .send((batch, permit))
+            .send((batch, Some(permit)))
             .map_err(|_| ConsumeError::retryable("the collector is shutting down"))?;
         self.size
             .set((self.capacity - self.room.available_permits()) as f64);
@@ -125,13 +124,13 @@ struct Drain {
 }
 
 impl Drain {
-    async fn run(self, mut exit: mpsc::UnboundedReceiver<Waiting>, stop: CancellationToken) {
+    async fn run(self, mut source: Source, stop: CancellationToken) {
         let mut sends = JoinSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = sends.join_next() => {}
-                next = self.next(&mut exit) => match next {
+                next = self.next(&mut source) => match next {
                     Some((batch, consumer)) => self.start(batch, consumer, &mut sends),
                     None => break,
                 },
@@ -139,9 +138,9 @@ impl Drain {
         }
         // No retries from now on; everything that waits gets its attempt, as long as there is time.
         self.sender.stop.cancel();
-        exit.close();
+        source.close();
         let drained = tokio::time::timeout(self.sender.drain_time, async {
-            while let Some((batch, consumer)) = self.next(&mut exit).await {
+            while let Some((batch, consumer)) = self.next(&mut source).await {
                 self.start(batch, consumer, &mut sends);
             }
             while sends.join_next().await.is_some() {}
@@ -149,7 +148,7 @@ impl Drain {
         if drained.await.is_err() {
             self.sender.cut.cancel();
             let mut items = 0;
-            while let Ok((batch, _)) = exit.try_recv() {
+            for batch in source.rest() {
                 self.sender.lose(&batch);
                 items += batch.items();
             }
@@ -159,12 +158,9 @@ impl Drain {
     }
 
     /// A free consumer first, then a batch: batches wait in the queue, where they are counted.
-    async fn next(
-        &self,
-        exit: &mut mpsc::UnboundedReceiver<Waiting>,
-    ) -> Option<(Batch, OwnedSemaphorePermit)> {
+    async fn next(&self, source: &mut Source) -> Option<(Batch, OwnedSemaphorePermit)> {
         let consumer = Arc::clone(&self.consumers).acquire_owned().await.ok()?;
-        let (batch, room) = exit.recv().await?;
+        let (batch, room) = source.next().await?;
         drop(room);
         self.size
             .set((self.capacity - self.room.available_permits()) as f64);

@@ -180,3 +180,86 @@ async fn a_silent_destination_does_not_hold_up_the_shutdown_and_all_is_counted()
         .unwrap();
     assert_eq!(counted(&metrics, "send_failed"), 15.0);
 }
+
+/// A real request: joining and cutting look inside.
+fn points(count: usize) -> Batch {
+    let points = vec![r#"{"asInt":1}"#; count].join(",");
+    let json = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m","gauge":{{"dataPoints":[{points}]}}}}]}}]}}]}}"#
+    );
+    let bytes =
+        bellwether_otlp::json::to_protobuf(Signal::Metrics.request(), json.as_bytes()).unwrap();
+    Batch::from_protobuf(Signal::Metrics, bytes.into()).unwrap()
+}
+
+async fn wait_for_taken(transport: &Flaky, expected: &[usize]) {
+    while transport.taken.lock().len() < expected.len() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(*transport.taken.lock(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_joined_and_cut() {
+    use crate::config::blocks::QueueBatch;
+    use crate::config::types::Section;
+    let metrics = OwnMetrics::new();
+    let mut settings = settings(true);
+    settings.queue.num_consumers = 1;
+    settings.queue.batch = Section(Some(QueueBatch {
+        min_size: 10,
+        max_size: 15,
+        flush_timeout: GoDuration::secs(60),
+        ..QueueBatch::default()
+    }));
+    let transport = flaky(vec![]);
+    let built = build(Arc::clone(&transport) as _, settings, &metrics, "e");
+    let consumer = built.consumer.unwrap();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn((built.runner.unwrap())(stop.clone()));
+    for count in [4, 4, 4] {
+        consumer.consume(points(count)).await.unwrap();
+    }
+    wait_for_taken(&transport, &[12]).await;
+    // Cut at 15; the rest of 2 waits for more, or for its time.
+    consumer.consume(points(17)).await.unwrap();
+    wait_for_taken(&transport, &[12, 15]).await;
+    let before = tokio::time::Instant::now();
+    wait_for_taken(&transport, &[12, 15, 2]).await;
+    assert!(before.elapsed() >= Duration::from_secs(59));
+    // A shutdown does not wait.
+    consumer.consume(points(3)).await.unwrap();
+    stop.cancel();
+    task.await.unwrap();
+    wait_for_taken(&transport, &[12, 15, 2, 3]).await;
+    assert_eq!(counted(&metrics, "sent"), 32.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_joined_keeps_its_place_in_the_queue() {
+    use crate::config::blocks::{QueueBatch, Sizer};
+    use crate::config::types::Section;
+    let metrics = OwnMetrics::new();
+    let mut settings = settings(true);
+    settings.queue.sizer = Sizer::Items;
+    settings.queue.queue_size = 10;
+    settings.queue.batch = Section(Some(QueueBatch {
+        min_size: 10,
+        flush_timeout: GoDuration::secs(3600),
+        ..QueueBatch::default()
+    }));
+    let transport = flaky(vec![]);
+    let built = build(Arc::clone(&transport) as _, settings, &metrics, "e");
+    let consumer = built.consumer.unwrap();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn((built.runner.unwrap())(stop.clone()));
+    consumer.consume(points(6)).await.unwrap();
+    // The paused clock moves when every task waits: the queue's task has the batch by then.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let full = consumer.consume(points(5)).await.unwrap_err();
+    assert!(full.is_retryable(), "{full}");
+    consumer.consume(points(4)).await.unwrap();
+    wait_for_taken(&transport, &[10]).await;
+    stop.cancel();
+    task.await.unwrap();
+}

@@ -5,9 +5,8 @@ use std::time::{Instant, SystemTime};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use bellwether_net::ServeOptions;
 use serde::Deserialize;
 
@@ -62,10 +61,12 @@ impl Default for HealthCheckConfig {
 }
 
 struct Health {
+    path: String,
     since: SystemTime,
     started: Instant,
     body: Option<ResponseBody>,
-    stopping: tokio_util::sync::CancellationToken,
+    /// Pipelines stop first and drain; a load balancer must know at once.
+    draining: tokio_util::sync::CancellationToken,
 }
 
 impl ExtensionConfig for HealthCheckConfig {
@@ -82,16 +83,18 @@ impl ExtensionConfig for HealthCheckConfig {
                 .bind("extensions", "endpoint", &self.endpoint)
                 .await?;
             let (path, body) = (self.path.clone(), self.response_body.clone());
+            let draining = context.draining.clone();
             Ok(Built {
                 consumer: None,
                 runner: Some(Box::new(move |stop| {
                     let state = Arc::new(Health {
+                        path,
                         since: SystemTime::now(),
                         started: Instant::now(),
                         body,
-                        stopping: stop.clone(),
+                        draining,
                     });
-                    let router = Router::new().route(&path, any(answer)).with_state(state);
+                    let router = Router::new().fallback(answer).with_state(state);
                     Box::pin(bellwether_net::serve(
                         listener,
                         router,
@@ -104,8 +107,17 @@ impl ExtensionConfig for HealthCheckConfig {
     }
 }
 
-async fn answer(State(health): State<Arc<Health>>) -> Response {
-    let ready = !health.stopping.is_cancelled();
+/// A path that ends in a slash stands for everything below it, as in the official extension: with
+/// the default, probes of `/health` or `/healthz` work as well.
+fn is_served(path: &str, requested: &str) -> bool {
+    requested == path || (path.ends_with('/') && requested.starts_with(path))
+}
+
+async fn answer(State(health): State<Arc<Health>>, uri: Uri) -> Response {
+    if !is_served(&health.path, uri.path()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let ready = !health.draining.is_cancelled();
     let status = if ready {
         StatusCode::OK
     } else {

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_otlp::{Signal, raw};
+use bellwether_otlp::Signal;
 use bellwether_telemetry::{Counter, Histogram};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -200,26 +200,17 @@ impl Joiner {
 
     /// Sends after the size was reached; a rest smaller than a batch stays.
     async fn send_full(&mut self) {
-        let max = self.config.send_batch_max_size;
-        let joined = self.take();
-        if max == 0 || joined.items() <= max {
-            self.send(joined, Trigger::Size).await;
-            return;
-        }
-        let mut parts = self.cut(&joined, max);
-        let keeps_rest = !self.timeout().is_zero();
+        let mut parts = self.take().split(self.config.send_batch_max_size);
+        let keeps_rest = !self.timeout().is_zero() && parts.len() > 1;
         if keeps_rest
-            && let Some((_, items)) = parts.last()
-            && *items < self.config.send_batch_size
-            && let Some((rest, items)) = parts.pop()
+            && let Some(rest) = parts.pop_if(|last| last.items() < self.config.send_batch_size)
         {
-            self.items = items;
-            self.bytes = rest.len();
-            self.parts.push(rest);
+            self.items = rest.items();
+            self.bytes = rest.bytes().len();
+            self.parts.push(rest.bytes().clone());
         }
-        for (bytes, items) in parts {
-            self.send(Batch::validated(self.signal, bytes, items), Trigger::Size)
-                .await;
+        for batch in parts {
+            self.send(batch, Trigger::Size).await;
         }
     }
 
@@ -227,40 +218,16 @@ impl Joiner {
         if self.items == 0 {
             return;
         }
-        let joined = self.take();
-        for (bytes, items) in self.cut(&joined, self.config.send_batch_max_size) {
-            self.send(Batch::validated(self.signal, bytes, items), trigger)
-                .await;
+        for batch in self.take().split(self.config.send_batch_max_size) {
+            self.send(batch, trigger).await;
         }
     }
 
     /// Everything collected so far as one batch.
     fn take(&mut self) -> Batch {
         let items = std::mem::take(&mut self.items);
-        let length = std::mem::take(&mut self.bytes);
-        let mut parts = std::mem::take(&mut self.parts);
-        let bytes = if parts.len() == 1 {
-            parts.remove(0)
-        } else {
-            let mut joined = BytesMut::with_capacity(length);
-            parts.iter().for_each(|part| joined.extend_from_slice(part));
-            joined.freeze()
-        };
-        Batch::validated(self.signal, bytes, items)
-    }
-
-    fn cut(&self, batch: &Batch, max: usize) -> Vec<(Bytes, usize)> {
-        if max == 0 || batch.items() <= max {
-            return vec![(batch.bytes().clone(), batch.items())];
-        }
-        match raw::split(self.signal, batch.bytes(), max) {
-            Ok(parts) => parts
-                .into_iter()
-                .map(|(bytes, items)| (Bytes::from(bytes), items))
-                .collect(),
-            // Batches hold valid requests, and valid requests join to a valid one.
-            Err(_) => vec![(batch.bytes().clone(), batch.items())],
-        }
+        self.bytes = 0;
+        Batch::join(self.signal, std::mem::take(&mut self.parts), items)
     }
 
     async fn send(&self, batch: Batch, trigger: Trigger) {

@@ -7,6 +7,16 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use thiserror::Error;
 
+/// Encodings that [`decompress`] undoes.
+pub(super) const ENCODINGS: [&str; 6] = [
+    "gzip",
+    "zstd",
+    "zlib",
+    "deflate",
+    "snappy",
+    "x-snappy-framed",
+];
+
 /// Why a body cannot be read.
 #[derive(Debug, Error)]
 pub(super) enum BodyError {

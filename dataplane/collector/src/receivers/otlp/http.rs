@@ -7,7 +7,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use bellwether_otlp::{Signal, json, schema};
 use bytes::Bytes;
 use prost::Message as _;
@@ -16,6 +15,7 @@ use super::body;
 use super::status::{http_status, parts};
 use super::{Intake, Refusal};
 use crate::config::blocks::HttpServer;
+use crate::cors::Cors;
 use crate::rpc_status::RpcStatus;
 
 /// Larger bodies are decompressed and transcoded away from the async threads.
@@ -47,44 +47,68 @@ impl Encoding {
 
 struct Server {
     intake: Arc<Intake>,
+    /// Compared as they are: characters that a router would give a meaning have none here.
+    paths: Vec<(String, Signal)>,
     body_bytes_max: usize,
+    content_encodings: Option<Vec<String>>,
     response_headers: Vec<(HeaderName, HeaderValue)>,
+    cors: Option<Cors>,
 }
 
-/// Routes for the signals that a pipeline takes.
+/// The path of a signal.
+pub(super) fn path_of(config: &HttpServer, signal: Signal) -> String {
+    let path = match signal {
+        Signal::Metrics => &config.metrics_url_path,
+        Signal::Traces => &config.traces_url_path,
+        Signal::Logs => &config.logs_url_path,
+    };
+    let path = path.as_deref().unwrap_or(signal.http_path());
+    format!("/{}", path.trim_start_matches('/'))
+}
+
+/// Answers at the paths of the signals that a pipeline takes.
 pub(super) fn router(intake: Arc<Intake>, config: &HttpServer) -> Router {
     let response_headers = config
         .response_headers
         .iter()
         .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
         .collect();
+    let paths = Signal::ALL
+        .into_iter()
+        .filter(|signal| intake.takes(*signal))
+        .map(|signal| (path_of(config, signal), signal))
+        .collect();
     let server = Arc::new(Server {
         intake,
+        paths,
         body_bytes_max: usize::try_from(config.max_request_body_size).unwrap_or(usize::MAX),
+        content_encodings: config.compression_algorithms.clone(),
         response_headers,
+        cors: Cors::new(&config.cors),
     });
-    let mut router = Router::new();
-    for signal in Signal::ALL {
-        if !server.intake.takes(signal) {
-            continue;
-        }
-        let path = match signal {
-            Signal::Metrics => &config.metrics_url_path,
-            Signal::Traces => &config.traces_url_path,
-            Signal::Logs => &config.logs_url_path,
-        };
-        let path = path.as_deref().unwrap_or(signal.http_path());
-        let path = format!("/{}", path.trim_start_matches('/'));
-        let handler = move |State(server): State<Arc<Server>>, request: Request| async move {
-            let mut response = answer(&server, signal, request).await;
-            for (name, value) in &server.response_headers {
-                response.headers_mut().insert(name.clone(), value.clone());
-            }
-            response
-        };
-        router = router.route(&path, any(handler));
+    Router::new().fallback(serve).with_state(server)
+}
+
+async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response {
+    if let Some(cors) = &server.cors
+        && Cors::is_preflight(request.method(), request.headers())
+    {
+        return cors.preflight(request.headers());
     }
-    router.with_state(server)
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let path = request.uri().path();
+    let signal = server.paths.iter().find(|(known, _)| known == path);
+    let mut response = match signal.map(|(_, signal)| *signal) {
+        Some(signal) => answer(&server, signal, request).await,
+        None => (StatusCode::NOT_FOUND, "404 page not found").into_response(),
+    };
+    for (name, value) in &server.response_headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    if let Some(cors) = &server.cors {
+        cors.decorate(origin.as_ref(), response.headers_mut());
+    }
+    response
 }
 
 async fn answer(server: &Server, signal: Signal, request: Request) -> Response {
@@ -121,6 +145,7 @@ async fn take(
         .await
         .map_err(|e| Refusal::Malformed(e.to_string()))?;
     let content_encoding = head.headers.get(header::CONTENT_ENCODING);
+    server.check_encoding(content_encoding)?;
     let body = if raw.len() < INLINE_BYTES_MAX {
         decode(raw, content_encoding, limit, encoding, signal)
     } else {
@@ -135,6 +160,23 @@ async fn take(
         .intake
         .take(signal, body.map_err(Refusal::Malformed)?)
         .await
+}
+
+impl Server {
+    /// Refuses encodings that the configuration does not list.
+    fn check_encoding(&self, content_encoding: Option<&HeaderValue>) -> Result<(), Refusal> {
+        let (Some(allowed), Some(encoding)) = (&self.content_encodings, content_encoding) else {
+            return Ok(());
+        };
+        let encoding = encoding.to_str().unwrap_or_default().trim();
+        if encoding.is_empty() || encoding == "identity" || allowed.iter().any(|a| a == encoding) {
+            return Ok(());
+        }
+        let allowed = allowed.join(", ");
+        Err(Refusal::Malformed(format!(
+            "unsupported Content-Encoding {encoding:?} (compression_algorithms allows: {allowed})"
+        )))
+    }
 }
 
 /// The protobuf form of a body.

@@ -79,6 +79,23 @@ impl ReceiverConfig for OtlpReceiverConfig {
             if http.max_request_body_size == 0 {
                 problems.add("protocols::http::max_request_body_size", "must be positive");
             }
+            problems.extend("protocols::http::cors", http.cors.validate());
+            for name in http.compression_algorithms.iter().flatten() {
+                if !name.is_empty() && !body::ENCODINGS.contains(&name.as_str()) {
+                    let known = body::ENCODINGS.join(", ");
+                    problems.add(
+                        "protocols::http::compression_algorithms",
+                        format!("{name:?} does not exist here; there are {known}"),
+                    );
+                }
+            }
+            let [metrics, traces, logs] = Signal::ALL.map(|s| http::path_of(http, s));
+            if metrics == traces || traces == logs || logs == metrics {
+                problems.add(
+                    "protocols::http",
+                    "two signals have the same path: each url_path must be its own",
+                );
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! What happens besides appends and queries: blocks from the head, truncation, compaction, retention,
 //! clean-up at the start, snapshots.
 
+pub(crate) mod out_of_order;
+
 use std::collections::HashSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use crate::block::{merge, meta};
 use crate::compact;
 use crate::db::{Db, MaintenanceReport, View};
 use crate::error::TsdbError;
+use crate::files::{self, Files};
+use crate::head::out_of_order::Part;
 use crate::options::{WalSync, millis};
 use crate::tombstones;
-use crate::wal::segments::{self, sync_dir};
+use crate::wal::segments;
 use crate::wal::{checkpoint, writer::WalWriter};
 
 /// A truncation of the head that waits for the readers of an older view.
@@ -30,23 +33,32 @@ pub(crate) struct PendingTruncation {
 
 /// Opens all blocks of a directory, by rising first time. Remains of interrupted work are removed; blocks
 /// that do not open are left alone, and their number is returned.
-pub(crate) fn load_blocks(dir: &Path) -> Result<(Vec<Arc<Block>>, u64), TsdbError> {
-    let io = || TsdbError::io("cannot list", dir);
+pub(crate) fn load_blocks(
+    files: &Arc<dyn Files>,
+    dir: &Path,
+) -> Result<(Vec<Arc<Block>>, u64), TsdbError> {
     let mut blocks = Vec::new();
     let mut unreadable = 0;
-    for entry in fs::read_dir(dir).map_err(io())? {
-        let path = entry.map_err(io())?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    let entries = files.list(dir).map_err(TsdbError::io("cannot list", dir))?;
+    for entry in entries {
+        let path = dir.join(&entry.name);
+        let name = entry.name.to_str().unwrap_or("");
         if name.ends_with(TMP_CREATION) || name.ends_with(TMP_DELETION) {
             tracing::info!(path = %path.display(), "removing what an interrupted run left");
-            fs::remove_dir_all(&path).map_err(TsdbError::io("cannot remove", &path))?;
+            files
+                .remove_dir_all(&path)
+                .map_err(TsdbError::io("cannot remove", &path))?;
             continue;
         }
-        let is_block = ulid::Ulid::from_string(name).is_ok() && path.join(meta::FILE).is_file();
+        let description = path.join(meta::FILE);
+        let is_block = ulid::Ulid::from_string(name).is_ok()
+            && files
+                .exists(&description)
+                .map_err(TsdbError::io("cannot read", &description))?;
         if !is_block {
             continue;
         }
-        match Block::open(&path) {
+        match Block::open(files, &path) {
             Ok(block) => blocks.push(block),
             Err(e) => {
                 unreadable += 1;
@@ -64,31 +76,39 @@ pub(crate) fn load_blocks(dir: &Path) -> Result<(Vec<Arc<Block>>, u64), TsdbErro
         .into_iter()
         .partition(|b| parents.contains(&b.ulid()));
     for block in superseded {
-        delete_block(&block.dir)?;
+        delete_block(&**files, &block.dir)?;
     }
     blocks.sort_by_key(|b| (b.mint, b.maxt));
     Ok((blocks, unreadable))
 }
 
-/// Whether another program left out-of-order samples, which are not read yet.
-pub(crate) fn has_out_of_order_log(dir: &Path) -> bool {
-    segments::size(&dir.join("wbl")) > 0
+/// The end of the blocks whose samples came in order, which is where the head begins. A block of out-of-order
+/// samples says nothing about it: the head may have others of the same time.
+pub(crate) fn end_of_in_order(blocks: &[Arc<Block>]) -> i64 {
+    let in_order = blocks
+        .iter()
+        .filter(|b| !b.meta().compaction.is_out_of_order());
+    in_order.map(|b| b.maxt).max().unwrap_or(i64::MIN)
 }
 
 /// Removes a block so that a crash leaves either the block or a name that the next start removes.
-fn delete_block(dir: &Path) -> Result<(), TsdbError> {
+fn delete_block(files: &dyn Files, dir: &Path) -> Result<(), TsdbError> {
     let mut name = dir.as_os_str().to_owned();
     name.push(TMP_DELETION);
     let doomed = PathBuf::from(name);
-    fs::rename(dir, &doomed).map_err(TsdbError::io("cannot rename", dir))?;
-    fs::remove_dir_all(&doomed).map_err(TsdbError::io("cannot remove", &doomed))
+    files
+        .rename(dir, &doomed)
+        .map_err(TsdbError::io("cannot rename", dir))?;
+    files
+        .remove_dir_all(&doomed)
+        .map_err(TsdbError::io("cannot remove", &doomed))
 }
 
 impl Db {
     /// One round of maintenance; the caller holds the maintenance lock.
     pub(crate) fn maintain(&self) -> Result<MaintenanceReport, TsdbError> {
         let mut report = MaintenanceReport::default();
-        if let Err(e) = self.sync_by_interval() {
+        if let Err(e) = self.sync_log() {
             tracing::error!(error = %e, "cannot sync the log to the disk");
         }
         if let Err(e) = self.head.spill_chunks() {
@@ -97,9 +117,11 @@ impl Db {
         }
         // A part that fails must not keep the others from their work: all run, the first error is told.
         let cut = self.cut_head_blocks(&mut report.head_blocks);
+        let late = self.cut_out_of_order_blocks(&mut report.head_blocks);
         let compacted = self.compact_blocks(&mut report.compactions);
         let retained = self.apply_retention();
         cut?;
+        late?;
         compacted?;
         report.deleted_blocks = retained?;
         Ok(report)
@@ -116,15 +138,20 @@ impl Db {
         Ok(())
     }
 
-    fn sync_by_interval(&self) -> Result<(), TsdbError> {
-        if let (WalSync::Interval(_), Some(writer)) =
-            (self.options.wal_sync, self.head.wal.lock().as_mut())
-        {
-            writer
-                .sync()
-                .map_err(TsdbError::io("cannot sync", &self.wal_dir()))?;
+    /// Forces what commits wrote to the disk, when [`WalSync::Interval`] was chosen; other choices need no call.
+    ///
+    /// # Errors
+    /// The system's error; the next call tries again.
+    pub fn sync_log(&self) -> Result<(), TsdbError> {
+        if !matches!(self.options.wal_sync, WalSync::Interval(_)) {
+            return Ok(());
         }
-        Ok(())
+        let sync = |writer: Option<&mut WalWriter>, dir: PathBuf| match writer {
+            Some(writer) => writer.sync().map_err(TsdbError::io("cannot sync", &dir)),
+            None => Ok(()),
+        };
+        sync(self.head.wal.lock().as_mut(), self.wal_dir())?;
+        sync(self.head.wbl.lock().as_mut(), self.wbl_dir())
     }
 
     /// Whether the head spans more than one and a half block ranges.
@@ -144,12 +171,13 @@ impl Db {
         self.head.set_min_valid(maxt);
         drop(self.head.wal.lock());
         let mint = mint.min(self.head.min_time());
-        let written = write::write_head(&self.dir, &self.head, mint, maxt, (self.options.clock)());
+        let written =
+            write::write_head(&self.dir, &self.head, mint, maxt, &self.options.new_ulid());
         let written = written.inspect_err(|_| self.counters.compactions_failed.inc())?;
         let mut blocks = self.view.load().blocks.clone();
         if let Some(path) = &written {
             self.counters.compactions.inc();
-            blocks.push(Block::open(path)?);
+            blocks.push(Block::open(&self.options.files, path)?);
         }
         let view = self.install(blocks, maxt);
         *self.pending.lock() = Some(PendingTruncation { mint: maxt, view });
@@ -191,7 +219,7 @@ impl Db {
         else {
             return Ok(());
         };
-        let Some(first) = segments::list(&wal)?.first().copied() else {
+        let Some(first) = segments::list(&*self.options.files, &wal)?.first().copied() else {
             return Ok(());
         };
         // The lower two thirds hold mostly what is in blocks now; the last segments never go.
@@ -204,7 +232,11 @@ impl Db {
         }
         let options = self.options.checkpoint_writer();
         let keep = |series| self.head.keeps_series(series, last);
-        checkpoint::write(&wal, last, mint, keep, options)?;
+        let from = checkpoint::KeepFrom {
+            mint,
+            tombstones: mint.min(self.head.out_of_order_min_time()),
+        };
+        checkpoint::write(&wal, last, from, keep, options)?;
         self.head.forget_removed(last);
         self.counters.checkpoints.inc();
         self.counters.wal_truncations.inc();
@@ -215,13 +247,17 @@ impl Db {
         let ranges = compact::ranges(self.options.block_range_ms(), self.options.max_block_ms());
         loop {
             let view = self.view.load_full();
-            let metas: Vec<BlockMeta> = view.blocks.iter().map(|b| b.meta()).collect();
+            // Out-of-order samples of a time that the head still has: merged with older blocks, they would make
+            // it look as if all of that time were in blocks.
+            let ahead =
+                |b: &Block| b.maxt > view.head_from && b.meta().compaction.is_out_of_order();
+            let candidates: Vec<&Arc<Block>> = view.blocks.iter().filter(|b| !ahead(b)).collect();
+            let metas: Vec<BlockMeta> = candidates.iter().map(|b| b.meta()).collect();
             let plan = compact::plan(&metas, &ranges);
             if plan.is_empty() {
                 return Ok(());
             }
-            let inputs: Vec<Arc<Block>> =
-                plan.iter().map(|i| Arc::clone(&view.blocks[*i])).collect();
+            let inputs: Vec<Arc<Block>> = plan.iter().map(|i| Arc::clone(candidates[*i])).collect();
             self.counters.compactions_triggered.inc();
             self.replace(&inputs).inspect_err(|e| {
                 self.counters.compactions_failed.inc();
@@ -239,7 +275,13 @@ impl Db {
     /// Merges blocks into one and puts it in their place.
     fn replace(&self, inputs: &[Arc<Block>]) -> Result<(), TsdbError> {
         let range = self.options.block_range_ms();
-        let merged = merge::merge(&self.dir, inputs, range, (self.options.clock)())?;
+        let merged = merge::merge(
+            &self.options.files,
+            &self.dir,
+            inputs,
+            range,
+            &self.options.new_ulid(),
+        )?;
         let gone: HashSet<String> = inputs.iter().map(|b| b.ulid()).collect();
         let view = self.view.load_full();
         let mut blocks: Vec<_> = view
@@ -249,15 +291,18 @@ impl Db {
             .cloned()
             .collect();
         if let Some(path) = merged {
-            blocks.push(Block::open(&path)?);
+            blocks.push(Block::open(&self.options.files, &path)?);
         }
         self.install(blocks, view.head_from);
         self.counters.compactions.inc();
         // Open queries keep their maps.
         for block in inputs {
-            delete_block(&block.dir)?;
+            delete_block(&*self.options.files, &block.dir)?;
         }
-        sync_dir(&self.dir).map_err(TsdbError::io("cannot sync", &self.dir))
+        self.options
+            .files
+            .sync_dir(&self.dir)
+            .map_err(TsdbError::io("cannot sync", &self.dir))
     }
 
     fn apply_retention(&self) -> Result<usize, TsdbError> {
@@ -267,7 +312,10 @@ impl Db {
             &sizes,
             millis(self.options.retention),
             self.options.retention_size,
-            segments::size(&self.wal_dir()) + segments::size(&self.dir.join("chunks_head")),
+            ["wal", "wbl", "chunks_head"]
+                .iter()
+                .map(|part| files::size(&*self.options.files, &self.dir.join(part)))
+                .sum(),
         );
         if doomed.by_time.is_empty() && doomed.by_size.is_empty() {
             return Ok(0);
@@ -285,7 +333,7 @@ impl Db {
         self.install(kept, view.head_from);
         for block in &gone {
             tracing::info!(block = %block.dir.display(), "deleting a block beyond retention");
-            delete_block(&block.dir)?;
+            delete_block(&*self.options.files, &block.dir)?;
         }
         Ok(gone.len())
     }
@@ -320,35 +368,48 @@ impl Db {
                 reason: "must not be inside the log".into(),
             });
         }
-        fs::create_dir_all(target).map_err(TsdbError::io("cannot create", target))?;
+        let files = &*self.options.files;
+        files::create_dir(files, target).map_err(TsdbError::io("cannot create", target))?;
         for block in &self.view.load_full().blocks {
             let to = target.join(block.ulid());
-            link_block(&block.dir, &to)?;
+            link_block(files, &block.dir, &to)?;
         }
         if with_head && self.head.min_time() <= self.head.max_time() {
             let (mint, maxt) = (self.head.min_time(), self.head.max_time() + 1);
-            write::write_head(target, &self.head, mint, maxt, (self.options.clock)())?;
+            write::write_head(target, &self.head, mint, maxt, &self.options.new_ulid())?;
         }
-        sync_dir(target).map_err(TsdbError::io("cannot sync", target))
+        if with_head {
+            self.write_out_of_order(target, Part::All)?;
+        }
+        files
+            .sync_dir(target)
+            .map_err(TsdbError::io("cannot sync", target))
     }
 }
 
 /// Hard links of a block's files.
-fn link_block(from: &Path, to: &Path) -> Result<(), TsdbError> {
+fn link_block(files: &dyn Files, from: &Path, to: &Path) -> Result<(), TsdbError> {
     let chunks = to.join("chunks");
-    fs::create_dir_all(&chunks).map_err(TsdbError::io("cannot create", &chunks))?;
+    files
+        .create_dir_all(&chunks)
+        .map_err(TsdbError::io("cannot create", &chunks))?;
     for name in [meta::FILE, "index", tombstones::FILE] {
         let source = from.join(name);
-        match fs::hard_link(&source, to.join(name)) {
+        match files.hard_link(&source, &to.join(name)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && name == tombstones::FILE => {}
             other => other.map_err(TsdbError::io("cannot link", &source))?,
         }
     }
     let source = from.join("chunks");
     let io = || TsdbError::io("cannot link", &source);
-    for entry in fs::read_dir(&source).map_err(io())? {
-        let entry = entry.map_err(io())?;
-        fs::hard_link(entry.path(), chunks.join(entry.file_name())).map_err(io())?;
+    for entry in files.list(&source).map_err(io())? {
+        files
+            .hard_link(&source.join(&entry.name), &chunks.join(&entry.name))
+            .map_err(io())?;
     }
-    Ok(())
+    // Entries below before the entry of the block itself, which the caller syncs.
+    files
+        .sync_dir(&chunks)
+        .and_then(|()| files.sync_dir(to))
+        .map_err(TsdbError::io("cannot sync", to))
 }

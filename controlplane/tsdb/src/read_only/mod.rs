@@ -4,8 +4,9 @@
 //! ways: a file that vanishes while the directory is opened makes the opening start over, and a log whose end
 //! is being written is read up to its last whole record.
 
+mod files;
+
 use std::cmp::Reverse;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,15 +21,19 @@ use crate::block::write::{self, Sample};
 use crate::block::{Block, BlockQuerier};
 use crate::encoding::DecodeError;
 use crate::error::TsdbError;
+use crate::files::{DirEntry, Files};
 use crate::head::chunk_files::ChunkFiles;
+use crate::head::out_of_order::Part;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::series::MemSeries;
 use crate::head::{Head, HeadOptions};
+use crate::maintenance::end_of_in_order;
 use crate::merge::MergeQuerier;
 use crate::select;
 use crate::stats::Counters;
 use crate::tombstones;
+pub(crate) use files::ReadOnlyFiles;
 
 /// How often the opening starts over when files vanish. A server deletes a few files every two hours.
 const ATTEMPTS: usize = 10;
@@ -72,12 +77,12 @@ pub struct ReadOnlyDb {
     blocks: Vec<Arc<Block>>,
     /// Empty where the log was not wanted.
     head: Arc<Head>,
-    /// End of the newest block; the head has what is later.
+    /// End of the blocks of samples that came in order; of those the head has what is later.
     head_from: i64,
 }
 
 impl ReadOnlyDb {
-    /// Opens the blocks, and replays the log into memory when samples up to `maxt` may be in it.
+    /// Opens the blocks, and replays the logs into memory when samples up to `maxt` may be in them.
     ///
     /// # Errors
     /// I/O, a block that does not open, or a directory that holds neither blocks nor a log. Damage in the log
@@ -85,18 +90,20 @@ impl ReadOnlyDb {
     pub fn open(dir: &Path, maxt: i64) -> Result<Self, TsdbError> {
         patiently(|| {
             let this = Self::try_open_blocks(dir)?;
-            let wal = dir.join("wal");
+            let (wal, wbl) = (dir.join("wal"), dir.join("wbl"));
             if !wal.is_dir() {
                 if this.blocks.is_empty() {
                     return Err(TsdbError::corrupt(dir, "holds neither blocks nor a log"));
                 }
                 return Ok(this);
             }
-            if this.head_from <= maxt {
+            // Out-of-order samples may be of any time.
+            if this.head_from <= maxt || wbl.is_dir() {
                 this.head.set_min_valid(this.head_from);
-                let (files, chunks, _) = ChunkFiles::load(&dir.join("chunks_head"), false)?;
+                let chunks_head = dir.join("chunks_head");
+                let (files, chunks) = ChunkFiles::load_read_only(&ReadOnlyFiles, &chunks_head)?;
                 *this.head.chunk_files.lock() = files;
-                Replay::read_only(&this.head, chunks).run(&wal)?;
+                Replay::read_only(&this.head, chunks).run(&wal, &wbl)?;
             }
             Ok(this)
         })
@@ -111,9 +118,10 @@ impl ReadOnlyDb {
     }
 
     fn try_open_blocks(dir: &Path) -> Result<Self, TsdbError> {
+        let files: Arc<dyn Files> = Arc::new(ReadOnlyFiles);
         let mut blocks = Vec::new();
         for path in block_dirs(dir)? {
-            blocks.push(Block::open(&path)?);
+            blocks.push(Block::open(&files, &path)?);
         }
         blocks.sort_by_key(|b| (b.mint, b.maxt));
         let options = HeadOptions {
@@ -121,10 +129,11 @@ impl ReadOnlyDb {
             exemplars_max: 0,
             series_limit: 0,
             spill_bytes: usize::MAX,
+            files,
         };
         Ok(Self {
             dir: dir.to_path_buf(),
-            head_from: blocks.iter().map(|b| b.maxt).max().unwrap_or(i64::MIN),
+            head_from: end_of_in_order(&blocks),
             blocks,
             head: Arc::new(Head::new(options, Arc::new(Counters::default()))),
         })
@@ -246,26 +255,44 @@ impl ReadOnlyDb {
             cursor.read(mint, maxt, &mut out)?;
         }
         if let Some(series) = head {
-            let stones = self.head.tombstones.read();
-            let deleted = stones.of(u64::from(series.id));
-            let chunks = series.state.read().all_chunks();
-            let mint = mint.max(self.head_from);
-            for c in chunks {
-                if c.mint <= maxt && c.maxt >= mint {
-                    read_chunk(c.encoding, &c.data, mint, maxt, deleted, &mut out).map_err(
-                        |e| {
-                            let labels = self.head.labels(series);
-                            TsdbError::corrupt(&self.dir, format!("head chunk of {labels}: {e}"))
-                        },
-                    )?;
-                }
-            }
+            self.head_samples(series, (mint, maxt), &mut out)
+                .map_err(|e| {
+                    let labels = self.head.labels(series);
+                    TsdbError::corrupt(&self.dir, format!("head chunk of {labels}: {e}"))
+                })?;
         }
         if out.windows(2).any(|w| w[0].0 >= w[1].0) {
             out.sort_by_key(|s| s.0);
             out.dedup_by_key(|s| s.0);
         }
         Ok(out)
+    }
+}
+
+impl ReadOnlyDb {
+    /// Appends a series' samples of the head, those that came in order first.
+    fn head_samples(
+        &self,
+        series: &MemSeries,
+        (mint, maxt): (i64, i64),
+        out: &mut Vec<(i64, SampleValue)>,
+    ) -> Result<(), DecodeError> {
+        let stones = self.head.tombstones.read();
+        let deleted = stones.of(u64::from(series.id));
+        let from = mint.max(self.head_from);
+        let in_order = series.state.read().all_chunks();
+        for c in in_order {
+            if c.mint <= maxt && c.maxt >= from {
+                read_chunk(c.encoding, &c.data, (from, maxt), deleted, out)?;
+            }
+        }
+        let late = self
+            .head
+            .out_of_order_chunks(series, Part::All, (mint, maxt), deleted)?;
+        for c in late {
+            read_chunk(c.encoding, &c.data, (mint, maxt), deleted, out)?;
+        }
+        Ok(())
     }
 }
 
@@ -279,10 +306,11 @@ impl Queryable for ReadOnlyDb {
                 maxt,
             }));
         }
-        if maxt >= self.head_from {
+        if maxt >= self.head_from || self.head.has_out_of_order(mint, maxt) {
             parts.push(Box::new(HeadQuerier {
                 head: Arc::clone(&self.head),
-                mint: mint.max(self.head_from),
+                mint,
+                in_order_from: self.head_from,
                 maxt,
                 reader: Arc::new(self.head.isolation.reader()),
             }));
@@ -344,7 +372,7 @@ impl BlockCursor {
                 continue;
             }
             let (encoding, data) = self.block.chunks.get(c.reference)?;
-            read_chunk(encoding, data, mint, maxt, deleted, out).map_err(|e| {
+            read_chunk(encoding, data, (mint, maxt), deleted, out).map_err(|e| {
                 TsdbError::corrupt(&self.block.dir, format!("chunk {:#x}: {e}", c.reference))
             })?;
         }
@@ -355,8 +383,7 @@ impl BlockCursor {
 fn read_chunk(
     encoding: u8,
     data: &[u8],
-    mint: i64,
-    maxt: i64,
+    (mint, maxt): (i64, i64),
     deleted: &[tombstones::Interval],
     out: &mut Vec<(i64, SampleValue)>,
 ) -> Result<(), DecodeError> {
@@ -369,7 +396,10 @@ fn read_chunk(
 
 /// Description and size of a block.
 pub(crate) fn info(block: &Block) -> BlockInfo {
-    let file = |name| fs::metadata(block.dir.join(name)).map_or(0, |m| m.len());
+    let file = |name| {
+        let bytes = ReadOnlyFiles.read(&block.dir.join(name));
+        bytes.map_or(0, |b| b.len() as u64)
+    };
     BlockInfo {
         meta: block.meta(),
         size: block.index.size()
@@ -381,15 +411,17 @@ pub(crate) fn info(block: &Block) -> BlockInfo {
 
 /// Directories whose names are identifiers of blocks, in order of names.
 pub(crate) fn block_dirs(dir: &Path) -> Result<Vec<PathBuf>, TsdbError> {
-    let io = || TsdbError::io("cannot list", dir);
-    let mut out = Vec::new();
-    for entry in fs::read_dir(dir).map_err(io())? {
-        let path = entry.map_err(io())?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-        if ulid::Ulid::from_string(name).is_ok() && path.is_dir() {
-            out.push(path);
-        }
-    }
+    let entries = ReadOnlyFiles
+        .list(dir)
+        .map_err(TsdbError::io("cannot list", dir))?;
+    let is_block = |e: &DirEntry| {
+        e.is_dir
+            && e.name
+                .to_str()
+                .is_some_and(|n| ulid::Ulid::from_string(n).is_ok())
+    };
+    let names = entries.into_iter().filter(is_block);
+    let mut out: Vec<PathBuf> = names.map(|e| dir.join(e.name)).collect();
     out.sort_unstable();
     Ok(out)
 }

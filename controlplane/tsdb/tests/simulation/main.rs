@@ -2,78 +2,31 @@
 //! maintenance, kills with torn writes, restarts. `BELLWETHER_TSDB_SEEDS=n` runs more seeds.
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod disk;
+mod disk_tests;
+mod random;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use bellwether_model::storage::{AppendError, Appendable as _, Queryable as _, SampleBuffer};
 use bellwether_model::{Labels, MatchOp, Matcher};
-use bellwether_tsdb::{Db, DbOptions, RealFiles, SegmentFile, SegmentFiles};
+use bellwether_tsdb::{Db, DbOptions};
+
+use disk::{Disk, PLENTY};
+use random::Random;
 
 const MINUTE: i64 = 60_000;
 const T0: i64 = 1_700_006_400_000;
-
-/// xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 16) % n
-    }
-}
-
-/// A disk with a number of free bytes.
-struct Disk(Arc<AtomicI64>);
-struct DiskFile(Box<dyn SegmentFile>, Arc<AtomicI64>);
-
-impl SegmentFiles for Disk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
-        if self.0.load(Ordering::SeqCst) <= 0 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(Box::new(DiskFile(
-            RealFiles.create(path)?,
-            Arc::clone(&self.0),
-        )))
-    }
-}
-
-impl SegmentFile for DiskFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let free = self.1.load(Ordering::SeqCst).max(0) as usize;
-        let len = bytes.len().min(free);
-        self.1.fetch_sub(len as i64, Ordering::SeqCst);
-        self.0.append(&bytes[..len])?;
-        if len < bytes.len() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
-    }
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.0.truncate(len)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        self.0.sync()
-    }
-}
 
 type Model = BTreeMap<String, BTreeMap<i64, u64>>;
 
 struct World {
     random: Random,
-    dir: tempfile::TempDir,
-    free: Arc<AtomicI64>,
+    disk: Disk,
     db: Option<Arc<Db>>,
     model: Model,
     /// Newest time per series, deleted or not.
@@ -81,14 +34,11 @@ struct World {
     now: i64,
 }
 
-const PLENTY: i64 = 1 << 50;
-
 impl World {
     fn new(seed: u64) -> Self {
         let mut this = Self {
-            random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
-            dir: tempfile::tempdir().unwrap(),
-            free: Arc::new(AtomicI64::new(PLENTY)),
+            random: Random::new(seed),
+            disk: Disk::new(seed),
             db: None,
             model: Model::new(),
             newest: BTreeMap::new(),
@@ -101,10 +51,10 @@ impl World {
     fn open(&mut self) {
         let options = DbOptions {
             wal_segment_size: 32 * 1024,
-            wal_files: Arc::new(Disk(Arc::clone(&self.free))),
+            files: Arc::new(self.disk.clone()),
             ..common::options()
         };
-        self.db = Some(Db::open(self.dir.path(), options).unwrap());
+        self.db = Some(Db::open(Path::new("/data"), options).unwrap());
     }
 
     fn db(&self) -> Arc<Db> {
@@ -167,10 +117,9 @@ impl World {
         match self.random.below(10) {
             0 => app.rollback(),
             1 => {
-                self.free
-                    .store(self.random.below(300) as i64, Ordering::SeqCst);
+                self.disk.set_free(self.random.below(300) as i64);
                 let done = app.commit();
-                self.free.store(PLENTY, Ordering::SeqCst);
+                self.disk.set_free(PLENTY);
                 match done {
                     Ok(()) => self.take(pending),
                     Err(AppendError::Wal(_)) => {}
@@ -215,22 +164,18 @@ impl World {
         drop(db);
         if !clean && self.random.below(2) == 0 {
             // A write that was torn by the kill, never acknowledged.
-            let wal = self.dir.path().join("wal");
-            let mut names: Vec<_> = std::fs::read_dir(&wal)
-                .unwrap()
-                .map(|e| e.unwrap().path())
-                .filter(|p| p.is_file())
-                .collect();
-            names.sort();
+            let segments = self.disk.all_files().into_iter().map(|f| f.0);
+            let last = segments
+                .filter(|p| p.parent() == Some(Path::new("/data/wal")))
+                .max();
+            let kind = 1 + self.random.below(4) as u8;
             let garbage: Vec<u8> = (0..self.random.below(100))
                 .map(|_| self.random.next() as u8)
                 .collect();
-            let mut file = OpenOptions::new()
-                .append(true)
-                .open(names.last().unwrap())
-                .unwrap();
-            file.write_all(&[1 + self.random.below(4) as u8]).unwrap();
-            file.write_all(&garbage).unwrap();
+            self.disk.tamper(&last.unwrap(), |bytes| {
+                bytes.push(kind);
+                bytes.extend(garbage);
+            });
         }
         self.open();
     }
@@ -306,4 +251,27 @@ fn random_lives_match_the_model() {
             }
         }
     }
+}
+
+#[test]
+fn a_full_disk_loses_only_the_refused_commit_and_heals() {
+    let mut world = World::new(1);
+    let db = world.db();
+    let label = |i: i64| Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())]);
+    for (t, free) in [(1, PLENTY), (2, 10), (3, PLENTY)] {
+        world.disk.set_free(free);
+        let mut app = db.appender();
+        for i in 0..20 {
+            let series = app.series(&label(i)).unwrap();
+            app.append(series, T0 + t, t as f64).unwrap();
+        }
+        assert_eq!(app.commit().is_ok(), free == PLENTY);
+    }
+    drop(db);
+    world.db = None;
+    world.open();
+    for (_, samples) in common::dump(&*world.db(), i64::MIN, i64::MAX) {
+        assert_eq!(samples.into_keys().collect::<Vec<_>>(), [T0 + 1, T0 + 3]);
+    }
+    assert_eq!(world.db().stats().wal_corruptions, 0);
 }

@@ -1,0 +1,7 @@
+//! One file for each case.
+
+pub(crate) mod blocks;
+pub(crate) mod compaction;
+pub(crate) mod ingest;
+pub(crate) mod remote_write;
+pub(crate) mod restart;

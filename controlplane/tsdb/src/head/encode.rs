@@ -1,0 +1,146 @@
+//! The records of a transaction.
+
+use std::ops::Range;
+
+use bellwether_model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram};
+
+use super::appender::{HeadAppender, Pending};
+use crate::wal::record::{self, Base, WalExemplar, WalSample};
+
+/// Encoded records and where each lies in the bytes.
+struct Output<'a> {
+    bytes: &'a mut Vec<u8>,
+    records: &'a mut Vec<Range<usize>>,
+}
+
+impl Output<'_> {
+    fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(self.bytes);
+        self.records.push(start..self.bytes.len());
+    }
+
+    fn floats(&mut self, all: &[Pending<f64>]) {
+        let Some(first) = all.first() else { return };
+        self.record(|out| {
+            let base = Base::begin(out, record::SAMPLES, u64::from(first.series.id), first.t);
+            for p in all {
+                let sample = WalSample {
+                    series: u64::from(p.series.id),
+                    t: p.t,
+                    v: p.value,
+                };
+                base.add_sample(out, sample);
+            }
+        });
+    }
+
+    /// One record for those with custom bounds and one for the others.
+    fn histograms<T>(
+        &mut self,
+        all: &[Pending<T>],
+        kinds: [u8; 2],
+        schema: impl Fn(&T) -> i32,
+        add: impl Fn(Base, &mut Vec<u8>, &Pending<T>),
+    ) {
+        for (custom, kind) in [false, true].into_iter().zip(kinds) {
+            let mut some = all
+                .iter()
+                .filter(|p| (schema(&p.value) == CUSTOM_BUCKETS_SCHEMA) == custom)
+                .peekable();
+            let Some(first) = some.peek() else { continue };
+            let (series, t) = (u64::from(first.series.id), first.t);
+            self.record(|out| {
+                let base = Base::begin(out, kind, series, t);
+                for p in some {
+                    add(base, out, p);
+                }
+            });
+        }
+    }
+
+    fn samples(
+        &mut self,
+        floats: &[Pending<f64>],
+        histograms: &[Pending<Histogram>],
+        float_histograms: &[Pending<FloatHistogram>],
+    ) {
+        self.floats(floats);
+        self.histograms(
+            histograms,
+            [record::HISTOGRAMS, record::CUSTOM_HISTOGRAMS],
+            |h| h.schema,
+            |base, out, p| base.add_histogram(out, u64::from(p.series.id), p.t, &p.value),
+        );
+        self.histograms(
+            float_histograms,
+            [record::FLOAT_HISTOGRAMS, record::CUSTOM_FLOAT_HISTOGRAMS],
+            |h| h.schema,
+            |base, out, p| base.add_float_histogram(out, u64::from(p.series.id), p.t, &p.value),
+        );
+    }
+}
+
+impl HeadAppender<'_> {
+    /// Encodes the transaction in the order in which replay needs it.
+    pub(super) fn encode(&mut self) {
+        self.find_unlogged();
+        let head = self.head;
+        let b = &mut self.b;
+        let mut out = Output {
+            bytes: &mut b.bytes,
+            records: &mut b.records,
+        };
+        if !b.unlogged.is_empty() {
+            out.record(|out| {
+                record::begin_series(out);
+                for s in &b.unlogged {
+                    record::add_series(out, u64::from(s.id), &head.labels(s));
+                }
+            });
+        }
+        if !b.metadata.is_empty() {
+            out.record(|out| {
+                out.push(record::METADATA);
+                for (s, m) in &b.metadata {
+                    record::add_metadata(out, u64::from(s.id), m);
+                }
+            });
+        }
+        out.samples(&b.floats, &b.histograms, &b.float_histograms);
+        if let Some(first) = b.exemplars.first() {
+            out.record(|out| {
+                let base = Base::begin(out, record::EXEMPLARS, u64::from(first.series.id), first.t);
+                for p in &b.exemplars {
+                    let exemplar = WalExemplar {
+                        series: u64::from(p.series.id),
+                        t: p.t,
+                        v: p.value.value,
+                        labels: p.value.labels.clone(),
+                    };
+                    base.add_exemplar(out, &exemplar);
+                }
+            });
+        }
+        out.records = &mut b.late_records;
+        out.samples(&b.late.floats, &b.late.histograms, &b.late.float_histograms);
+    }
+
+    fn find_unlogged(&mut self) {
+        let b = &mut self.b;
+        let all = b
+            .floats
+            .iter()
+            .map(|p| &p.series)
+            .chain(b.histograms.iter().map(|p| &p.series))
+            .chain(b.float_histograms.iter().map(|p| &p.series))
+            .chain(b.late.floats.iter().map(|p| &p.series))
+            .chain(b.late.histograms.iter().map(|p| &p.series))
+            .chain(b.late.float_histograms.iter().map(|p| &p.series))
+            .chain(b.exemplars.iter().map(|p| &p.series))
+            .chain(b.metadata.iter().map(|p| &p.0));
+        b.unlogged.extend(all.filter(|s| !s.is_logged()).cloned());
+        b.unlogged.sort_unstable_by_key(|s| s.id);
+        b.unlogged.dedup_by_key(|s| s.id);
+    }
+}
