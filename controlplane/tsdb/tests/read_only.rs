@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bellwether_model::storage::Appendable as _;
 use bellwether_model::{Histogram, Labels, Matcher, Span, stale_nan};
@@ -176,4 +177,42 @@ fn late_samples_are_read_wherever_they_are() {
         assert_eq!(late.len(), (hour as usize + 1) * 110);
         assert!(late.windows(2).all(|w| w[0].0 < w[1].0));
     }
+}
+
+#[test]
+fn nothing_is_missed_while_the_owner_moves_samples_to_blocks() {
+    let root = tempfile::tempdir().unwrap();
+    let options = bellwether_tsdb::DbOptions {
+        // Many segments, so that truncation and checkpoints are at work too.
+        wal_segment_size: 32 * 1024,
+        ..common::options()
+    };
+    let db = Db::open(root.path(), options).unwrap();
+    fill(&db, 0..1);
+    let hours = 40;
+    let committed = AtomicI64::new(1);
+    std::thread::scope(|scope| {
+        let owner = scope.spawn(|| {
+            for from in (1..hours * 60).step_by(10) {
+                fill(&db, from..from + 10);
+                committed.store(from + 10, Ordering::Release);
+                db.run_maintenance().unwrap();
+            }
+        });
+        let mut opened = 0;
+        while !owner.is_finished() {
+            let promised = committed.load(Ordering::Acquire);
+            let found = by_name(root.path());
+            assert_eq!(found.len(), 21);
+            for (name, samples) in found {
+                let times = samples.iter().map(|s| (s.0 - T0) / MINUTE);
+                assert!(times.eq(0..samples.len() as i64), "{name} has a gap");
+                let seen = samples.len() as i64;
+                assert!(seen >= promised, "{name}: {seen} of {promised}");
+            }
+            opened += 1;
+        }
+        assert!(opened > 0);
+    });
+    assert!(db.blocks().len() > 3);
 }

@@ -1,8 +1,9 @@
 //! A data directory opened for reading only: for tools, on a copy or beside the server that owns it.
 //!
 //! Nothing is locked, repaired, truncated, created or deleted. What the owner changes meanwhile is met in two
-//! ways: a file that vanishes while the directory is opened makes the opening start over, and a log whose end
-//! is being written is read up to its last whole record.
+//! ways. The opening starts over when a file vanishes under it, or when blocks or the beginning of the log are
+//! others afterwards: samples that moved from the log to a block would be missed. A log whose end is being
+//! written is read up to its last whole record.
 
 mod files;
 
@@ -33,6 +34,7 @@ use crate::merge::MergeQuerier;
 use crate::select;
 use crate::stats::Counters;
 use crate::tombstones;
+use crate::wal::segments;
 pub(crate) use files::ReadOnlyFiles;
 
 /// How often the opening starts over when files vanish. A server deletes a few files every two hours.
@@ -88,7 +90,7 @@ impl ReadOnlyDb {
     /// I/O, a block that does not open, or a directory that holds neither blocks nor a log. Damage in the log
     /// is none: it is skipped over with a log line.
     pub fn open(dir: &Path, maxt: i64) -> Result<Self, TsdbError> {
-        patiently(|| {
+        patiently(dir, || {
             let this = Self::try_open_blocks(dir)?;
             let (wal, wbl) = (dir.join("wal"), dir.join("wbl"));
             if !wal.is_dir() {
@@ -114,7 +116,7 @@ impl ReadOnlyDb {
     /// # Errors
     /// I/O, or a block that does not open.
     pub fn open_blocks(dir: &Path) -> Result<Self, TsdbError> {
-        patiently(|| Self::try_open_blocks(dir))
+        patiently(dir, || Self::try_open_blocks(dir))
     }
 
     fn try_open_blocks(dir: &Path) -> Result<Self, TsdbError> {
@@ -426,16 +428,47 @@ pub(crate) fn block_dirs(dir: &Path) -> Result<Vec<PathBuf>, TsdbError> {
     Ok(out)
 }
 
-/// Opens again while files vanish between their listing and their opening.
-fn patiently<T>(mut open: impl FnMut() -> Result<T, TsdbError>) -> Result<T, TsdbError> {
-    let mut result = open();
-    for _ in 1..ATTEMPTS {
-        match &result {
-            Err(TsdbError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                result = open();
-            }
-            _ => break,
-        }
+/// What changes when samples move from the logs to blocks or to a checkpoint.
+#[derive(PartialEq, Eq)]
+struct Landmarks {
+    blocks: Vec<PathBuf>,
+    checkpoints: Vec<u64>,
+    /// The oldest segment of each log.
+    oldest: [Option<u64>; 2],
+}
+
+impl Landmarks {
+    fn of(dir: &Path) -> Result<Self, TsdbError> {
+        let (wal, wbl) = (dir.join("wal"), dir.join("wbl"));
+        let oldest = |log: &Path| -> Option<u64> {
+            let segments = segments::list(&ReadOnlyFiles, log).unwrap_or_default();
+            segments.first().copied()
+        };
+        Ok(Self {
+            blocks: block_dirs(dir)?,
+            checkpoints: segments::checkpoints(&ReadOnlyFiles, &wal).unwrap_or_default(),
+            oldest: [oldest(&wal), oldest(&wbl)],
+        })
     }
-    result
+}
+
+/// Opens again while files vanish between their listing and their opening, or samples move meanwhile.
+fn patiently<T>(
+    dir: &Path,
+    mut open: impl FnMut() -> Result<T, TsdbError>,
+) -> Result<T, TsdbError> {
+    let mut before = Landmarks::of(dir)?;
+    for _ in 1..ATTEMPTS {
+        let result = open();
+        let after = Landmarks::of(dir)?;
+        let vanished = match &result {
+            Err(TsdbError::Io { source, .. }) => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        };
+        if after == before && !vanished {
+            return result;
+        }
+        before = after;
+    }
+    open()
 }
