@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::commands::tool::ToolCommand;
+
 const EXAMPLES: &str = "\
 Examples:
   bellwether                                   the whole stack with its traffic
@@ -16,6 +18,7 @@ Examples:
                                                50 requests a second for five minutes
   bellwether server --config.file=prometheus.yml --storage.tsdb.path=data
                                                the metrics server alone, with Prometheus' own flags
+  bellwether tool tsdb dump data --match=up    samples of a data directory, also of a running server
   bellwether completions bash > /etc/bash_completion.d/bellwether
 
 Exit codes: 0 success, 1 bad configuration or failure, 2 wrong usage, 130 ended by a second Ctrl-C.";
@@ -67,6 +70,14 @@ Examples:
   bellwether init demo
   bellwether up --stack demo/bellwether.yml";
 
+const TOOL_EXAMPLES: &str = "\
+Examples:
+  bellwether tool tsdb list -r data
+  bellwether tool tsdb analyze data --limit=5
+  bellwether tool tsdb dump data --match='{job=\"api\"}' --min-time=1700000000000 --format=full
+  bellwether tool tsdb create-blocks-from openmetrics history.txt data
+  bellwether tool tsdb verify data             exit code 1 when anything is wrong";
+
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   bellwether completions bash > /etc/bash_completion.d/bellwether
@@ -109,6 +120,12 @@ pub(crate) enum Command {
     /// Write the stack file and the configurations for editing.
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
+    /// Look into data directories, import, check and measure.
+    #[command(after_help = TOOL_EXAMPLES)]
+    Tool {
+        #[command(subcommand)]
+        command: ToolCommand,
+    },
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

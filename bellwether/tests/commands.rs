@@ -30,6 +30,7 @@ fn help_has_examples_and_every_command() {
         "dashboard",
         "load",
         "init",
+        "tool",
         "completions",
         "Exit codes",
     ] {
@@ -44,6 +45,7 @@ fn help_has_examples_and_every_command() {
         "dashboard",
         "load",
         "init",
+        "tool",
         "completions",
     ] {
         let (code, text) = output(&[command, "--help"]);

@@ -57,6 +57,15 @@ pub fn chromium() -> Option<PathBuf> {
     .or_else(|| missing("chromium"))
 }
 
+/// A part of the conformance data, which lies beside a development checkout.
+pub fn conformance(part: &str) -> Option<PathBuf> {
+    let path = super::repository().join("../shared/conformance").join(part);
+    if path.exists() {
+        return Some(path);
+    }
+    missing(&format!("conformance data {part}"))
+}
+
 fn missing<T>(name: &str) -> Option<T> {
     assert!(
         std::env::var_os("BELLWETHER_REQUIRE_PEERS").is_none(),

@@ -116,7 +116,7 @@ pub fn push_sample_name<'l>(
 pub fn push_sample_value(out: &mut String, format: Format, value: f64, timestamp_ms: Option<i64>) {
     out.push(' ');
     match format {
-        Format::Text => out.push_str(&float::general(value)),
+        Format::Text => out.push_str(&float::shortest_g(value)),
         Format::OpenMetrics => out.push_str(&format_openmetrics_float(value)),
     }
     if let Some(ms) = timestamp_ms {
@@ -176,7 +176,9 @@ mod tests {
             } else {
                 prop_assert_eq!(line.value.to_bits(), value.to_bits());
             }
-            prop_assert_eq!(line.timestamp_ms, ms);
+            // OpenMetrics times are float seconds, of which Prometheus cuts what is below a millisecond.
+            let cut = ms.filter(|_| openmetrics).map(|ms| ms - 1);
+            prop_assert!(line.timestamp_ms == ms || line.timestamp_ms == cut);
             let got = line.labels(&parser).unwrap();
             prop_assert_eq!(&*got.name, name.as_str());
             let got: Vec<_> = got.labels.iter().map(|p| (p.name.to_string(), p.value.to_string())).collect();

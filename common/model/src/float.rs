@@ -62,19 +62,6 @@ fn push_exponent(out: &mut String, v: f64) {
     out.push_str(digits);
 }
 
-/// Go's `FormatFloat(v, 'g', -1, 64)`, used in label values such as `le`: an exponent below 1e-4 and from 1e21.
-#[must_use]
-pub fn general(v: f64) -> String {
-    let abs = v.abs();
-    let mut out = String::new();
-    if v.is_finite() && abs != 0.0 && !(1e-4..1e21).contains(&abs) {
-        push_exponent(&mut out, v);
-    } else {
-        push_plain(&mut out, v);
-    }
-    out
-}
-
 /// Go's `%e` with the shortest digits: `1.5e-07`; `+Inf`, `-Inf`, `NaN` as they are.
 #[must_use]
 pub fn exponent(v: f64) -> String {
@@ -87,8 +74,8 @@ pub fn exponent(v: f64) -> String {
     out
 }
 
-/// Go's `%g` and `%v` with the shortest digits: an exponent below 1e-4 and from 1e6 (`1e+06`). Prometheus uses it in
-/// messages and in `le` and `quantile` labels.
+/// Go's `%g`, `%v` and `FormatFloat(v, 'g', -1, 64)`: the shortest digits, an exponent below 1e-4 and from 1e6
+/// (`1e+06`). Prometheus uses it in messages and in `le` and `quantile` labels.
 #[must_use]
 pub fn shortest_g(v: f64) -> String {
     let mut out = String::new();
@@ -181,6 +168,20 @@ mod tests {
             (123456789.125, "123456789.125"),
         ] {
             assert_eq!(plain(v), text);
+        }
+    }
+
+    #[test]
+    fn shortest_g_uses_exponents_early() {
+        for (v, text) in [
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (999_999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (-1_234_567.0, "-1.234567e+06"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(shortest_g(v), text);
         }
     }
 

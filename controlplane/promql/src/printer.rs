@@ -153,14 +153,14 @@ fn write_matching(f: &mut fmt::Formatter<'_>, matching: &VectorMatching) -> fmt:
     }
     match (matching.fill_left, matching.fill_right) {
         (Some(left), Some(right)) if left == right => {
-            write!(f, " fill ({})", float::general(left))
+            write!(f, " fill ({})", float::shortest_g(left))
         }
         (left, right) => {
             if let Some(left) = left {
-                write!(f, " fill_left ({})", float::general(left))?;
+                write!(f, " fill_left ({})", float::shortest_g(left))?;
             }
             if let Some(right) = right {
-                write!(f, " fill_right ({})", float::general(right))?;
+                write!(f, " fill_right ({})", float::shortest_g(right))?;
             }
             Ok(())
         }

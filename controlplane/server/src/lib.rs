@@ -17,6 +17,7 @@
 //! | `http` | the router and what wraps every request |
 //! | `api` | `/api/v1` and `/federate` |
 //! | `metrics`, `version` | what the server says about itself |
+//! | [`tools`] | backfilling and the write benchmark, for the command line |
 //!
 //! Life: [`Server::bind`] checks the configuration and takes the ports, [`Server::run`] opens the database while
 //! health already answers, then becomes ready. Shutdown stops scraping, drains requests, closes the database.
@@ -39,6 +40,7 @@ mod settings;
 mod state;
 #[cfg(test)]
 mod testing;
+pub mod tools;
 mod version;
 
 pub use config::{Config, ConfigError, ConfigSource};

@@ -17,6 +17,7 @@
 //! | `block` | index, chunk files, `meta.json`, writing, merging, reading |
 //! | `maintenance`, `compact` | blocks from the head, truncation, levels, retention |
 //! | `select`, `merge` | matchers to series ids; one querier over many parts |
+//! | [`read_only`], `analyze`, [`verify`], [`block_builder`] | what tools need: reading beside the owner, figures, checks, backfilling |
 //! | `tombstones`, `lock`, `encoding` | deleted ranges; one process per directory; bytes |
 //!
 //! Invariants:
@@ -35,7 +36,9 @@
 //!
 //! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads.
 
+mod analyze;
 mod block;
+pub mod block_builder;
 mod chunk;
 mod compact;
 pub mod db;
@@ -47,14 +50,20 @@ mod lock;
 mod maintenance;
 mod merge;
 pub mod options;
+pub mod read_only;
 mod select;
 pub mod stats;
 mod tombstones;
+pub mod verify;
 pub mod wal;
 
+pub use analyze::{BlockAnalysis, ChunkAnalysis};
 pub use block::meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
+pub use block_builder::BlockBuilder;
 pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
 pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
 pub use options::{Clock, DbOptions, Random, WalCompression, WalSync, system_clock, system_random};
+pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats};
+pub use verify::{Problem, VerifyReport, verify};

@@ -58,9 +58,29 @@ pub(super) fn millis(digits: &[u8]) -> Result<i64, NumberError> {
 /// Writes a bound or quantile the way OpenMetrics does: always with a point or an exponent (`1.0`).
 #[must_use]
 pub fn format_openmetrics_float(value: f64) -> String {
-    let mut text = float::general(value);
+    let mut text = float::shortest_g(value);
     if value.is_finite() && !text.contains(['.', 'e']) {
         text.push_str(".0");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_have_a_point_or_an_exponent() {
+        for (value, text) in [
+            (1.0, "1.0"),
+            (0.25, "0.25"),
+            (999_999.0, "999999.0"),
+            (1e6, "1e+06"),
+            (1_234_567.0, "1.234567e+06"),
+            (1e-5, "1e-05"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(format_openmetrics_float(value), text);
+        }
+    }
 }

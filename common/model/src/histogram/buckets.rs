@@ -5,7 +5,7 @@ use std::fmt;
 use crate::float::shortest_g;
 
 use super::layout::{bins, bound};
-use super::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Span};
+use super::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 
 /// A bucket with its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,17 +40,24 @@ impl Bucket {
     }
 }
 
-impl fmt::Display for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Bucket {
+    /// The bounds as text: `(1,2]`.
+    fn write_bounds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}{},{}{}:{}",
+            "{}{},{}{}",
             if self.lower_inclusive { '[' } else { '(' },
             shortest_g(self.lower),
             shortest_g(self.upper),
             if self.upper_inclusive { ']' } else { ')' },
-            shortest_g(self.count)
         )
+    }
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_bounds(f)?;
+        write!(f, ":{}", shortest_g(self.count))
     }
 }
 
@@ -151,5 +158,75 @@ impl fmt::Display for FloatHistogram {
             write!(f, ", {bucket}")?;
         }
         f.write_str("}")
+    }
+}
+
+/// Prometheus' text form of an integer histogram: as that of a float histogram, but counts have all their digits.
+impl fmt::Display for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{count:{}, sum:{}", self.count, shortest_g(self.sum))?;
+        // The bounds come from the float form; its counts could be rounded.
+        let floats = self.to_float();
+        let absolute = |deltas: &[i64]| {
+            let counts = deltas.iter().scan(0i64, |count, delta| {
+                *count = count.wrapping_add(*delta);
+                Some(*count)
+            });
+            counts.collect::<Vec<i64>>()
+        };
+        let negative: Vec<_> = floats.negative().collect();
+        let counts = absolute(&self.negative_buckets);
+        for (bucket, count) in negative.iter().zip(&counts).rev() {
+            write_counted(f, bucket, *count)?;
+        }
+        write_counted(f, &floats.zero_bucket(), self.zero_count)?;
+        for (bucket, count) in floats.positive().zip(absolute(&self.positive_buckets)) {
+            write_counted(f, &bucket, count)?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// `, (1,2]:3`, nothing for an empty bucket.
+fn write_counted<N: Copy + fmt::Display + Default + PartialEq>(
+    f: &mut fmt::Formatter<'_>,
+    bucket: &Bucket,
+    count: N,
+) -> fmt::Result {
+    if count == N::default() {
+        return Ok(());
+    }
+    f.write_str(", ")?;
+    bucket.write_bounds(f)?;
+    write!(f, ":{count}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integer_counts_keep_their_digits() {
+        let span = |offset, length| vec![Span { offset, length }];
+        let h = Histogram {
+            count: 12_345_678,
+            sum: 5e6,
+            zero_count: 2,
+            zero_threshold: 0.5,
+            positive_spans: span(1, 3),
+            positive_buckets: vec![12_345_670, -12_345_670, 3],
+            negative_spans: span(1, 2),
+            negative_buckets: vec![1, 1],
+            ..Histogram::default()
+        };
+        assert_eq!(
+            h.to_string(),
+            "{count:12345678, sum:5e+06, [-4,-2):2, [-2,-1):1, [-0.5,0.5]:2, (1,2]:12345670, (4,8]:3}"
+        );
+        assert!(
+            h.to_float()
+                .to_string()
+                .starts_with("{count:1.2345678e+07, ")
+        );
     }
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::encoding::{Dec, crc32c, put_uvarint};
+use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint};
 use crate::error::TsdbError;
 use crate::files::{Buffered, FileBytes, Files};
 use crate::head::chunk_files::ChunkData;
@@ -15,6 +15,8 @@ use crate::wal::segments;
 
 const MAGIC: u32 = 0x85BD_40DD;
 const VERSION: u8 = 1;
+/// Bytes before the first chunk.
+pub(crate) const HEADER: usize = 8;
 /// A new file begins before this size would be passed.
 const MAX_FILE: u64 = 512 << 20;
 
@@ -107,6 +109,15 @@ impl ChunkWriter {
     }
 }
 
+/// Checks the beginning of a chunk file.
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), DecodeError> {
+    let mut dec = Dec::new(bytes);
+    if dec.be32() != Ok(MAGIC) || dec.u8() != Ok(VERSION) {
+        return Err(DecodeError("not a chunk file of version 1"));
+    }
+    Ok(())
+}
+
 /// Maps the chunk files of a block.
 #[derive(Debug)]
 pub(crate) struct ChunkReader {
@@ -128,10 +139,7 @@ impl ChunkReader {
             let map = files
                 .map(&path)
                 .map_err(TsdbError::io("cannot map", &path))?;
-            let mut dec = Dec::new(&map);
-            if dec.be32() != Ok(MAGIC) || dec.u8() != Ok(VERSION) {
-                return Err(TsdbError::corrupt(&path, "not a chunk file of version 1"));
-            }
+            check_header(&map).map_err(|e| TsdbError::corrupt(&path, e.0))?;
             maps.push(map);
         }
         Ok(Self {

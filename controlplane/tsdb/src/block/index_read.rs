@@ -62,6 +62,38 @@ fn table_entry<'a>(dec: &mut Dec<'a>) -> Result<TableEntry<'a>, DecodeError> {
     })
 }
 
+/// Decodes the chunks of a series entry into an emptied list.
+pub(crate) fn decode_chunks(
+    dec: &mut Dec<'_>,
+    chunks: &mut Vec<ChunkMeta>,
+) -> Result<(), DecodeError> {
+    chunks.clear();
+    let mut before: Option<ChunkMeta> = None;
+    for _ in 0..dec.count(3)? {
+        let c = match before {
+            None => {
+                let mint = dec.varint()?;
+                ChunkMeta {
+                    mint,
+                    maxt: mint.wrapping_add(dec.uvarint()? as i64),
+                    reference: dec.uvarint()?,
+                }
+            }
+            Some(b) => {
+                let mint = b.maxt.wrapping_add(dec.uvarint()? as i64);
+                ChunkMeta {
+                    mint,
+                    maxt: mint.wrapping_add(dec.uvarint()? as i64),
+                    reference: b.reference.wrapping_add(dec.varint()? as u64),
+                }
+            }
+        };
+        before = Some(c);
+        chunks.push(c);
+    }
+    Ok(())
+}
+
 /// The content of a section with a u32 length before and a checksum behind it.
 fn section(map: &[u8], at: u64) -> Result<(&[u8], usize), DecodeError> {
     let start = usize::try_from(at).map_err(|_| DecodeError("section out of range"))?;
@@ -234,30 +266,7 @@ impl IndexReader {
             texts.push((self.symbol(dec.uvarint()?)?, self.symbol(dec.uvarint()?)?));
         }
         let labels = Labels::from_sorted(texts.iter().map(|(n, v)| (n.as_ref(), v.as_ref())));
-        chunks.clear();
-        let mut before: Option<ChunkMeta> = None;
-        for _ in 0..dec.count(3)? {
-            let c = match before {
-                None => {
-                    let mint = dec.varint()?;
-                    ChunkMeta {
-                        mint,
-                        maxt: mint.wrapping_add(dec.uvarint()? as i64),
-                        reference: dec.uvarint()?,
-                    }
-                }
-                Some(b) => {
-                    let mint = b.maxt.wrapping_add(dec.uvarint()? as i64);
-                    ChunkMeta {
-                        mint,
-                        maxt: mint.wrapping_add(dec.uvarint()? as i64),
-                        reference: b.reference.wrapping_add(dec.varint()? as u64),
-                    }
-                }
-            };
-            before = Some(c);
-            chunks.push(c);
-        }
+        decode_chunks(&mut dec, chunks)?;
         Ok(labels)
     }
 

@@ -145,6 +145,61 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::files::RealFiles;
+    use proptest::prelude::*;
+
+    fn counts() -> impl Strategy<Value = BlockStats> {
+        let edge = || prop_oneof![Just(0), Just(u64::MAX), any::<u64>()];
+        (edge(), edge(), edge(), edge(), edge(), edge()).prop_map(|c| BlockStats {
+            num_samples: c.0,
+            num_series: c.1,
+            num_chunks: c.2,
+            num_tombstones: c.3,
+            num_float_samples: c.4,
+            num_histogram_samples: c.5,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn descriptions_round_trip(
+            (min_time, max_time) in (any::<i64>(), any::<i64>()),
+            stats in counts(),
+            (level, deletable, failed) in (any::<u32>(), any::<bool>(), any::<bool>()),
+            texts in proptest::collection::vec(".{0,8}", 3),
+            parents in proptest::collection::vec(("[0-9A-Z]{26}", any::<i64>(), any::<i64>()), 0..3),
+        ) {
+            let parents = parents
+                .into_iter()
+                .map(|(ulid, min_time, max_time)| BlockParent { ulid, min_time, max_time })
+                .collect();
+            let meta = BlockMeta {
+                ulid: texts[0].clone(),
+                min_time,
+                max_time,
+                stats,
+                compaction: BlockCompaction {
+                    level,
+                    sources: vec![texts[1].clone()],
+                    deletable,
+                    parents,
+                    failed,
+                    hints: vec![texts[2].clone()],
+                },
+                version: 1,
+                extra: serde_json::Map::new(),
+            };
+            let dir = tempfile::tempdir().unwrap();
+            meta.store(&RealFiles, dir.path()).unwrap();
+            prop_assert_eq!(BlockMeta::load(&RealFiles, dir.path()).unwrap(), meta);
+        }
+
+        #[test]
+        fn any_bytes_load_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(FILE), bytes).unwrap();
+            let _ = BlockMeta::load(&RealFiles, dir.path());
+        }
+    }
 
     #[test]
     fn unknown_sections_survive() {

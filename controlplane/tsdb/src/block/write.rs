@@ -319,3 +319,7 @@ impl Head {
         (texts.into_iter().map(|t| t.0).collect(), ordinals)
     }
 }
+
+#[cfg(test)]
+#[path = "write_props.rs"]
+mod tests;

@@ -401,12 +401,13 @@ impl<T: Number> HistogramAppender<T> {
     }
 }
 
-/// The hint of a chunk's n-th sample (from 0): only the first can follow a reset.
+/// The hint of a chunk's n-th sample (from 0). Only the first can follow a reset, but whether it does is not said
+/// even where the header has it: the chunk before may be gone, or another may have come between (Prometheus'
+/// `counterResetHint`).
 fn hint(flags: u8, n: usize) -> CounterResetHint {
     match (flags, n) {
         (FLAG_GAUGE, _) => CounterResetHint::Gauge,
         (_, 1..) => CounterResetHint::NotReset,
-        (FLAG_RESET, 0) => CounterResetHint::Reset,
         _ => CounterResetHint::Unknown,
     }
 }

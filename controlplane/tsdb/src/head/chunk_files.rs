@@ -28,7 +28,7 @@ use crate::wal::segments;
 
 const MAGIC: u32 = 0x0130_BC91;
 const VERSION: u8 = 1;
-const HEADER: usize = 8;
+pub(crate) const HEADER: usize = 8;
 const OUT_OF_ORDER: u8 = 0x80;
 /// A mapped file of head chunks.
 #[derive(Debug)]
@@ -80,26 +80,44 @@ pub(crate) struct ChunkFiles {
 }
 
 /// An entry of a file.
-struct Entry {
+pub(crate) struct Entry {
     /// Where it begins in the file: the low half of its reference.
     start: u32,
-    series: u64,
-    mint: i64,
-    maxt: i64,
-    encoding: u8,
-    offset: u32,
-    len: u32,
+    pub(crate) series: u64,
+    pub(crate) mint: i64,
+    pub(crate) maxt: i64,
+    pub(crate) encoding: u8,
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
+}
+
+impl Entry {
+    /// The encoding without the mark of out-of-order chunks.
+    pub(crate) fn chunk_encoding(&self) -> u8 {
+        self.encoding & !OUT_OF_ORDER
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+    let mut out = Vec::new();
+    walk(bytes, &mut 0, |entry| out.push(entry))?;
+    Ok(out)
+}
+
+/// Calls `each` for the entries of a file. `at` is left where reading stopped: behind the last good entry.
+pub(crate) fn walk(
+    bytes: &[u8],
+    at: &mut usize,
+    mut each: impl FnMut(Entry),
+) -> Result<(), DecodeError> {
     let mut dec = Dec::new(bytes);
     if dec.be32()? != MAGIC || dec.u8()? != VERSION {
         return Err(DecodeError("not a head chunk file of version 1"));
     }
     dec.bytes(3)?;
-    let mut out = Vec::new();
     while dec.remaining() >= 24 {
         let start = bytes.len() - dec.remaining();
+        *at = start;
         let (series, mint, maxt) = (dec.be64()?, dec.be64()? as i64, dec.be64()? as i64);
         if series == 0 && mint == 0 && maxt == 0 {
             break;
@@ -112,7 +130,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
         if dec.be32()? != crc32c(&bytes[start..end]) {
             return Err(DecodeError("checksum mismatch"));
         }
-        out.push(Entry {
+        each(Entry {
             start: start as u32,
             series,
             mint,
@@ -121,8 +139,9 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
             offset: offset as u32,
             len: len as u32,
         });
+        *at = bytes.len() - dec.remaining();
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Chunks of a directory by series reference, each series' by rising time.
@@ -148,6 +167,28 @@ impl ChunkFiles {
         files
             .create_dir_all(dir)
             .map_err(TsdbError::io("cannot create", dir))?;
+        Self::load_existing(files, dir, false)
+    }
+
+    /// Reads somebody else's directory, which may be missing; damaged files and those after them are left alone.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn load_read_only(
+        files: &dyn Files,
+        dir: &Path,
+    ) -> Result<(Self, LoadedChunks), TsdbError> {
+        match files.exists(dir) {
+            Ok(false) => Ok(Default::default()),
+            _ => Self::load_existing(files, dir, true),
+        }
+    }
+
+    fn load_existing(
+        files: &dyn Files,
+        dir: &Path,
+        read_only: bool,
+    ) -> Result<(Self, LoadedChunks), TsdbError> {
         let mut this = Self {
             dir: Some(dir.to_path_buf()),
             ..Self::default()
@@ -171,10 +212,12 @@ impl ChunkFiles {
             };
             match entries {
                 Ok(entries) => {
-                    // A killed process may have written it without a sync.
-                    files
-                        .sync(&path)
-                        .map_err(TsdbError::io("cannot sync", &path))?;
+                    if !read_only {
+                        // A killed process may have written it without a sync.
+                        files
+                            .sync(&path)
+                            .map_err(TsdbError::io("cannot sync", &path))?;
+                    }
                     this.take(files, path, n, &entries, &mut loaded)?;
                 }
                 Err(e) => {
@@ -182,15 +225,19 @@ impl ChunkFiles {
                         tracing::warn!(file = %path.display(), reason = %e, "dropped damaged head chunks, the log has their samples");
                     }
                     loaded.damaged += 1;
-                    files
-                        .remove_file(&path)
-                        .map_err(TsdbError::io("cannot remove", &path))?;
+                    if !read_only {
+                        files
+                            .remove_file(&path)
+                            .map_err(TsdbError::io("cannot remove", &path))?;
+                    }
                 }
             }
         }
-        files
-            .sync_dir(dir)
-            .map_err(TsdbError::io("cannot sync", dir))?;
+        if !read_only {
+            files
+                .sync_dir(dir)
+                .map_err(TsdbError::io("cannot sync", dir))?;
+        }
         for list in loaded.in_order.values_mut() {
             list.sort_by_key(|c| c.mint);
         }

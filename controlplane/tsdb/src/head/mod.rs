@@ -213,7 +213,7 @@ impl Head {
         }
     }
 
-    fn widen_times(&self, mint: i64, maxt: i64) {
+    pub(crate) fn widen_times(&self, mint: i64, maxt: i64) {
         if mint <= maxt {
             self.min_time.fetch_min(mint, Ordering::AcqRel);
             self.max_time.fetch_max(maxt, Ordering::AcqRel);

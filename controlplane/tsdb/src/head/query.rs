@@ -43,6 +43,13 @@ impl Head {
 }
 
 impl HeadQuerier {
+    /// Whether the head has any samples in the range; if not, its labels do not count.
+    fn overlaps(&self) -> bool {
+        let in_order = self.mint.max(self.in_order_from);
+        (in_order <= self.head.max_time() && self.maxt >= self.head.min_time())
+            || self.head.has_out_of_order(self.mint, self.maxt)
+    }
+
     /// The matching series with samples in range.
     fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
         let mut series = self.head.matching(matchers)?;
@@ -85,6 +92,9 @@ impl Querier for HeadQuerier {
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        if !self.overlaps() {
+            return Ok(Vec::new());
+        }
         if matchers.is_empty() {
             let symbols = self.head.symbols.read();
             let postings = self.head.postings.read();
@@ -107,6 +117,9 @@ impl Querier for HeadQuerier {
     }
 
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        if !self.overlaps() {
+            return Ok(Vec::new());
+        }
         let used: BTreeSet<u32> = if matchers.is_empty() {
             let symbols = self.head.symbols.read();
             let postings = self.head.postings.read();

@@ -42,6 +42,8 @@ pub(crate) struct Replay<'a> {
     chunks: i64,
     unknown: u64,
     skipped_types: u64,
+    /// Damaged segments are skipped over and left as they are.
+    read_only: bool,
 }
 
 /// Ids from here up are for series whose reference cannot be their id.
@@ -65,6 +67,7 @@ impl<'a> Replay<'a> {
             chunks: 0,
             unknown: 0,
             skipped_types: 0,
+            read_only: false,
         };
         // Also of chunks whose series is not in the log: no other series may get their number.
         for reference in files.in_order.keys().chain(files.out_of_order.keys()) {
@@ -72,6 +75,14 @@ impl<'a> Replay<'a> {
         }
         this.files = files;
         this
+    }
+
+    /// A replay of somebody else's log: nothing is repaired.
+    pub(crate) fn read_only(head: &'a Head, files: LoadedChunks) -> Self {
+        Self {
+            read_only: true,
+            ..Self::new(head, files)
+        }
     }
 
     /// Replays the newest checkpoint and the segments after it, then the out-of-order log when there is one;
@@ -151,6 +162,16 @@ impl<'a> Replay<'a> {
             }
         }
         if let Some(damage) = first {
+            if self.read_only {
+                tracing::warn!(
+                    segment = %path.display(),
+                    offset = damage.offset,
+                    reason = damage.reason,
+                    later_records_read = salvaged,
+                    "skipped over damage in a log segment"
+                );
+                return Ok(());
+            }
             tracing::warn!(
                 segment = %path.display(),
                 offset = damage.offset,

@@ -59,6 +59,11 @@ impl SegmentReader {
         })
     }
 
+    /// End of the last good record, or of the padding behind it.
+    pub(crate) fn position(&self) -> u64 {
+        self.good_end
+    }
+
     /// Loads the next page; false at the end of the file.
     fn next_page(&mut self) -> io::Result<bool> {
         self.page_offset += self.page.len() as u64;

@@ -424,3 +424,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<Record, DecodeError> {
 #[cfg(test)]
 #[path = "record_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "record_props.rs"]
+mod props;

@@ -1,0 +1,4 @@
+//! What command line tools need of storage and formats together: backfilling and the write benchmark.
+
+pub mod backfill;
+pub mod bench;
