@@ -77,7 +77,7 @@ pub(crate) struct ChunkFiles {
 }
 
 /// An entry of a file.
-struct Entry {
+pub(crate) struct Entry {
     series: u64,
     mint: i64,
     maxt: i64,
@@ -86,7 +86,8 @@ struct Entry {
     len: u32,
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+/// The chunks of a file.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
     let mut dec = Dec::new(bytes);
     if dec.be32()? != MAGIC || dec.u8()? != VERSION {
         return Err(DecodeError("not a head chunk file of version 1"));
