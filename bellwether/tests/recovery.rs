@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::ops::Range;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,9 +24,13 @@ fn now_ms() -> i64 {
     .unwrap()
 }
 
-fn start_server(dir: &std::path::Path, port: u16) -> Program {
+fn start_server(dir: &Path, port: u16, target: u16) -> Program {
     let config = dir.join("prometheus.yml");
-    std::fs::write(&config, "global: { scrape_interval: 15s }\n").unwrap();
+    let yaml = format!(
+        "global: {{ scrape_interval: 50ms, scrape_timeout: 50ms }}\n\
+         scrape_configs:\n- job_name: t\n  static_configs: [{{ targets: ['127.0.0.1:{target}'] }}]\n"
+    );
+    std::fs::write(&config, yaml).unwrap();
     let program = Program::start(
         Command::new(BINARY)
             .arg("server")
@@ -47,6 +54,47 @@ fn start_server(dir: &std::path::Path, port: u16) -> Program {
     program
 }
 
+/// A scrape target whose metric counts the scrapes.
+fn start_target() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let scrapes = Arc::new(AtomicI64::new(0));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let scrapes = Arc::clone(&scrapes);
+            std::thread::spawn(move || serve_scrapes(stream.unwrap(), &scrapes));
+        }
+    });
+    port
+}
+
+fn serve_scrapes(mut stream: std::net::TcpStream, scrapes: &AtomicI64) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        // A request without a body ends with an empty line; the server may be killed at any moment.
+        let mut line = String::new();
+        loop {
+            line.clear();
+            match reader.read_line(&mut line) {
+                Ok(n) if n > 0 => {}
+                _ => return,
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let n = scrapes.fetch_add(1, Ordering::SeqCst);
+        let body: String = (0..SCRAPED)
+            .map(|i| format!("scraped{{i=\"{i}\"}} {n}\n"))
+            .collect();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n";
+        let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
 /// One remote-write request with `series` series, all with `value` at `t`.
 fn write(api: &Api, series: usize, t: i64, value: f64) -> bool {
     let body = bellwether_remote::encode_floats((0..series).map(|i| {
@@ -67,20 +115,63 @@ fn write(api: &Api, series: usize, t: i64, value: f64) -> bool {
     answer.is_ok_and(|r| r.status().as_u16() == 204)
 }
 
+/// Series of a remote-write request, and of a scrape.
+const SERIES: usize = 20;
+const SCRAPED: usize = 20;
+/// Requests, a millisecond apart, that one query compares.
+const WINDOW: i64 = 5_000;
+
+/// Scraped samples that a query has shown: series and time in milliseconds, to the value.
+type Shown = BTreeMap<(String, i64), String>;
+
+/// What the server shows of the last seconds of scrapes before a time in milliseconds.
+fn scraped(api: &Api, end: i64) -> Shown {
+    let at = end as f64 / 1000.0;
+    let value = api.get_json(&format!("/api/v1/query?query=scraped[20s]&time={at}"));
+    let mut out = Shown::new();
+    for row in value["data"]["result"].as_array().unwrap() {
+        let series = row["metric"]["i"].as_str().unwrap();
+        for pair in row["values"].as_array().unwrap() {
+            let t = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
+            let v = pair[1].as_str().unwrap().to_owned();
+            out.insert((series.to_owned(), t), v);
+        }
+    }
+    out
+}
+
+fn assert_still_shown(api: &Api, end: i64, shown: &Shown) {
+    let now = scraped(api, end);
+    for (sample, v) in shown {
+        assert_eq!(
+            now.get(sample),
+            Some(v),
+            "scraped, shown and lost: {sample:?}"
+        );
+    }
+}
+
+/// Kills a server that is scraping and being written to, again and again; `BELLWETHER_KILLS=n` sets how often.
 #[test]
 fn nothing_acknowledged_is_missing_after_kill_9() {
+    let kills = std::env::var("BELLWETHER_KILLS");
+    let kills: i64 = kills.ok().and_then(|n| n.parse().ok()).unwrap_or(5);
     let dir = tempfile::tempdir().unwrap();
     let [port] = free_ports();
-    const SERIES: usize = 50;
-    let start = now_ms() - 60_000;
+    let target = start_target();
+    // Room for a request per millisecond before now.
+    let start = now_ms() - 60_000 - kills * 150;
     let mut next = 0;
     // Requests that were under way at a kill: stored or not, nobody was told.
     let mut unanswered = BTreeSet::new();
-    for round in 0..3 {
-        let mut server = start_server(dir.path(), port);
+    let mut shown = (now_ms(), Shown::new());
+    let mut all_scraped = 0;
+    for round in 0..kills {
+        let mut server = start_server(dir.path(), port, target);
         let api = Api::new(port);
-        // What earlier rounds acknowledged survived every kill.
-        check_all_there(&api, start, next, &unanswered, SERIES);
+        // What earlier rounds acknowledged survived the kill.
+        check_range(&api, start, (next - WINDOW).max(0)..next, &unanswered);
+        assert_still_shown(&api, shown.0, &shown.1);
         let acked = Arc::new(AtomicI64::new(next));
         let writer = {
             let (api, acked) = (api.clone(), Arc::clone(&acked));
@@ -95,27 +186,41 @@ fn nothing_acknowledged_is_missing_after_kill_9() {
             })
         };
         wait_for("acknowledged requests", || {
-            (acked.load(Ordering::SeqCst) > next + 40 + 17 * round).then_some(())
+            (acked.load(Ordering::SeqCst) > next + 10 + 7 * round % 23).then_some(())
         });
+        let end = now_ms();
+        shown = (end, scraped(&api, end));
+        all_scraped += shown.1.len();
         server.kill();
         writer.join().unwrap();
         let first_unanswered = acked.load(Ordering::SeqCst);
         unanswered.insert(first_unanswered);
         next = first_unanswered + 1;
     }
-    let _server = start_server(dir.path(), port);
-    check_all_there(&Api::new(port), start, next, &unanswered, SERIES);
+    let _server = start_server(dir.path(), port, target);
+    let api = Api::new(port);
+    assert_still_shown(&api, shown.0, &shown.1);
+    assert!(all_scraped > 0, "nothing was scraped");
+    let mut from = 0;
+    while from < next {
+        let to = (from + WINDOW).min(next);
+        check_range(&api, start, from..to, &unanswered);
+        from = to;
+    }
 }
 
-/// Every sample `0..next` of every series is there with its value, but for unanswered requests.
-fn check_all_there(api: &Api, start: i64, next: i64, unanswered: &BTreeSet<i64>, series: usize) {
-    if next == 0 {
+/// Every sample of a range of requests is there in every series with its value, but for unanswered requests.
+fn check_range(api: &Api, start: i64, range: Range<i64>, unanswered: &BTreeSet<i64>) {
+    if range.is_empty() {
         return;
     }
-    let end = (start + next) as f64 / 1000.0;
-    let value = api.get_json(&format!("/api/v1/query?query=acked[10m]&time={end}"));
+    let end = (start + range.end - 1) as f64 / 1000.0;
+    let width = range.end - range.start;
+    let value = api.get_json(&format!(
+        "/api/v1/query?query=acked[{width}ms]&time={end:.3}"
+    ));
     let result = value["data"]["result"].as_array().unwrap();
-    assert_eq!(result.len(), series);
+    assert_eq!(result.len(), SERIES);
     for row in result {
         let mut present = BTreeSet::new();
         for pair in row["values"].as_array().unwrap() {
@@ -123,7 +228,8 @@ fn check_all_there(api: &Api, start: i64, next: i64, unanswered: &BTreeSet<i64>,
             assert_eq!(n, pair[1].as_str().unwrap().parse::<f64>().unwrap() as i64);
             present.insert(n);
         }
-        let missing: Vec<i64> = (0..next)
+        let missing: Vec<i64> = range
+            .clone()
             .filter(|n| !present.contains(n) && !unanswered.contains(n))
             .collect();
         assert!(missing.is_empty(), "acknowledged and lost: {missing:?}");

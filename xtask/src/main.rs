@@ -3,6 +3,7 @@
 //! | command | does |
 //! |---|---|
 //! | `cargo xtask test` | everything that must be green: formatting, lints, licences, layout rules, all Rust tests (end-to-end and browser tests included), TypeScript checks and tests |
+//! | `cargo xtask soak` | the long runs: 10,000 seeds of the storage simulation, 1,000 `kill -9` of a loaded server, changed files |
 //! | `cargo xtask bench NAME` | a benchmark against the reference programs; figures go to `bench/RESULTS.md` by hand |
 //!
 //! Tools that are missing are named with the command that installs them.
@@ -14,6 +15,7 @@
 
 mod bench;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 
@@ -30,6 +32,8 @@ struct Cli {
 enum Task {
     /// Run everything that must be green.
     Test(test::TestArgs),
+    /// Run the long runs that ordinary tests do in small.
+    Soak(soak::SoakArgs),
     /// Run a benchmark and print its figures.
     Bench(bench::BenchArgs),
 }
@@ -37,6 +41,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Bench(args) => bench::run(&args),
     }
 }

@@ -45,6 +45,10 @@ pub mod db;
 mod encoding;
 pub mod error;
 pub mod files;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+#[cfg(test)]
+mod fuzz_tests;
 mod head;
 mod lock;
 mod maintenance;

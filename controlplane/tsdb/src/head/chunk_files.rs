@@ -98,7 +98,8 @@ impl Entry {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+/// The chunks of a file.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
     let mut out = Vec::new();
     walk(bytes, &mut 0, |entry| out.push(entry))?;
     Ok(out)

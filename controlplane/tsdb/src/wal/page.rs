@@ -26,6 +26,9 @@ pub(crate) const ZSTD: u8 = 1 << 4;
 /// A record larger than this is taken for corruption.
 const MAX_RECORD: usize = 1 << 30;
 
+/// Snappy never makes a byte out of less than this share of one.
+const SNAPPY_RATIO: usize = 64;
+
 /// Appends a record to `out`, which will be written at byte `start` of a segment.
 pub(crate) fn layout(out: &mut Vec<u8>, start: u64, flags: u8, mut record: &[u8]) {
     let mut first = true;
@@ -110,7 +113,7 @@ pub(crate) fn decompress(flags: u8, record: &[u8]) -> Result<Cow<'_, [u8]>, Deco
     if flags & SNAPPY != 0 {
         let len =
             snap::raw::decompress_len(record).map_err(|_| DecodeError("bad snappy length"))?;
-        if len > MAX_RECORD {
+        if len > MAX_RECORD.min(record.len().saturating_mul(SNAPPY_RATIO)) {
             return Err(DecodeError("record is too large"));
         }
         let mut out = vec![0; len];

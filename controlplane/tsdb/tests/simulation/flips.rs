@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bellwether_tsdb::{BlockMeta, Db};
+use bellwether_tsdb::{BlockMeta, Db, WalSync};
 
 use crate::model::Samples;
 use crate::world::{DATA, World, read};
@@ -11,6 +11,8 @@ use crate::world::{DATA, World, read};
 enum Touched {
     /// Nothing: what the file has is elsewhere too.
     Nothing,
+    /// Samples that the log lost in a power cut and a file of head chunks kept.
+    HeadChunks { blocks_until: i64 },
     /// Samples of the log from this segment on that are in no block.
     Log { from: i64, blocks_until: i64 },
     /// Samples of this block.
@@ -29,6 +31,7 @@ fn touched(path: &Path, blocks: &[BlockMeta]) -> Touched {
             from: name.parse().unwrap_or(i64::MIN),
             blocks_until,
         },
+        (Some("chunks_head"), _) => Touched::HeadChunks { blocks_until },
         (Some(ulid), Some(file)) => match blocks.iter().find(|b| b.ulid == ulid) {
             Some(_) if file == "meta.json" => Touched::Anything,
             Some(block) => Touched::Block(block.clone()),
@@ -42,8 +45,10 @@ fn touched(path: &Path, blocks: &[BlockMeta]) -> Touched {
 fn read_around(db: &Db, touched: &Touched) -> Samples {
     match (read(db, i64::MIN, i64::MAX), touched) {
         (Ok(all), _) => all,
-        (Err(e), Touched::Nothing | Touched::Log { .. }) => panic!("a query fails: {e}"),
         (Err(_), Touched::Anything) => Samples::new(),
+        (Err(e), Touched::Nothing | Touched::HeadChunks { .. } | Touched::Log { .. }) => {
+            panic!("a query fails: {e}")
+        }
         (Err(_), Touched::Block(block)) => {
             let mut around = read(db, i64::MIN, block.min_time - 1).unwrap();
             for (series, samples) in read(db, block.max_time, i64::MAX).unwrap() {
@@ -73,6 +78,9 @@ pub(crate) fn end(world: &mut World) {
             .model
             .check_untouched(&got, |t, segment| match &touched {
                 Touched::Nothing => false,
+                Touched::HeadChunks { blocks_until } => {
+                    t >= *blocks_until && segment < 0 && world.options.wal_sync != WalSync::Commit
+                }
                 Touched::Log { from, blocks_until } => {
                     t >= *blocks_until && (segment < 0 || segment >= *from)
                 }
