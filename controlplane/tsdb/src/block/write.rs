@@ -16,7 +16,7 @@ use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR, xor};
 use crate::encoding::DecodeError;
 use crate::error::TsdbError;
 use crate::head::Head;
-use crate::head::series::{MemSeries, Txn};
+use crate::head::series::{MemSeries, SeriesState, Txn};
 use crate::tombstones::{self, Interval, Tombstones};
 use crate::wal::segments::sync_dir;
 
@@ -174,8 +174,7 @@ pub(crate) fn encode(
     samples: impl IntoIterator<Item = (i64, Sample)>,
     chunk_range: i64,
 ) -> Result<Vec<EncodedChunk>, DecodeError> {
-    let series = MemSeries::new(0, Box::default());
-    let mut state = series.state.write();
+    let mut state = SeriesState::default();
     let txn = Txn {
         number: 1,
         watermark: 1,
