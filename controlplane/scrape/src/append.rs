@@ -105,7 +105,7 @@ pub fn append_page(
     let result = run.page(metadata, format, page);
     let stats = run.stats;
     if result.is_ok() {
-        mark_stale(appender, series.vanished(), context.time_ms);
+        mark_stale(appender, &series.vanished(), context.time_ms);
         // An empty page says nothing about what may be forgotten.
         if page.is_empty() {
             series.abandon();
@@ -122,23 +122,14 @@ pub fn append_failure(memory: &mut TargetMemory, appender: &mut dyn Appender, ti
     // A page that broke half-way has touched entries: they do not count as present.
     let present = memory.series.present();
     memory.series.begin();
-    mark_stale(appender, present, time_ms);
+    mark_stale(appender, &present, time_ms);
     memory.series.abandon();
 }
 
 /// Appends stale markers. A series that storage has dropped or that got a newer sample needs none.
-pub(crate) fn mark_stale(
-    appender: &mut dyn Appender,
-    series: Vec<(SeriesRef, Labels)>,
-    time_ms: i64,
-) {
-    for (series, labels) in series {
-        let result = appender.append(series, time_ms, stale_nan());
-        if matches!(result, Err(AppendError::UnknownSeries))
-            && let Ok(series) = appender.series(&labels)
-        {
-            let _ = appender.append(series, time_ms, stale_nan());
-        }
+pub(crate) fn mark_stale(appender: &mut dyn Appender, series: &[SeriesRef], time_ms: i64) {
+    for series in series {
+        let _ = appender.append(*series, time_ms, stale_nan());
     }
 }
 
@@ -204,7 +195,8 @@ impl Run<'_> {
             // The rest is only counted, for the report.
             return Ok(());
         }
-        let added = self.sample(id, series, time_ms, line.value)?;
+        let result = self.append(id, series, time_ms, parser, line);
+        let added = self.outcome(result)?;
         if own_time.is_none() || settings.track_timestamps_staleness {
             self.cache.track(id);
         }
@@ -217,42 +209,49 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Appends one sample. Samples that storage refuses for their time are counted, not fatal.
+    /// Appends one sample. A series that storage has dropped is made again.
     #[inline]
-    fn sample(
+    fn append(
         &mut self,
         id: EntryId,
         series: SeriesRef,
         time_ms: i64,
-        value: f64,
-    ) -> Result<bool, PageError> {
+        parser: &Parser<'_>,
+        line: &SeriesLine<'_>,
+    ) -> Result<(), PageError> {
         if time_ms > self.context.time_ms + MAX_AHEAD_MS {
-            self.stats.out_of_bounds += 1;
-            return Ok(false);
+            return Err(AppendError::OutOfBounds.into());
         }
-        let mut result = self.appender.append(series, time_ms, value);
+        let result = self.appender.append(series, time_ms, line.value);
         if matches!(result, Err(AppendError::UnknownSeries))
-            && let Some(labels) = self.cache.labels(id)
+            && let Some(labels) = self.labels(parser, line.labels(parser)?)?
         {
-            let series = self.appender.series(labels)?;
+            let series = self.appender.series(&labels)?;
             self.cache.set_series(id, series);
-            result = self.appender.append(series, time_ms, value);
+            self.appender.append(series, time_ms, line.value)?;
+            return Ok(());
         }
+        Ok(result?)
+    }
+
+    /// Whether a sample was taken. Samples that storage refuses for their time are counted, not fatal.
+    #[inline]
+    fn outcome(&mut self, result: Result<(), PageError>) -> Result<bool, PageError> {
         match result {
             Ok(()) => Ok(true),
-            Err(AppendError::OutOfOrder) => {
+            Err(PageError::Append(AppendError::OutOfOrder)) => {
                 self.stats.out_of_order += 1;
                 Ok(false)
             }
-            Err(AppendError::DuplicateTimestamp) => {
+            Err(PageError::Append(AppendError::DuplicateTimestamp)) => {
                 self.stats.duplicates += 1;
                 Ok(false)
             }
-            Err(AppendError::OutOfBounds | AppendError::TooOld) => {
+            Err(PageError::Append(AppendError::OutOfBounds | AppendError::TooOld)) => {
                 self.stats.out_of_bounds += 1;
                 Ok(false)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -281,23 +280,34 @@ impl Run<'_> {
         &mut self,
         parser: &Parser<'_>,
         line: &SeriesLine<'_>,
-        hash: u64,
+        hash: u32,
     ) -> Result<EntryId, PageError> {
-        let mut scraped = line.labels(parser)?;
+        let scraped = line.labels(parser)?;
         self.stats.scraped += 1;
+        let labels = self.labels(parser, scraped)?;
+        let verdict = match &labels {
+            Some(labels) => Verdict::Stored(self.appender.series(labels)?),
+            None => Verdict::Dropped,
+        };
+        Ok(self.cache.insert(line.series, hash, verdict))
+    }
+
+    /// The stored labels of a line, `None` where it is dropped.
+    fn labels(
+        &self,
+        parser: &Parser<'_>,
+        mut scraped: SeriesLabels<'_>,
+    ) -> Result<Option<Labels>, PageError> {
         if let Some(name) = scraped.duplicate() {
             return Err(PageError::DuplicateLabel(name.to_owned()));
         }
         scraped.normalize_floats(parser.current_type());
         let settings = self.context.settings;
-        let Some(labels) = sample_labels(&scraped, self.context.target_labels, settings) else {
-            return Ok(self.cache.insert(line.series, hash, Verdict::Dropped));
-        };
-        check_labels(&labels, settings)?;
-        let series = self.appender.series(&labels)?;
-        Ok(self
-            .cache
-            .insert(line.series, hash, Verdict::Stored { series, labels }))
+        let labels = sample_labels(&scraped, self.context.target_labels, settings);
+        if let Some(labels) = &labels {
+            check_labels(labels, settings)?;
+        }
+        Ok(labels)
     }
 }
 
