@@ -9,7 +9,7 @@
 
 pub mod peers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,18 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_bellwether");
 /// Long enough for a busy machine; every wait ends as soon as its condition holds.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Distinct ports that were free a moment ago.
+/// Distinct ports that were free a moment ago and that no other test of this process was given.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    std::array::from_fn(|i| listeners[i].local_addr().unwrap().port())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    std::array::from_fn(|_| {
+        loop {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            if GIVEN.lock().unwrap().insert(port) {
+                return port;
+            }
+        }
+    })
 }
 
 /// Polls until `condition` gives a value.

@@ -117,7 +117,7 @@ pub fn append_page(
     let result = run.page(metadata, format, page);
     let stats = run.stats;
     if result.is_ok() {
-        mark_stale(appender, series.vanished(), context.time_ms);
+        mark_stale(appender, &series.vanished(), context.time_ms);
         // An empty page says nothing about what may be forgotten.
         if page.is_empty() {
             series.abandon();
@@ -134,23 +134,14 @@ pub fn append_failure(memory: &mut TargetMemory, appender: &mut dyn Appender, ti
     // A page that broke half-way has touched entries: they do not count as present.
     let present = memory.series.present();
     memory.series.begin();
-    mark_stale(appender, present, time_ms);
+    mark_stale(appender, &present, time_ms);
     memory.series.abandon();
 }
 
 /// Appends stale markers. A series that storage has dropped or that got a newer sample needs none.
-pub(crate) fn mark_stale(
-    appender: &mut dyn Appender,
-    series: Vec<(SeriesRef, Labels)>,
-    time_ms: i64,
-) {
-    for (series, labels) in series {
-        let result = appender.append(series, time_ms, stale_nan());
-        if matches!(result, Err(AppendError::UnknownSeries))
-            && let Ok(series) = appender.series(&labels)
-        {
-            let _ = appender.append(series, time_ms, stale_nan());
-        }
+pub(crate) fn mark_stale(appender: &mut dyn Appender, series: &[SeriesRef], time_ms: i64) {
+    for series in series {
+        let _ = appender.append(*series, time_ms, stale_nan());
     }
 }
 
@@ -332,7 +323,16 @@ impl Run<'_> {
         let Some((series, time_ms)) = self.admit(id, again, line.timestamp_ms) else {
             return Ok(());
         };
-        if self.sample(id, series, time_ms, Value::Float(line.value))? {
+        let append = Append {
+            id,
+            series,
+            time_ms,
+            value: Value::Float(line.value),
+        };
+        let kind = parser.current_type();
+        if self.sample(append, kind, || {
+            line.labels(parser).map_err(PageError::from)
+        })? {
             self.stats.series_added += usize::from(!known);
             if let Some(exemplar) = line.exemplar {
                 self.exemplar(id, exemplar.to_exemplar(), time_ms);
@@ -374,7 +374,13 @@ impl Run<'_> {
             ProtoValue::Histogram(h) => Value::Histogram(h),
             ProtoValue::FloatHistogram(h) => Value::FloatHistogram(h),
         };
-        let added = self.sample(id, series, time_ms, value)?;
+        let append = Append {
+            id,
+            series,
+            time_ms,
+            value,
+        };
+        let added = self.sample(append, kind, || parse_series(raw).map_err(PageError::from))?;
         if added {
             self.stats.series_added += usize::from(!known);
             for exemplar in sample.exemplars {
@@ -411,24 +417,30 @@ impl Run<'_> {
         Some((series, own_time.unwrap_or(self.context.time_ms)))
     }
 
-    /// Appends one sample. Samples that storage refuses for their time are counted, not fatal.
+    /// Appends one sample. A series that storage has dropped is made again, from the labels that `scraped` gives.
+    /// Samples that storage refuses for their time are counted, not fatal.
     #[inline]
-    fn sample(
+    fn sample<'p>(
         &mut self,
-        id: EntryId,
-        series: SeriesRef,
-        time_ms: i64,
-        value: Value<'_>,
+        append: Append<'_>,
+        kind: MetricType,
+        scraped: impl FnOnce() -> Result<SeriesLabels<'p>, PageError>,
     ) -> Result<bool, PageError> {
+        let Append {
+            id,
+            series,
+            time_ms,
+            value,
+        } = append;
         if time_ms > self.context.time_ms + MAX_AHEAD_MS {
             self.stats.out_of_bounds += 1;
             return Ok(false);
         }
         let mut result = value.append(self.appender, series, time_ms);
         if matches!(result, Err(AppendError::UnknownSeries))
-            && let Some(labels) = self.cache.labels(id)
+            && let Some(labels) = self.labels(scraped()?, kind)?
         {
-            let series = self.appender.series(labels)?;
+            let series = self.appender.series(&labels)?;
             self.cache.set_series(id, series);
             result = value.append(self.appender, series, time_ms);
         }
@@ -468,24 +480,43 @@ impl Run<'_> {
     /// Finds out what becomes of a series that was not seen before; its sample counts as scraped even if it fails.
     fn new_series(
         &mut self,
-        mut scraped: SeriesLabels<'_>,
+        scraped: SeriesLabels<'_>,
         kind: MetricType,
         raw: &[u8],
-        hash: u64,
+        hash: u32,
     ) -> Result<EntryId, PageError> {
         self.stats.scraped += 1;
+        let verdict = match self.labels(scraped, kind)? {
+            Some(labels) => Verdict::Stored(self.appender.series(&labels)?),
+            None => Verdict::Dropped,
+        };
+        Ok(self.cache.insert(raw, hash, verdict))
+    }
+
+    /// The stored labels of a series, `None` where it is dropped.
+    fn labels(
+        &self,
+        mut scraped: SeriesLabels<'_>,
+        kind: MetricType,
+    ) -> Result<Option<Labels>, PageError> {
         if let Some(name) = scraped.duplicate() {
             return Err(PageError::DuplicateLabel(name.to_owned()));
         }
         scraped.normalize_floats(kind);
         let settings = self.context.settings;
-        let Some(labels) = sample_labels(&scraped, self.context.target_labels, settings) else {
-            return Ok(self.cache.insert(raw, hash, Verdict::Dropped));
-        };
-        check_labels(&labels, settings)?;
-        let series = self.appender.series(&labels)?;
-        Ok(self
-            .cache
-            .insert(raw, hash, Verdict::Stored { series, labels }))
+        let labels = sample_labels(&scraped, self.context.target_labels, settings);
+        if let Some(labels) = &labels {
+            check_labels(labels, settings)?;
+        }
+        Ok(labels)
     }
+}
+
+/// A sample on its way to storage.
+#[derive(Clone, Copy)]
+struct Append<'v> {
+    id: EntryId,
+    series: SeriesRef,
+    time_ms: i64,
+    value: Value<'v>,
 }

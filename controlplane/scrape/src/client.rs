@@ -1,6 +1,7 @@
 //! One fetch of one page.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
 
 use crate::config::{Credentials, PoolSettings, SecretSource};
 
@@ -24,17 +26,49 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How the scraper names itself.
 const AGENT: &str = concat!("Bellwether/", env!("CARGO_PKG_VERSION"));
 
-pub(crate) type HttpClient = Client<HttpConnector, Empty<Bytes>>;
+/// Buffers kept for the next pages.
+const SPARE_PAGES: usize = 2;
+/// A larger buffer is not kept.
+const SPARE_PAGE_BYTES: usize = 8 << 20;
 
-/// A client with a connection pool of its own.
+/// A client with a connection pool of its own, and the buffers of pages that were read: taking new memory for each
+/// page costs more than reading it.
+#[derive(Clone)]
+pub(crate) struct HttpClient {
+    http: Client<HttpConnector, Empty<Bytes>>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl HttpClient {
+    /// An empty buffer for a page of about `size_hint` bytes.
+    fn buffer(&self, size_hint: usize) -> Vec<u8> {
+        let mut buffer = self.spare.lock().pop().unwrap_or_default();
+        buffer.reserve(size_hint);
+        buffer
+    }
+
+    /// Takes a page's buffer back.
+    pub(crate) fn give_back(&self, mut page: Vec<u8>) {
+        page.clear();
+        let mut spare = self.spare.lock();
+        if spare.len() < SPARE_PAGES && page.capacity() <= SPARE_PAGE_BYTES {
+            spare.push(page);
+        }
+    }
+}
+
+/// A new client.
 pub(crate) fn client() -> HttpClient {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .build(connector)
+    HttpClient {
+        http: Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector),
+        spare: Arc::default(),
+    }
 }
 
 /// Why a page could not be fetched.
@@ -105,6 +139,7 @@ async fn fetch(
             request.headers_mut().remove(AUTHORIZATION);
         }
         let response = client
+            .http
             .request(request)
             .await
             .map_err(|e| FetchError::Connect {
@@ -119,7 +154,7 @@ async fn fetch(
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));
         }
-        return read(&at, response, settings.body_size_limit, size_hint).await;
+        return read(client, &at, response, settings.body_size_limit, size_hint).await;
     }
     Err(FetchError::Redirect {
         url: url.to_string(),
@@ -145,6 +180,7 @@ pub(crate) async fn fetch_in_time(
 }
 
 async fn read(
+    client: &HttpClient,
     url: &Uri,
     response: http::Response<Incoming>,
     limit: u64,
@@ -161,7 +197,11 @@ async fn read(
         "gzip" | "x-gzip" => true,
         _ => return Err(FetchError::Encoding(encoding)),
     };
-    let mut body = Vec::with_capacity(if gzip { 0 } else { size_hint });
+    let mut body = if gzip {
+        Vec::new()
+    } else {
+        client.buffer(size_hint)
+    };
     let mut incoming = response.into_body();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|e| FetchError::Connect {
@@ -185,11 +225,16 @@ async fn read(
 
 impl Fetched {
     /// The page, uncompressed. Blocking work for a large page.
-    pub(crate) fn into_page(self, limit: u64, size_hint: usize) -> Result<Vec<u8>, FetchError> {
+    pub(crate) fn into_page(
+        self,
+        client: &HttpClient,
+        limit: u64,
+        size_hint: usize,
+    ) -> Result<Vec<u8>, FetchError> {
         if !self.gzip {
             return Ok(self.body);
         }
-        let mut page = Vec::with_capacity(size_hint);
+        let mut page = client.buffer(size_hint);
         let decoder = flate2::read::MultiGzDecoder::new(&self.body[..]);
         let most = if limit > 0 { limit } else { u64::MAX };
         decoder

@@ -208,6 +208,7 @@ impl ScrapeLoop {
             }
         };
         let work = Work {
+            client: self.client.clone(),
             storage: Arc::clone(&self.storage),
             spec: spec.clone(),
             state: Arc::clone(&self.state),
@@ -323,6 +324,7 @@ async fn log_failure(
 
 /// The blocking part of a scrape.
 struct Work {
+    client: HttpClient,
     storage: Arc<dyn Appendable>,
     spec: LoopSpec,
     state: Arc<TargetState>,
@@ -345,7 +347,7 @@ impl Work {
         let mut stats = PageStats::default();
         let page = fetched.and_then(|fetched| {
             let content_type = fetched.content_type.clone();
-            let page = fetched.into_page(settings.body_size_limit, self.size_hint)?;
+            let page = fetched.into_page(&self.client, settings.body_size_limit, self.size_hint)?;
             page_size = page.len();
             let format =
                 crate::protocol::negotiate(content_type.as_deref(), settings.fallback_protocol)?;
@@ -360,6 +362,7 @@ impl Work {
             };
             let (counted, result) =
                 crate::append::append_page(&context, &mut memory, &mut *appender, format, &page);
+            self.client.give_back(page);
             stats = counted;
             result.map_err(ScrapeError::from)
         });

@@ -15,7 +15,7 @@ use crate::encoding::DecodeError;
 use crate::error::TsdbError;
 use crate::files::{Files, write_atomic};
 use crate::head::Head;
-use crate::head::series::{MemSeries, Txn};
+use crate::head::series::{MemSeries, SeriesState, Txn};
 use crate::tombstones::{self, Interval, Tombstones};
 
 /// Suffix of a block that is being written.
@@ -189,8 +189,7 @@ pub(crate) fn encode(
     samples: impl IntoIterator<Item = (i64, Sample)>,
     chunk_range: i64,
 ) -> Result<Vec<EncodedChunk>, DecodeError> {
-    let series = MemSeries::new(0, Box::default());
-    let mut state = series.state.write();
+    let mut state = SeriesState::default();
     let txn = Txn {
         number: 1,
         watermark: 1,

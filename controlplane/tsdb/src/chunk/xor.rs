@@ -44,6 +44,12 @@ impl XorAppender {
         self.v
     }
 
+    /// The newest byte, 0 while there is none.
+    #[inline]
+    pub(crate) fn last_byte(&self) -> u8 {
+        self.bits.bytes().last().copied().unwrap_or(0)
+    }
+
     /// Starts an empty chunk in the same memory.
     pub(crate) fn restart(&mut self) {
         self.bits.restart(&[0, 0]);

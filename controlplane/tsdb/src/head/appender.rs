@@ -12,8 +12,8 @@ use bellwether_model::storage::{AppendError, Appender, SeriesRef};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 
 use super::Head;
-use super::series::{Appended, MemSeries, Txn};
-use crate::block::write::Sample;
+use super::series::{MemSeries, Txn};
+use super::slab::Page;
 use crate::chunk::histogram::Flat;
 use crate::chunk::validate;
 use crate::stats::Counter;
@@ -31,10 +31,30 @@ pub(super) struct Pending<T> {
     pub(super) value: T,
 }
 
+/// A float sample that waits for the commit. Its series is held by its page, so that taking it in touches neither
+/// a lock nor a reference count.
+#[derive(Clone, Copy)]
+pub(super) struct PendingFloat {
+    /// Index into [`Buffers::pages`].
+    page: u32,
+    pub(super) id: u32,
+    pub(super) t: i64,
+    pub(super) value: f64,
+}
+
+impl PendingFloat {
+    #[inline]
+    pub(super) fn series<'p>(&self, pages: &'p [Arc<Page>]) -> Option<&'p Arc<MemSeries>> {
+        pages[self.page as usize].get(self.id)
+    }
+}
+
 /// The memory of a transaction, reused by later ones.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    pub(super) floats: Vec<Pending<f64>>,
+    pub(super) floats: Vec<PendingFloat>,
+    /// Pages of the floats' series.
+    pub(super) pages: Vec<Arc<Page>>,
     pub(super) histograms: Vec<Pending<Histogram>>,
     pub(super) float_histograms: Vec<Pending<FloatHistogram>>,
     /// Those of the above that turned out to come out of order.
@@ -70,6 +90,7 @@ impl Late {
 impl Buffers {
     fn clear(&mut self) {
         self.floats.clear();
+        self.pages.clear();
         self.histograms.clear();
         self.float_histograms.clear();
         self.late.clear();
@@ -108,10 +129,24 @@ impl<'a> HeadAppender<'a> {
 
     #[inline]
     fn resolve(&self, series: SeriesRef) -> Result<Arc<MemSeries>, AppendError> {
-        self.head.get(series.0).ok_or_else(|| {
-            self.head.counters.series_not_found.inc();
-            AppendError::UnknownSeries
-        })
+        self.head.get(series.0).ok_or_else(|| self.unknown())
+    }
+
+    #[cold]
+    fn unknown(&self) -> AppendError {
+        self.head.counters.series_not_found.inc();
+        AppendError::UnknownSeries
+    }
+
+    /// The page of a reference, as index into the transaction's pages. Series of a target have neighbouring ids.
+    #[inline]
+    fn page_of(&mut self, series: SeriesRef) -> Result<(usize, u32), AppendError> {
+        let id = u32::try_from(series.0).map_err(|_| self.unknown())?;
+        if !self.b.pages.last().is_some_and(|page| page.covers(id)) {
+            let page = self.head.page(id).ok_or_else(|| self.unknown())?;
+            self.b.pages.push(page);
+        }
+        Ok((self.b.pages.len() - 1, id))
     }
 
     /// Whether a sample may come at a time, given what its series says of it in order. Errors and their order
@@ -162,7 +197,7 @@ impl<'a> HeadAppender<'a> {
             too_old: &self.head.counters.too_old,
         };
         let b = &mut self.b;
-        part.split(&mut b.floats, &mut b.late.floats);
+        part.split_floats(&mut b.floats, &b.pages, &mut b.late.floats);
         part.split(&mut b.histograms, &mut b.late.histograms);
         part.split(&mut b.float_histograms, &mut b.late.float_histograms);
     }
@@ -173,7 +208,7 @@ impl<'a> HeadAppender<'a> {
         let all = b
             .floats
             .iter()
-            .map(|p| &p.series)
+            .filter_map(|p| p.series(&b.pages))
             .chain(b.histograms.iter().map(|p| &p.series))
             .chain(b.float_histograms.iter().map(|p| &p.series));
         for s in all {
@@ -248,103 +283,6 @@ impl<'a> HeadAppender<'a> {
         }
         late.map(|_| ())
     }
-
-    fn publish(&mut self, txn: Txn) {
-        let head = self.head;
-        let mut done = Published::default();
-        // Checked again: a block may have been cut since the samples were taken.
-        let floor = head.min_valid.load(Ordering::Acquire);
-        for p in &self.b.floats {
-            if p.t < floor {
-                head.counters.out_of_bounds.inc();
-                continue;
-            }
-            let result = p.series.append_float(p.t, p.value, txn);
-            done.note(result, p.t);
-        }
-        head.counters.floats.add(done.stored);
-        let floats = done.stored;
-        for p in self.b.histograms.drain(..) {
-            if p.t < floor {
-                head.counters.out_of_bounds.inc();
-                continue;
-            }
-            let sample = Flat::from(p.value);
-            match p.series.append_histogram(p.t, sample, txn) {
-                Ok(result) => done.note(result, p.t),
-                Err(e) => {
-                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
-                }
-            }
-        }
-        for p in self.b.float_histograms.drain(..) {
-            if p.t < floor {
-                head.counters.out_of_bounds.inc();
-                continue;
-            }
-            let sample = Flat::from(p.value);
-            match p.series.append_histogram(p.t, sample, txn) {
-                Ok(result) => done.note(result, p.t),
-                Err(e) => {
-                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
-                }
-            }
-        }
-        head.counters.histograms.add(done.stored - floats);
-        head.counters.chunks_created.add(done.chunks);
-        head.num_chunks
-            .fetch_add(done.chunks as i64, Ordering::Relaxed);
-        head.widen_times(done.mint, done.maxt);
-        if !self.b.exemplars.is_empty() {
-            let mut ring = head.exemplars.lock();
-            for p in self.b.exemplars.drain(..) {
-                if ring.add(p.series.id, p.t, p.value) {
-                    head.counters.exemplars_appended.inc();
-                }
-            }
-        }
-        if !self.b.metadata.is_empty() {
-            let mut all = head.metadata.write();
-            for (s, m) in self.b.metadata.drain(..) {
-                all.insert(s.id, m);
-            }
-        }
-    }
-}
-
-impl HeadAppender<'_> {
-    fn publish_late(&mut self, txn: Txn) {
-        let late = &mut self.b.late;
-        let head = self.head;
-        let insert = |series: &MemSeries, t: i64, sample: Sample| {
-            match series.insert_out_of_order(t, sample, txn) {
-                Ok(true) => {
-                    head.out_of_order.lock().note(series.id, t, t);
-                    head.counters.out_of_order_appended.inc();
-                    return true;
-                }
-                Ok(false) => {}
-                Err(e) => {
-                    tracing::error!(error = %e, "out-of-order chunk does not encode, samples dropped");
-                }
-            }
-            false
-        };
-        for p in late.floats.drain(..) {
-            let stored = insert(&p.series, p.t, Sample::Float(p.value));
-            head.counters.floats.add(u64::from(stored));
-        }
-        for p in late.histograms.drain(..) {
-            let sample = Sample::Histogram(Box::new(Flat::from(p.value)));
-            let stored = insert(&p.series, p.t, sample);
-            head.counters.histograms.add(u64::from(stored));
-        }
-        for p in late.float_histograms.drain(..) {
-            let sample = Sample::FloatHistogram(Box::new(Flat::from(p.value)));
-            let stored = insert(&p.series, p.t, sample);
-            head.counters.histograms.add(u64::from(stored));
-        }
-    }
 }
 
 /// The bounds by which samples are found to be late.
@@ -355,53 +293,41 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    fn is_late(&self, series: &MemSeries, t: i64) -> bool {
+        if t >= self.floor && t >= series.newest() {
+            // At the newest time itself it is a duplicate, which publication leaves out.
+            series.set_newest(t);
+            return false;
+        }
+        true
+    }
+
+    fn keep<T>(&self, late: &mut Vec<Pending<T>>, p: Pending<T>) {
+        if p.t >= self.late_floor {
+            late.push(p);
+        } else {
+            self.too_old.inc();
+        }
+    }
+
     fn split<T>(&self, all: &mut Vec<Pending<T>>, late: &mut Vec<Pending<T>>) {
-        let is_late = |p: &mut Pending<T>| {
-            let newest = p.series.newest();
-            if p.t >= self.floor && p.t >= newest {
-                // At the newest time itself it is a duplicate, which publication leaves out.
-                p.series.set_newest(p.t);
-                return false;
-            }
-            true
-        };
+        for p in all.extract_if(.., |p| self.is_late(&p.series, p.t)) {
+            self.keep(late, p);
+        }
+    }
+
+    fn split_floats(
+        &self,
+        all: &mut Vec<PendingFloat>,
+        pages: &[Arc<Page>],
+        late: &mut Vec<Pending<f64>>,
+    ) {
+        let is_late = |p: &mut PendingFloat| p.series(pages).is_some_and(|s| self.is_late(s, p.t));
         for p in all.extract_if(.., is_late) {
-            if p.t >= self.late_floor {
-                late.push(p);
-            } else {
-                self.too_old.inc();
+            if let Some(series) = p.series(pages) {
+                let (series, t, value) = (Arc::clone(series), p.t, p.value);
+                self.keep(late, Pending { series, t, value });
             }
-        }
-    }
-}
-
-/// Sums of one publication.
-struct Published {
-    stored: u64,
-    chunks: u64,
-    mint: i64,
-    maxt: i64,
-}
-
-impl Default for Published {
-    fn default() -> Self {
-        Self {
-            stored: 0,
-            chunks: 0,
-            mint: i64::MAX,
-            maxt: i64::MIN,
-        }
-    }
-}
-
-impl Published {
-    #[inline]
-    fn note(&mut self, result: Appended, t: i64) {
-        if let Appended::Stored { new_chunk } = result {
-            self.stored += 1;
-            self.chunks += u64::from(new_chunk);
-            self.mint = self.mint.min(t);
-            self.maxt = self.maxt.max(t);
         }
     }
 }
@@ -433,10 +359,24 @@ impl Appender for HeadAppender<'_> {
 
     #[inline]
     fn append(&mut self, series: SeriesRef, t: i64, v: f64) -> Result<(), AppendError> {
-        let series = self.resolve(series)?;
-        self.admit(t, || series.check_float(t, v))?;
-        self.b.floats.push(Pending {
-            series,
+        let (page, id) = self.page_of(series)?;
+        let holder = &self.b.pages[page];
+        let Some(series) = holder.get(id) else {
+            return Err(self.unknown());
+        };
+        self.admit(t, || {
+            if t > holder.marks().newest(id) {
+                return Ok(());
+            }
+            series.state.read().check_float(t, v)
+        })?;
+        if !holder.marks().is_logged(id) {
+            self.b.unlogged.push(Arc::clone(series));
+        }
+        self.b.floats.push(PendingFloat {
+            // A transaction of 2^32 pages does not fit into memory.
+            page: page as u32,
+            id,
             t,
             value: v,
         });

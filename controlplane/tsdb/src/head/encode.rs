@@ -20,17 +20,17 @@ impl Output<'_> {
         self.records.push(start..self.bytes.len());
     }
 
-    fn floats(&mut self, all: &[Pending<f64>]) {
-        let Some(first) = all.first() else { return };
+    /// Ids, times and values.
+    fn floats(&mut self, all: impl IntoIterator<Item = (u32, i64, f64)>) {
+        let mut all = all.into_iter().peekable();
+        let Some(&(id, t, _)) = all.peek() else {
+            return;
+        };
         self.record(|out| {
-            let base = Base::begin(out, record::SAMPLES, u64::from(first.series.id), first.t);
-            for p in all {
-                let sample = WalSample {
-                    series: u64::from(p.series.id),
-                    t: p.t,
-                    v: p.value,
-                };
-                base.add_sample(out, sample);
+            let base = Base::begin(out, record::SAMPLES, u64::from(id), t);
+            for (id, t, v) in all {
+                let series = u64::from(id);
+                base.add_sample(out, WalSample { series, t, v });
             }
         });
     }
@@ -59,13 +59,11 @@ impl Output<'_> {
         }
     }
 
-    fn samples(
+    fn histogram_samples(
         &mut self,
-        floats: &[Pending<f64>],
         histograms: &[Pending<Histogram>],
         float_histograms: &[Pending<FloatHistogram>],
     ) {
-        self.floats(floats);
         self.histograms(
             histograms,
             [record::HISTOGRAMS, record::CUSTOM_HISTOGRAMS],
@@ -107,7 +105,8 @@ impl HeadAppender<'_> {
                 }
             });
         }
-        out.samples(&b.floats, &b.histograms, &b.float_histograms);
+        out.floats(b.floats.iter().map(|p| (p.id, p.t, p.value)));
+        out.histogram_samples(&b.histograms, &b.float_histograms);
         if let Some(first) = b.exemplars.first() {
             out.record(|out| {
                 let base = Base::begin(out, record::EXEMPLARS, u64::from(first.series.id), first.t);
@@ -123,23 +122,24 @@ impl HeadAppender<'_> {
             });
         }
         out.records = &mut b.late_records;
-        out.samples(&b.late.floats, &b.late.histograms, &b.late.float_histograms);
+        out.floats(b.late.floats.iter().map(|p| (p.series.id, p.t, p.value)));
+        out.histogram_samples(&b.late.histograms, &b.late.float_histograms);
     }
 
     fn find_unlogged(&mut self) {
         let b = &mut self.b;
         let all = b
-            .floats
+            .histograms
             .iter()
             .map(|p| &p.series)
-            .chain(b.histograms.iter().map(|p| &p.series))
             .chain(b.float_histograms.iter().map(|p| &p.series))
-            .chain(b.late.floats.iter().map(|p| &p.series))
             .chain(b.late.histograms.iter().map(|p| &p.series))
             .chain(b.late.float_histograms.iter().map(|p| &p.series))
             .chain(b.exemplars.iter().map(|p| &p.series))
             .chain(b.metadata.iter().map(|p| &p.0));
         b.unlogged.extend(all.filter(|s| !s.is_logged()).cloned());
+        // Floats have put theirs there already; other transactions may have logged some since.
+        b.unlogged.retain(|s| !s.is_logged());
         b.unlogged.sort_unstable_by_key(|s| s.id);
         b.unlogged.dedup_by_key(|s| s.id);
     }

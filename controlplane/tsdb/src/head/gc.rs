@@ -56,10 +56,11 @@ impl Head {
             let mut shard = self.shards[hash as usize % SHARDS].lock();
             let mut slab = self.slab.write();
             // Ours and the slab's: no appender or query has it, and with both locks none can get it.
-            if Arc::strong_count(&series) > 2 || !series.state.read().is_empty() {
+            // Appenders may hold its page instead; then the next truncation tries again.
+            if Arc::strong_count(&series) > 2 || !series.state.read().is_empty() || !slab.remove(id)
+            {
                 continue;
             }
-            slab.remove(id);
             drop(slab);
             if let Ok(entry) = shard.find_entry(table_hash(half), |e| e.id == id) {
                 entry.remove();

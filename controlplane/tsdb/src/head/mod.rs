@@ -8,7 +8,8 @@
 //! - an id is given once in the life of a directory and is the series' reference in the log;
 //! - publication order is log order: both happen under the commit lock (`wal`);
 //! - locks are taken in this order: `wal`, `wbl`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
-//!   then a series' state. `symbols` before `postings` where both are held.
+//!   then a series' state. `symbols` before `postings` where both are held. Who holds the states of some series
+//!   may only try for that of another.
 
 pub(crate) mod appender;
 pub(crate) mod chunk_files;
@@ -18,9 +19,11 @@ pub(crate) mod gc;
 pub(crate) mod isolation;
 pub(crate) mod out_of_order;
 mod postings;
+mod publish;
 pub(crate) mod query;
 pub(crate) mod replay;
 pub(crate) mod series;
+mod slab;
 mod symbols;
 
 use std::sync::Arc;
@@ -42,55 +45,12 @@ use isolation::Isolation;
 use out_of_order::OutOfOrderIndex;
 use postings::HeadPostings;
 use series::MemSeries;
+use slab::{Page, Slab};
 use symbols::Symbols;
 
 /// Shards of the hash table from labels to ids; a power of two. Enough that appenders of new series on
 /// every core rarely meet.
 const SHARDS: usize = 32;
-/// Series per page of the slab: pages of dead series are freed.
-const PAGE: usize = 256;
-
-/// The series of a run of ids.
-type SlabPage = Box<[Option<Arc<MemSeries>>; PAGE]>;
-
-/// Ids to series. Ids only grow, so dead ranges become empty pages.
-#[derive(Default)]
-pub(crate) struct Slab {
-    pages: Vec<Option<SlabPage>>,
-}
-
-impl Slab {
-    #[inline]
-    pub(crate) fn get(&self, id: u32) -> Option<&Arc<MemSeries>> {
-        let id = id as usize;
-        self.pages.get(id / PAGE)?.as_ref()?[id % PAGE].as_ref()
-    }
-
-    fn insert(&mut self, series: Arc<MemSeries>) {
-        let id = series.id as usize;
-        if self.pages.len() <= id / PAGE {
-            self.pages.resize_with(id / PAGE + 1, || None);
-        }
-        let page = self.pages[id / PAGE].get_or_insert_with(|| Box::new([const { None }; PAGE]));
-        page[id % PAGE] = Some(series);
-    }
-
-    fn remove(&mut self, id: u32) {
-        if let Some(page) = self.pages.get_mut(id as usize / PAGE)
-            && let Some(slots) = page
-        {
-            slots[id as usize % PAGE] = None;
-            if slots.iter().all(Option::is_none) {
-                *page = None;
-            }
-        }
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
-        self.pages.iter().flatten().flat_map(|p| p.iter().flatten())
-    }
-}
-
 /// An entry of a shard: half of the labels' hash and the id, 8 bytes.
 #[derive(Clone, Copy)]
 struct Entry {
@@ -227,6 +187,12 @@ impl Head {
         self.slab.read().get(id).cloned()
     }
 
+    /// The page of a series' id: as long as it is held, its series are not removed.
+    #[inline]
+    fn page(&self, id: u32) -> Option<Arc<Page>> {
+        self.slab.read().page(id).cloned()
+    }
+
     /// All series, at one moment.
     pub(crate) fn all_series(&self) -> Vec<Arc<MemSeries>> {
         self.slab.read().iter().cloned().collect()
@@ -315,8 +281,7 @@ impl Head {
                 .map(|text| table.intern(text))
                 .collect()
         };
-        let series = Arc::new(MemSeries::new(id, symbols));
-        self.slab.write().insert(Arc::clone(&series));
+        let series = self.slab.write().insert(id, symbols);
         self.postings.write().insert(id, &series.labels);
         shard.insert_unique(table_hash(half), Entry { hash: half, id }, |e| {
             table_hash(e.hash)

@@ -332,6 +332,7 @@ impl<'a> Replay<'a> {
             self.chunks += taken as i64;
             self.mint = self.mint.min(state.mint());
             self.maxt = self.maxt.max(state.last_t);
+            series.set_newest(state.last_t);
         }
     }
 

@@ -1,7 +1,6 @@
 //! One series in memory: its open chunk, its closed chunks, and what readers may see of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bellwether_model::storage::{AppendError, SampleBuffer};
 use parking_lot::RwLock;
@@ -9,6 +8,7 @@ use parking_lot::RwLock;
 use super::chunk_files::ChunkData;
 use super::isolation::TxnLog;
 use super::out_of_order::OutOfOrder;
+use super::slab::Marks;
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::Sample;
@@ -107,11 +107,8 @@ pub(crate) struct MemSeries {
     pub(crate) id: u32,
     /// Symbols: name, value, name, value...
     pub(crate) labels: Box<[Symbol]>,
-    /// Whether the log has the series.
-    logged: AtomicBool,
-    /// Time of the newest sample; lets most order checks do without the lock. It may lag behind the state
-    /// for a moment, which the commit then notices.
-    newest: AtomicI64,
+    /// Whether the log has it, and its newest time.
+    marks: Arc<Marks>,
     pub(crate) state: RwLock<SeriesState>,
 }
 
@@ -157,49 +154,47 @@ fn predicted_end(start: i64, current: i64, max: i64, ratio: f64) -> i64 {
 }
 
 impl MemSeries {
-    pub(crate) fn new(id: u32, labels: Box<[Symbol]>) -> Self {
+    pub(crate) fn new(id: u32, labels: Box<[Symbol]>, marks: Arc<Marks>) -> Self {
         Self {
             id,
             labels,
-            logged: AtomicBool::new(false),
-            newest: AtomicI64::new(i64::MIN),
-            state: RwLock::new(SeriesState {
-                open: Open::Float(XorAppender::default()),
-                open_mint: 0,
-                next_at: 0,
-                last_t: i64::MIN,
-                closed: Vec::new(),
-                total: 0,
-                txns: TxnLog::default(),
-                out_of_order: None,
-            }),
+            marks,
+            state: RwLock::default(),
         }
     }
 
     /// Whether the log has the series.
     #[inline]
     pub(crate) fn is_logged(&self) -> bool {
-        self.logged.load(Ordering::Acquire)
-    }
-
-    /// Whether a float sample may be appended; the same sample again is a silent success.
-    #[inline]
-    pub(crate) fn check_float(&self, t: i64, v: f64) -> Result<(), AppendError> {
-        if t > self.newest.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.state.read().check_float(t, v)
+        self.marks.is_logged(self.id)
     }
 
     /// Stores a float sample.
     #[inline]
     pub(crate) fn append_float(&self, t: i64, v: f64, txn: Txn) -> Appended {
-        let result = self.state.write().append_float(t, v, txn);
-        // Commits are one after the other, so load and store need no atomic step.
-        if t > self.newest.load(Ordering::Relaxed) {
-            self.newest.store(t, Ordering::Relaxed);
-        }
+        self.append_float_to(&mut self.state.write(), t, v, txn)
+    }
+
+    /// Stores a float sample; `state` is this series'.
+    #[inline]
+    pub(crate) fn append_float_to(
+        &self,
+        state: &mut SeriesState,
+        t: i64,
+        v: f64,
+        txn: Txn,
+    ) -> Appended {
+        let result = state.append_float(t, v, txn);
+        self.raise_newest(t);
         result
+    }
+
+    /// Commits are one after the other, so load and store need no atomic step.
+    #[inline]
+    fn raise_newest(&self, t: i64) {
+        if t > self.newest() {
+            self.set_newest(t);
+        }
     }
 
     /// Stores a histogram.
@@ -210,10 +205,7 @@ impl MemSeries {
         txn: Txn,
     ) -> Result<Appended, DecodeError> {
         let result = self.state.write().append_histogram(t, sample, txn)?;
-        // Commits are one after the other, so load and store need no atomic step.
-        if t > self.newest.load(Ordering::Relaxed) {
-            self.newest.store(t, Ordering::Relaxed);
-        }
+        self.raise_newest(t);
         Ok(result)
     }
 
@@ -221,18 +213,18 @@ impl MemSeries {
     pub(crate) fn adopt(&self, chunks: Vec<EncodedChunk>) -> usize {
         let mut state = self.state.write();
         let taken = state.adopt(chunks);
-        self.newest.fetch_max(state.last_t, Ordering::Relaxed);
+        self.raise_newest(state.last_t);
         taken
     }
 
     /// The time of the newest sample. Exact for who holds the commit lock.
     pub(crate) fn newest(&self) -> i64 {
-        self.newest.load(Ordering::Relaxed)
+        self.marks.newest(self.id)
     }
 
     /// Sets the newest time ahead of a commit. The caller holds the commit lock.
     pub(crate) fn set_newest(&self, t: i64) {
-        self.newest.store(t, Ordering::Relaxed);
+        self.marks.set_newest(self.id, t);
     }
 
     /// Stores a sample that came out of order; false when one with its time came just before.
@@ -249,13 +241,37 @@ impl MemSeries {
 
     /// Notes that the log has the series.
     pub(crate) fn set_logged(&self) {
-        self.logged.store(true, Ordering::Release);
+        self.marks.set_logged(self.id);
+    }
+}
+
+impl Default for SeriesState {
+    fn default() -> Self {
+        Self {
+            open: Open::Float(XorAppender::default()),
+            open_mint: 0,
+            next_at: 0,
+            last_t: i64::MIN,
+            closed: Vec::new(),
+            total: 0,
+            txns: TxnLog::default(),
+            out_of_order: None,
+        }
     }
 }
 
 impl SeriesState {
+    /// The newest byte of the open chunk, for bringing it near.
+    #[inline]
+    pub(crate) fn last_byte(&self) -> u8 {
+        match &self.open {
+            Open::Float(c) => c.last_byte(),
+            Open::Histogram(_) | Open::FloatHistogram(_) => 0,
+        }
+    }
+
     /// Whether a float sample may be appended; the same sample again is a silent success.
-    fn check_float(&self, t: i64, v: f64) -> Result<(), AppendError> {
+    pub(crate) fn check_float(&self, t: i64, v: f64) -> Result<(), AppendError> {
         if t > self.last_t {
             return Ok(());
         }

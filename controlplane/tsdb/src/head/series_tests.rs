@@ -13,8 +13,7 @@ fn txn(number: u64) -> Txn {
 
 #[test]
 fn chunks_are_cut_as_prometheus_cuts_them() {
-    let s = MemSeries::new(1, Box::default());
-    let mut s = s.state.write();
+    let mut s = SeriesState::default();
     // Four hours of samples every 15 s: 480 per two hours, four chunks of 120 each.
     for i in 0..960 {
         s.append_float(i * 15_000, i as f64, txn(1));
@@ -29,8 +28,7 @@ fn chunks_are_cut_as_prometheus_cuts_them() {
 
 #[test]
 fn hidden_samples_reach_back_over_closed_chunks() {
-    let s = MemSeries::new(1, Box::default());
-    let mut s = s.state.write();
+    let mut s = SeriesState::default();
     for i in 0..10 {
         s.append_float(i, 0.0, txn(1));
     }
@@ -47,8 +45,7 @@ fn hidden_samples_reach_back_over_closed_chunks() {
 
 #[test]
 fn floats_and_histograms_mix() {
-    let s = MemSeries::new(1, Box::default());
-    let mut s = s.state.write();
+    let mut s = SeriesState::default();
     let h = || {
         Flat::from(bellwether_model::Histogram {
             count: 1,

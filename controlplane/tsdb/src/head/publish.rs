@@ -1,0 +1,177 @@
+//! Making a logged transaction visible.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::RwLockWriteGuard;
+
+use super::appender::{HeadAppender, PendingFloat};
+use super::series::{Appended, MemSeries, SeriesState, Txn};
+use crate::block::write::Sample;
+use crate::chunk::histogram::Flat;
+
+/// Float samples that are published in one go.
+const BATCH: usize = 16;
+
+impl HeadAppender<'_> {
+    /// Series and their chunks are scattered over the memory. A batch of them is brought near at once, so that the
+    /// processor waits for all of them together instead of for one after the other.
+    fn publish_floats(&self, floor: i64, txn: Txn, done: &mut Published) {
+        let pages = &self.b.pages;
+        let mut held = Vec::with_capacity(BATCH);
+        for batch in self.b.floats.chunks(BATCH) {
+            let series = batch.iter().filter_map(|p| p.series(pages));
+            black_box(series.filter(|s| s.state.is_locked()).count());
+            for p in batch {
+                let Some(series) = p.series(pages) else {
+                    continue;
+                };
+                if p.t < floor {
+                    self.head.counters.out_of_bounds.inc();
+                    continue;
+                }
+                let state = series.state.try_write().unwrap_or_else(|| {
+                    // A reader has it, or this batch has an older sample of the series.
+                    publish_held(&mut held, txn, done);
+                    series.state.write()
+                });
+                held.push((p, series, state));
+            }
+            black_box(held.iter().map(|h| u32::from(h.2.last_byte())).sum::<u32>());
+            publish_held(&mut held, txn, done);
+        }
+    }
+
+    pub(super) fn publish(&mut self, txn: Txn) {
+        let head = self.head;
+        let mut done = Published::default();
+        // Checked again: a block may have been cut since the samples were taken.
+        let floor = head.min_valid.load(Ordering::Acquire);
+        self.publish_floats(floor, txn, &mut done);
+        head.counters.floats.add(done.stored);
+        let floats = done.stored;
+        for p in self.b.histograms.drain(..) {
+            if p.t < floor {
+                head.counters.out_of_bounds.inc();
+                continue;
+            }
+            let sample = Flat::from(p.value);
+            match p.series.append_histogram(p.t, sample, txn) {
+                Ok(result) => done.note(result, p.t),
+                Err(e) => {
+                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
+                }
+            }
+        }
+        for p in self.b.float_histograms.drain(..) {
+            if p.t < floor {
+                head.counters.out_of_bounds.inc();
+                continue;
+            }
+            let sample = Flat::from(p.value);
+            match p.series.append_histogram(p.t, sample, txn) {
+                Ok(result) => done.note(result, p.t),
+                Err(e) => {
+                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
+                }
+            }
+        }
+        head.counters.histograms.add(done.stored - floats);
+        head.counters.chunks_created.add(done.chunks);
+        head.num_chunks
+            .fetch_add(done.chunks as i64, Ordering::Relaxed);
+        head.widen_times(done.mint, done.maxt);
+        if !self.b.exemplars.is_empty() {
+            let mut ring = head.exemplars.lock();
+            for p in self.b.exemplars.drain(..) {
+                if ring.add(p.series.id, p.t, p.value) {
+                    head.counters.exemplars_appended.inc();
+                }
+            }
+        }
+        if !self.b.metadata.is_empty() {
+            let mut all = head.metadata.write();
+            for (s, m) in self.b.metadata.drain(..) {
+                all.insert(s.id, m);
+            }
+        }
+    }
+
+    pub(super) fn publish_late(&mut self, txn: Txn) {
+        let late = &mut self.b.late;
+        let head = self.head;
+        let insert = |series: &MemSeries, t: i64, sample: Sample| {
+            match series.insert_out_of_order(t, sample, txn) {
+                Ok(true) => {
+                    head.out_of_order.lock().note(series.id, t, t);
+                    head.counters.out_of_order_appended.inc();
+                    return true;
+                }
+                Ok(false) => {}
+                Err(e) => {
+                    tracing::error!(error = %e, "out-of-order chunk does not encode, samples dropped");
+                }
+            }
+            false
+        };
+        for p in late.floats.drain(..) {
+            let stored = insert(&p.series, p.t, Sample::Float(p.value));
+            head.counters.floats.add(u64::from(stored));
+        }
+        for p in late.histograms.drain(..) {
+            let sample = Sample::Histogram(Box::new(Flat::from(p.value)));
+            let stored = insert(&p.series, p.t, sample);
+            head.counters.histograms.add(u64::from(stored));
+        }
+        for p in late.float_histograms.drain(..) {
+            let sample = Sample::FloatHistogram(Box::new(Flat::from(p.value)));
+            let stored = insert(&p.series, p.t, sample);
+            head.counters.histograms.add(u64::from(stored));
+        }
+    }
+}
+
+/// A float sample with its locked series.
+type Held<'p> = (
+    &'p PendingFloat,
+    &'p Arc<MemSeries>,
+    RwLockWriteGuard<'p, SeriesState>,
+);
+
+fn publish_held(held: &mut Vec<Held<'_>>, txn: Txn, done: &mut Published) {
+    for (p, series, mut state) in held.drain(..) {
+        done.note(series.append_float_to(&mut state, p.t, p.value, txn), p.t);
+    }
+}
+
+/// Sums of one publication.
+struct Published {
+    stored: u64,
+    chunks: u64,
+    mint: i64,
+    maxt: i64,
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self {
+            stored: 0,
+            chunks: 0,
+            mint: i64::MAX,
+            maxt: i64::MIN,
+        }
+    }
+}
+
+impl Published {
+    #[inline]
+    fn note(&mut self, result: Appended, t: i64) {
+        if let Appended::Stored { new_chunk } = result {
+            self.stored += 1;
+            self.chunks += u64::from(new_chunk);
+            self.mint = self.mint.min(t);
+            self.maxt = self.maxt.max(t);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Series by id.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::series::MemSeries;
+use super::symbols::Symbol;
+
+/// Series of a page; a power of two. Pages of dead series are freed.
+const PAGE: usize = 256;
+
+/// The series of a run of ids. Who holds a page may look its series up without a lock and keeps them all in the
+/// head; series that are made meanwhile appear in it.
+pub(crate) struct Page {
+    number: usize,
+    slots: [OnceLock<Arc<MemSeries>>; PAGE],
+    marks: Arc<Marks>,
+}
+
+/// What taking a sample in needs to know of each series of a page, close together: reading it from the series
+/// themselves would wait for the memory at each one.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    newest: [AtomicI64; PAGE],
+    logged: [AtomicBool; PAGE],
+}
+
+impl Marks {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            newest: [const { AtomicI64::new(i64::MIN) }; PAGE],
+            logged: [const { AtomicBool::new(false) }; PAGE],
+        })
+    }
+
+    /// Time of a series' newest sample. It may lag behind the series for a moment, which the commit then notices;
+    /// it is exact for who holds the commit lock.
+    #[inline]
+    pub(crate) fn newest(&self, id: u32) -> i64 {
+        self.newest[id as usize % PAGE].load(Ordering::Relaxed)
+    }
+
+    /// The caller holds the commit lock.
+    #[inline]
+    pub(crate) fn set_newest(&self, id: u32, t: i64) {
+        self.newest[id as usize % PAGE].store(t, Ordering::Relaxed);
+    }
+
+    /// Whether the log has the series.
+    #[inline]
+    pub(crate) fn is_logged(&self, id: u32) -> bool {
+        self.logged[id as usize % PAGE].load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_logged(&self, id: u32) {
+        self.logged[id as usize % PAGE].store(true, Ordering::Release);
+    }
+}
+
+impl Page {
+    fn new(number: usize) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            slots: [const { OnceLock::new() }; PAGE],
+            marks: Marks::new(),
+        })
+    }
+
+    /// Whether an id belongs to this page.
+    #[inline]
+    pub(crate) fn covers(&self, id: u32) -> bool {
+        id as usize / PAGE == self.number
+    }
+
+    /// A series by id; the page must cover it.
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<&Arc<MemSeries>> {
+        debug_assert!(self.covers(id));
+        self.slots[id as usize % PAGE].get()
+    }
+
+    #[inline]
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    fn series(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
+        self.slots.iter().filter_map(OnceLock::get)
+    }
+}
+
+/// Ids to series. Ids only grow, so dead ranges become empty pages.
+#[derive(Default)]
+pub(crate) struct Slab {
+    pages: Vec<Option<Arc<Page>>>,
+}
+
+impl Slab {
+    #[inline]
+    pub(crate) fn page(&self, id: u32) -> Option<&Arc<Page>> {
+        self.pages.get(id as usize / PAGE)?.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<&Arc<MemSeries>> {
+        self.page(id)?.get(id)
+    }
+
+    /// Adds a series; an id is given only once.
+    pub(crate) fn insert(&mut self, id: u32, labels: Box<[Symbol]>) -> Arc<MemSeries> {
+        let number = id as usize / PAGE;
+        if self.pages.len() <= number {
+            self.pages.resize_with(number + 1, || None);
+        }
+        let page = self.pages[number].get_or_insert_with(|| Page::new(number));
+        let series = MemSeries::new(id, labels, Arc::clone(&page.marks));
+        let slot = &page.slots[id as usize % PAGE];
+        debug_assert!(slot.get().is_none(), "an id is given only once");
+        Arc::clone(slot.get_or_init(|| Arc::new(series)))
+    }
+
+    /// Removes a series, unless somebody holds its page.
+    pub(crate) fn remove(&mut self, id: u32) -> bool {
+        let Some(slot) = self.pages.get_mut(id as usize / PAGE) else {
+            return false;
+        };
+        let Some(page) = slot.as_mut().and_then(Arc::get_mut) else {
+            return false;
+        };
+        let removed = page.slots[id as usize % PAGE].take().is_some();
+        if page.series().next().is_none() {
+            *slot = None;
+        }
+        removed
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
+        self.pages.iter().flatten().flat_map(|p| p.series())
+    }
+}
