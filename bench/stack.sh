@@ -9,6 +9,7 @@ dir=$(mktemp -d)
 log=$dir/up.log
 trap 'kill -INT "$pid" 2>/dev/null; wait "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT
 
+: >"$log"
 start=$(date +%s.%N)
 "$binary" up --data-dir "$dir/data" >"$log" 2>&1 &
 pid=$!
