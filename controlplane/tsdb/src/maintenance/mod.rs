@@ -287,9 +287,12 @@ impl Db {
         }
         let options = self.options.checkpoint_writer();
         let keep = |series| self.head.keeps_series(series, last);
+        // Of a range whose samples are all deleted there is no block that would keep a start from reading them.
+        let in_files = self.head.chunk_files.lock().min_time();
+        let late = self.head.out_of_order_min_time();
         let from = checkpoint::KeepFrom {
             mint,
-            tombstones: mint.min(self.head.out_of_order_min_time()),
+            tombstones: mint.min(in_files).min(late),
         };
         checkpoint::write(&wal, last, from, keep, options)?;
         self.head.forget_removed(last);

@@ -24,8 +24,8 @@ const STEPS: usize = 250;
 
 /// Seeds on which the engine once failed: 46 took an old sample when its series had only chunks from files, 54
 /// lost a series that the log has under two numbers to a checkpoint, 68 lost chunks that a killed process had
-/// not synced.
-const REGRESSIONS: &[u64] = &[46, 54, 68];
+/// not synced, 2041 forgot the marks of a range whose samples were all deleted.
+const REGRESSIONS: &[u64] = &[46, 54, 68, 2041];
 
 /// What the seed of a life says about its dangers.
 fn dangers(seed: u64) -> Dangers {
