@@ -317,7 +317,7 @@ impl Db {
             }
             let inputs: Vec<Arc<Block>> = plan.iter().map(|i| Arc::clone(candidates[*i])).collect();
             self.counters.compactions_triggered.inc();
-            self.replace(&inputs).inspect_err(|e| {
+            let replaced = self.replace(&inputs).inspect_err(|e| {
                 self.counters.compactions_failed.inc();
                 if let TsdbError::Corrupt { .. } = e {
                     // Trying again would fail again: leave these blocks out of plans, as Prometheus does.
@@ -326,12 +326,17 @@ impl Db {
                     }
                 }
             })?;
+            if !replaced {
+                // The same plan would come again; the next block from the head makes these replaceable.
+                return Ok(());
+            }
             *done += 1;
         }
     }
 
-    /// Merges blocks into one and puts it in their place.
-    fn replace(&self, inputs: &[Arc<Block>]) -> Result<(), TsdbError> {
+    /// Merges blocks into one and puts it in their place. False when nothing is left of them but a start needs
+    /// one of them to know where the head begins: without it, the log's samples of that time would come back.
+    fn replace(&self, inputs: &[Arc<Block>]) -> Result<bool, TsdbError> {
         let range = self.options.block_range_ms();
         let merged = self.write_block(|ulid| {
             merge::merge(&self.options.files, &self.dir, inputs, range, ulid)
@@ -344,6 +349,9 @@ impl Db {
             .filter(|b| !gone.contains(&b.ulid()))
             .cloned()
             .collect();
+        if merged.is_none() && end_of_in_order(&blocks) < end_of_in_order(&view.blocks) {
+            return Ok(false);
+        }
         blocks.extend(merged);
         self.install(blocks, view.head_from);
         self.counters.compactions.inc();
@@ -351,7 +359,7 @@ impl Db {
         for block in inputs {
             self.discard(&block.dir);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn apply_retention(&self) -> Result<usize, TsdbError> {
