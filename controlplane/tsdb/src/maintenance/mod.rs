@@ -44,6 +44,10 @@ pub(crate) fn load_blocks(
         let name = entry.name.to_str().unwrap_or("");
         if name.ends_with(TMP_CREATION) || name.ends_with(TMP_DELETION) {
             tracing::info!(path = %path.display(), "removing what an interrupted run left");
+            // The new name may not be on the disk yet: see [`delete_block`].
+            files
+                .sync_dir(dir)
+                .map_err(TsdbError::io("cannot sync", dir))?;
             files
                 .remove_dir_all(&path)
                 .map_err(TsdbError::io("cannot remove", &path))?;
