@@ -1,8 +1,9 @@
 //! Flipped bits: they cost what they touch, and nothing is invented.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use bellwether_tsdb::{BlockMeta, Db, WalSync};
+use bellwether_tsdb::{BlockMeta, Db, DbOptions, WalSync};
 
 use crate::model::Samples;
 use crate::world::{DATA, World, read};
@@ -59,10 +60,48 @@ fn read_around(db: &Db, touched: &Touched) -> Samples {
     }
 }
 
+/// What is read of a directory that was damaged.
+fn check(world: &World, db: &Db, touched: &Touched) {
+    let got = read_around(db, touched);
+    world.model.check_nothing_invented(&got);
+    world
+        .model
+        .check_untouched(&got, |t, segment| match touched {
+            Touched::Nothing => false,
+            Touched::HeadChunks { blocks_until } => {
+                t >= *blocks_until && segment < 0 && world.options.wal_sync != WalSync::Commit
+            }
+            Touched::Log { from, blocks_until } => {
+                t >= *blocks_until && (segment < 0 || segment >= *from)
+            }
+            Touched::Block(b) => (b.min_time..b.max_time).contains(&t),
+            Touched::Anything => true,
+        });
+}
+
+/// Whichever file of head chunks is damaged: what it and the later ones had comes from the log.
+fn every_chunk_file(world: &World, blocks: &[BlockMeta]) {
+    for (path, len) in world.files() {
+        if !path.starts_with(Path::new(DATA).join("chunks_head")) {
+            continue;
+        }
+        world.tell(|| format!("damage {}", path.display()));
+        let disk = world.disk.fork();
+        disk.tamper(&path, |bytes| bytes[len / 2] ^= 1);
+        let options = DbOptions {
+            files: Arc::new(disk),
+            ..world.options.clone()
+        };
+        let db = Db::open(Path::new(DATA), options).unwrap();
+        check(world, &db, &touched(&path, blocks));
+    }
+}
+
 /// Ends a life with flipped bits.
 pub(crate) fn end(world: &mut World) {
     let blocks = world.db().blocks();
     world.stop();
+    every_chunk_file(world, &blocks);
     let files = world.files();
     let (path, len) = files[world.random.below(files.len() as u64) as usize].clone();
     let at = world.random.below(len as u64) as usize;
@@ -72,21 +111,7 @@ pub(crate) fn end(world: &mut World) {
     let touched = touched(&path, &blocks);
     for _ in 0..2 {
         let db = Db::open(Path::new(DATA), world.options.clone()).unwrap();
-        let got = read_around(&db, &touched);
-        world.model.check_nothing_invented(&got);
-        world
-            .model
-            .check_untouched(&got, |t, segment| match &touched {
-                Touched::Nothing => false,
-                Touched::HeadChunks { blocks_until } => {
-                    t >= *blocks_until && segment < 0 && world.options.wal_sync != WalSync::Commit
-                }
-                Touched::Log { from, blocks_until } => {
-                    t >= *blocks_until && (segment < 0 || segment >= *from)
-                }
-                Touched::Block(b) => (b.min_time..b.max_time).contains(&t),
-                Touched::Anything => true,
-            });
+        check(world, &db, &touched);
         // Compaction of a damaged block may fail, and says so.
         let _ = db.run_maintenance();
         if let Ok(got) = read(&db, i64::MIN, i64::MAX) {

@@ -38,6 +38,8 @@ enum Fate {
 struct Entry {
     values: Vec<Value>,
     fate: Fate,
+    /// A deletion may hide it from queries while the head still has it.
+    hidden: bool,
 }
 
 /// A sample that was offered: series, time, value.
@@ -81,6 +83,15 @@ impl Model {
         self.newest.get(series).copied().unwrap_or(none)
     }
 
+    /// The value at a time, where it is certain.
+    pub(crate) fn value(&self, series: &str, t: i64) -> Option<Value> {
+        let entry = self.series.get(series)?.get(&t)?;
+        match (entry.fate, entry.values.as_slice()) {
+            (Fate::There(_), [value]) => Some(*value),
+            _ => None,
+        }
+    }
+
     /// Notes a commit of samples that were all accepted.
     pub(crate) fn commit(&mut self, offers: Vec<Offer>, outcome: Outcome) {
         for (series, t, value) in offers {
@@ -99,8 +110,12 @@ impl Model {
                         Some(_) => Fate::Maybe,
                         None => Fate::There(segment),
                     };
-                    let values = vec![value];
-                    entries.insert(t, Entry { values, fate });
+                    let entry = Entry {
+                        values: vec![value],
+                        fate,
+                        hidden: old.is_some_and(|e| e.hidden),
+                    };
+                    entries.insert(t, entry);
                     self.newest.insert(series, (lo.max(t), hi.max(t)));
                 }
                 Outcome::Failed | Outcome::Killed => {
@@ -111,6 +126,7 @@ impl Model {
                     let entry = entries.entry(t).or_insert(Entry {
                         values: Vec::new(),
                         fate,
+                        hidden: false,
                     });
                     if !matches!(entry.fate, Fate::There(_) | Fate::Deleted(_)) {
                         entry.values.push(value);
@@ -128,7 +144,7 @@ impl Model {
     }
 
     /// Gives every entry a new fate; `None` removes it.
-    fn each(&mut self, mut change: impl FnMut(&str, i64, &Entry) -> Option<Fate>) {
+    fn each(&mut self, mut change: impl FnMut(&str, i64, &mut Entry) -> Option<Fate>) {
         for (series, entries) in &mut self.series {
             entries.retain(|t, e| match change(series, *t, e) {
                 Some(fate) => {
@@ -146,6 +162,7 @@ impl Model {
             if !series.contains(text) || t < mint || t > maxt {
                 return Some(e.fate);
             }
+            e.hidden = true;
             Some(match (outcome, e.fate) {
                 (_, fate @ (Fate::Deleted(_) | Fate::Refused)) => fate,
                 (Outcome::Done(segment), _) => Fate::Deleted(segment),
@@ -157,7 +174,10 @@ impl Model {
     /// Notes that retention may have removed what nothing covers any more.
     pub(crate) fn expire(&mut self, covered: impl Fn(i64) -> bool) {
         self.each(|_, t, e| match e.fate {
-            Fate::There(_) | Fate::Deleted(_) if !covered(t) => Some(Fate::Maybe),
+            Fate::There(_) | Fate::Deleted(_) if !covered(t) => {
+                e.hidden = false;
+                Some(Fate::Maybe)
+            }
             fate => Some(fate),
         });
     }
@@ -182,6 +202,8 @@ impl Model {
                     || (kept.every_commit && segment != VOLATILE)
             };
             Some(match e.fate {
+                // Marks that an interrupted deletion left in a block were never synced.
+                Fate::Deleted(VOLATILE) => Fate::Maybe,
                 Fate::There(s) | Fate::Deleted(s) if !lasts(s) => Fate::Maybe,
                 fate => fate,
             })
@@ -228,7 +250,11 @@ impl Model {
         self.each(|series, t, e| match e.fate {
             Fate::Maybe | Fate::Refused => {
                 let there = got.get(series).is_some_and(|s| s.contains_key(&t));
-                there.then_some(Fate::There(segment))
+                match there {
+                    true => Some(Fate::There(segment)),
+                    // The head may have it under a mark, and then takes nothing older.
+                    false => e.hidden.then_some(Fate::Deleted(segment)),
+                }
             }
             Fate::There(_) if after_power_cut => Some(Fate::There(SETTLED)),
             Fate::Deleted(_) if after_power_cut => Some(Fate::Deleted(SETTLED)),

@@ -29,6 +29,7 @@ fn assert_noticed(errors: bool, liar: Liar) {
         errors,
         kills: !errors,
         power_cuts: !errors,
+        ..Dangers::default()
     };
     let seed = (1..=SEEDS).find(|seed| fails(*seed, dangers, Some(liar)));
     let seed = seed.expect("the lie is never noticed");
@@ -116,12 +117,7 @@ fn change_samples(bytes: &mut [u8]) {
 
 #[test]
 fn without_checksums_of_the_log() {
-    let quiet = Dangers {
-        errors: false,
-        kills: false,
-        power_cuts: false,
-    };
-    let mut world = World::new(1, quiet);
+    let mut world = World::new(1, Dangers::default());
     world.options.wal_compression = WalCompression::None;
     world.restart();
     world.append();

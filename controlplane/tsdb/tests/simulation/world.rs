@@ -25,7 +25,7 @@ pub(crate) const DATA: &str = "/data";
 const SERIES: u64 = 25;
 
 /// What may happen in a life besides ordinary work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dangers {
     /// Full disks and failing operations.
     pub(crate) errors: bool,
@@ -33,6 +33,8 @@ pub(crate) struct Dangers {
     pub(crate) kills: bool,
     /// Power cuts, at kills and otherwise.
     pub(crate) power_cuts: bool,
+    /// Deletions of all series.
+    pub(crate) wide_deletions: bool,
 }
 
 pub(crate) struct World {
@@ -106,13 +108,17 @@ fn options(random: &mut Random, seed: u64, disk: &Disk, clock: &Arc<AtomicI64>) 
     }
 }
 
+/// All series.
+fn everything() -> Matcher {
+    Matcher::new(MatchOp::Regex, "__name__", "m.").unwrap()
+}
+
 /// Everything between two times.
 pub(crate) fn read(db: &Db, mint: i64, maxt: i64) -> Result<Samples, StorageError> {
     let q = db.querier(mint, maxt)?;
-    let all = Matcher::new(MatchOp::Regex, "__name__", "m.").unwrap();
     let mut buffer = SampleBuffer::default();
     let mut got = Samples::new();
-    for series in q.select(true, &[all])? {
+    for series in q.select(true, &[everything()])? {
         buffer.clear();
         series.read(mint, maxt, &mut buffer)?;
         let ordered = buffer.timestamps.windows(2).all(|w| w[0] < w[1]);
@@ -257,6 +263,9 @@ impl World {
             match verdict {
                 Ok(()) => {
                     assert!(t >= lo, "an old sample was taken: {text} at {t} < {lo}");
+                    let known = self.model.value(&text, t).filter(|_| t == lo && t == hi);
+                    let same = known.is_none_or(|k| k == value);
+                    assert!(same, "two values were taken: {text} at {t}");
                     // Within one transaction only the first of a time, and later ones, are kept.
                     if t > lo && taken.get(&text).is_none_or(|x| t > *x) {
                         taken.insert(text.clone(), t);
@@ -302,13 +311,18 @@ impl World {
     }
 
     fn delete(&mut self) {
+        let wide = self.dangers.wide_deletions && self.random.below(2) == 0;
         let i = self.random.below(SERIES).to_string();
         let mint = self.now - self.random.below(600) as i64 * MINUTE;
-        let maxt = mint + self.random.below(100) as i64 * MINUTE;
-        let matcher = [Matcher::equal("i", &i)];
+        let minutes = if wide { 500 } else { 100 };
+        let maxt = mint + self.random.below(minutes) as i64 * MINUTE;
+        let (matcher, text) = match wide {
+            true => (everything(), String::new()),
+            false => (Matcher::equal("i", &i), format!("i=\"{i}\"")),
+        };
+        let matcher = [matcher];
         let done = self.db().delete(mint, maxt, &matcher);
         let outcome = self.outcome(done.is_ok());
-        let text = format!("i=\"{i}\"");
         self.tell(|| {
             format!(
                 "delete {text} {mint}..={maxt}: {outcome:?} {:?}",
@@ -415,6 +429,7 @@ impl World {
         loop {
             // What a failed sync forgets cannot be known by another process.
             self.disk.set_forgetful(false);
+            self.faulty = false;
             self.begin_faults(if attempt == 0 { 8 } else { 2 });
             let opened = Db::open(Path::new(DATA), self.options.clone());
             self.end_faults();
