@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bellwether_tsdb::{BlockMeta, Db, DbOptions, WalSync};
 
 use crate::model::Samples;
-use crate::world::{DATA, World, read};
+use crate::world::{DATA, World, end_of_in_order, read};
 
 /// What a flipped bit may cost.
 enum Touched {
@@ -16,6 +16,8 @@ enum Touched {
     HeadChunks { blocks_until: i64 },
     /// Samples of the log from this segment on that are in no block.
     Log { from: i64, blocks_until: i64 },
+    /// Samples of the log of out-of-order samples.
+    LateLog,
     /// Samples of this block.
     Block(BlockMeta),
     /// The range of a block is told by a file without a checksum.
@@ -25,13 +27,13 @@ enum Touched {
 fn touched(path: &Path, blocks: &[BlockMeta]) -> Touched {
     let inside = path.strip_prefix(DATA).unwrap();
     let mut parts = inside.iter().filter_map(|p| p.to_str());
-    let until = blocks.iter().map(|b| b.max_time).max();
-    let blocks_until = until.unwrap_or(i64::MIN);
+    let blocks_until = end_of_in_order(blocks);
     match (parts.next(), parts.next()) {
         (Some("wal"), Some(name)) => Touched::Log {
             from: name.parse().unwrap_or(i64::MIN),
             blocks_until,
         },
+        (Some("wbl"), _) => Touched::LateLog,
         (Some("chunks_head"), _) => Touched::HeadChunks { blocks_until },
         (Some(ulid), Some(file)) => match blocks.iter().find(|b| b.ulid == ulid) {
             Some(_) if file == "meta.json" => Touched::Anything,
@@ -47,7 +49,10 @@ fn read_around(db: &Db, touched: &Touched) -> Samples {
     match (read(db, i64::MIN, i64::MAX), touched) {
         (Ok(all), _) => all,
         (Err(_), Touched::Anything) => Samples::new(),
-        (Err(e), Touched::Nothing | Touched::HeadChunks { .. } | Touched::Log { .. }) => {
+        (
+            Err(e),
+            Touched::Nothing | Touched::HeadChunks { .. } | Touched::Log { .. } | Touched::LateLog,
+        ) => {
             panic!("a query fails: {e}")
         }
         (Err(_), Touched::Block(block)) => {
@@ -66,14 +71,16 @@ fn check(world: &World, db: &Db, touched: &Touched) {
     world.model.check_nothing_invented(&got);
     world
         .model
-        .check_untouched(&got, |t, segment| match touched {
+        .check_untouched(&got, |t, segment, late| match touched {
             Touched::Nothing => false,
             Touched::HeadChunks { blocks_until } => {
                 t >= *blocks_until && segment < 0 && world.options.wal_sync != WalSync::Commit
             }
             Touched::Log { from, blocks_until } => {
-                t >= *blocks_until && (segment < 0 || segment >= *from)
+                // The log has the names of the series that came late.
+                late || t >= *blocks_until && (segment < 0 || segment >= *from)
             }
+            Touched::LateLog => late,
             Touched::Block(b) => (b.min_time..b.max_time).contains(&t),
             Touched::Anything => true,
         });

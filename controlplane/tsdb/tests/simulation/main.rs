@@ -36,6 +36,7 @@ fn dangers(seed: u64) -> Dangers {
         kills: !seed.is_multiple_of(3),
         power_cuts: !seed.is_multiple_of(5),
         wide_deletions: matches!(seed % 8, 5 | 7),
+        late: seed % 4 == 3,
     }
 }
 

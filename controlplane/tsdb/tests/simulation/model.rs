@@ -32,6 +32,8 @@ enum Fate {
     Maybe,
     /// Not there, but a restart may find it in the log: its commit failed, and so did the undoing.
     Refused,
+    /// It came late into a range that was deleted before: there are marks, for a time, that hide what comes later.
+    Marked,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +42,19 @@ struct Entry {
     fate: Fate,
     /// A deletion may hide it from queries while the head still has it.
     hidden: bool,
+    /// It may be in the log of out-of-order samples.
+    late: bool,
+}
+
+impl Entry {
+    fn new(values: Vec<Value>, fate: Fate) -> Self {
+        Self {
+            values,
+            fate,
+            hidden: false,
+            late: false,
+        }
+    }
 }
 
 /// A sample that was offered: series, time, value.
@@ -74,6 +89,8 @@ pub(crate) struct Model {
     offered: BTreeMap<String, BTreeMap<i64, BTreeSet<Value>>>,
     /// Bounds of the newest time that the head has of a series.
     newest: BTreeMap<String, (i64, i64)>,
+    /// Text, first and last time of every deletion.
+    deletions: Vec<(String, i64, i64)>,
 }
 
 impl Model {
@@ -114,6 +131,7 @@ impl Model {
                         values: vec![value],
                         fate,
                         hidden: old.is_some_and(|e| e.hidden),
+                        late: false,
                     };
                     entries.insert(t, entry);
                     self.newest.insert(series, (lo.max(t), hi.max(t)));
@@ -123,11 +141,8 @@ impl Model {
                         Outcome::Failed => Fate::Refused,
                         _ => Fate::Maybe,
                     };
-                    let entry = entries.entry(t).or_insert(Entry {
-                        values: Vec::new(),
-                        fate,
-                        hidden: false,
-                    });
+                    let new = || Entry::new(Vec::new(), fate);
+                    let entry = entries.entry(t).or_insert_with(new);
                     if !matches!(entry.fate, Fate::There(_) | Fate::Deleted(_)) {
                         entry.values.push(value);
                     }
@@ -140,6 +155,40 @@ impl Model {
                 Fate::Refused => None,
                 fate => Some(fate),
             });
+        }
+    }
+
+    /// Notes a commit of samples that were all accepted and that may come out of order. Those are in order for certain
+    /// that are newer than all of their series and not older than `horizon`. Of several values of one time any may
+    /// stay, and may give way to another when blocks are merged.
+    pub(crate) fn commit_any_order(&mut self, offers: Vec<Offer>, outcome: Outcome, horizon: i64) {
+        for (series, t, value) in offers {
+            let offered = self.offered.entry(series.clone()).or_default();
+            offered.entry(t).or_default().insert(value);
+            let (lo, hi) = self.newest(&series);
+            let in_order = t > hi && t >= horizon;
+            let was_deleted = |(text, mint, maxt): &(String, _, _)| {
+                series.contains(text) && (*mint..=*maxt).contains(&t)
+            };
+            let marked = !in_order && self.deletions.iter().any(was_deleted);
+            let entries = self.series.entry(series.clone()).or_default();
+            let new = || Entry::new(Vec::new(), Fate::Refused);
+            let entry = entries.entry(t).or_insert_with(new);
+            entry.late |= !in_order;
+            if !entry.values.contains(&value) {
+                entry.values.push(value);
+            }
+            entry.fate = match (entry.fate, outcome) {
+                (fate @ Fate::There(_), _) => fate,
+                _ if marked => Fate::Marked,
+                (_, Outcome::Done(segment)) => Fate::There(segment),
+                (Fate::Refused, Outcome::Failed) => Fate::Refused,
+                (_, Outcome::Failed | Outcome::Killed) => Fate::Maybe,
+            };
+            if let Outcome::Done(_) = outcome {
+                let newest = if in_order { (t, t) } else { (lo, hi.max(t)) };
+                self.newest.insert(series, newest);
+            }
         }
     }
 
@@ -158,6 +207,7 @@ impl Model {
 
     /// Notes a deletion of `mint..=maxt` in the series that contain a text.
     pub(crate) fn delete(&mut self, text: &str, mint: i64, maxt: i64, outcome: Outcome) {
+        self.deletions.push((text.to_owned(), mint, maxt));
         self.each(|series, t, e| {
             if !series.contains(text) || t < mint || t > maxt {
                 return Some(e.fate);
@@ -166,6 +216,7 @@ impl Model {
             Some(match (outcome, e.fate) {
                 (_, fate @ (Fate::Deleted(_) | Fate::Refused)) => fate,
                 (Outcome::Done(segment), _) => Fate::Deleted(segment),
+                (_, Fate::Marked) => Fate::Marked,
                 (Outcome::Failed | Outcome::Killed, _) => Fate::Maybe,
             })
         });
@@ -201,7 +252,12 @@ impl Model {
                     || t < kept.blocks_until
                     || (kept.every_commit && segment != VOLATILE)
             };
+            let late_lasts =
+                |segment: i64| segment == SETTLED || (kept.every_commit && segment != VOLATILE);
             Some(match e.fate {
+                Fate::There(s) if e.late && !late_lasts(s) => Fate::Maybe,
+                // Blocks say nothing of what came late, but the log has the marks.
+                Fate::Deleted(s) if e.late && !late_lasts(s) && s >= kept.segment => Fate::Maybe,
                 // Marks that an interrupted deletion left in a block were never synced.
                 Fate::Deleted(VOLATILE) => Fate::Maybe,
                 Fate::There(s) | Fate::Deleted(s) if !lasts(s) => Fate::Maybe,
@@ -264,7 +320,8 @@ impl Model {
         for (series, entries) in &mut self.series {
             let (mut lo, mut hi) = (i64::MIN, i64::MIN);
             for (t, e) in entries {
-                if let (Fate::There(_), Some(v)) = (e.fate, got.get(series).and_then(|s| s.get(t)))
+                if let (Fate::There(_), false, Some(v)) =
+                    (e.fate, e.late, got.get(series).and_then(|s| s.get(t)))
                 {
                     e.values = vec![*v];
                     lo = *t;
@@ -289,12 +346,12 @@ impl Model {
     }
 
     /// Panics where an acknowledged sample is missing that damage cannot have touched. `touched` is told the
-    /// sample's time and segment.
-    pub(crate) fn check_untouched(&self, got: &Samples, touched: impl Fn(i64, i64) -> bool) {
+    /// sample's time and segment, and whether it may have come late.
+    pub(crate) fn check_untouched(&self, got: &Samples, touched: impl Fn(i64, i64, bool) -> bool) {
         for (series, entries) in &self.series {
             for (t, e) in entries {
                 if let Fate::There(segment) = e.fate
-                    && !touched(*t, segment)
+                    && !touched(*t, segment, e.late)
                 {
                     let found = got.get(series).and_then(|s| s.get(t));
                     assert!(
