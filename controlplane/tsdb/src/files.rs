@@ -185,20 +185,37 @@ impl Buffered {
     }
 }
 
-/// Creates a directory so that it survives a crash of the machine.
+/// Creates a directory so that it survives a crash of the machine. What is there already may be left of an attempt
+/// that failed before its entry was on the disk, so directories above are synced in any case.
 pub(crate) fn create_dir(files: &dyn Files, dir: &Path) -> io::Result<()> {
-    let mut above: Vec<PathBuf> = Vec::new();
-    for d in dir.ancestors() {
-        if d.as_os_str().is_empty() || files.exists(d)? {
-            break;
+    let mut above: Vec<(PathBuf, bool)> = Vec::new();
+    for d in dir.ancestors().filter(|d| !d.as_os_str().is_empty()) {
+        if let Some(parent) = d.parent() {
+            let parent = match parent.as_os_str().is_empty() {
+                true => PathBuf::from("."),
+                false => parent.to_path_buf(),
+            };
+            above.push((parent, files.exists(d)?));
         }
-        above.push(match d.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
-            _ => PathBuf::from("."),
-        });
     }
     files.create_dir_all(dir)?;
-    above.iter().rev().try_for_each(|d| files.sync_dir(d))
+    for (parent, was_there) in above.iter().rev() {
+        match files.sync_dir(parent) {
+            // Not all that lies above belongs to us.
+            Err(e) if *was_there && cannot_be_synced(&e) => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory is of a kind or an owner that leaves nothing to sync.
+fn cannot_be_synced(e: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(
+        e.kind(),
+        InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported
+    )
 }
 
 /// Writes a file of a directory under a temporary name, syncs it, and puts it in place: a crash leaves the

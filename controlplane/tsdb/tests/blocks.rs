@@ -350,6 +350,27 @@ fn deleted_samples_vanish_from_blocks_and_head_and_from_the_disk_after_cleaning(
     assert_same(&dump(&*open(dir.path()), i64::MIN, i64::MAX), &wanted);
 }
 
+/// The log still has the samples of the newest block.
+#[test]
+fn cleaning_away_all_of_the_newest_block_brings_nothing_back_from_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    fill(&db, 0, 4 * 60);
+    db.run_maintenance().unwrap();
+    let newest = db.blocks().last().unwrap().max_time;
+    let m = [Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap()];
+    db.delete(i64::MIN, newest - 1, &m).unwrap();
+    let wanted = dump(&*db, i64::MIN, i64::MAX);
+    assert!(!wanted.is_empty());
+    for _ in 0..2 {
+        db.clean_tombstones().unwrap();
+        db.run_maintenance().unwrap();
+    }
+    assert_same(&dump(&*db, i64::MIN, i64::MAX), &wanted);
+    drop(db);
+    assert_same(&dump(&*open(dir.path()), i64::MIN, i64::MAX), &wanted);
+}
+
 #[test]
 fn a_snapshot_is_a_directory_of_its_own() {
     let root = tempfile::tempdir().unwrap();

@@ -35,7 +35,8 @@ const OUT_OF_ORDER: u8 = 0x80;
 pub(crate) struct ChunkFile {
     map: FileBytes,
     path: PathBuf,
-    /// Newest time in it.
+    /// Oldest and newest time in it.
+    mint: i64,
     maxt: i64,
     /// It has out-of-order chunks: what the out-of-order log says of them holds while the file is there.
     has_out_of_order: bool,
@@ -77,6 +78,8 @@ pub(crate) struct ChunkFiles {
     dir: Option<PathBuf>,
     files: Vec<Arc<ChunkFile>>,
     next: u64,
+    /// Useless files, with their oldest times, that a start may still find: their removal failed or is not synced.
+    doomed: Vec<(PathBuf, i64)>,
 }
 
 /// An entry of a file.
@@ -258,6 +261,7 @@ impl ChunkFiles {
             map: files
                 .map(&path)
                 .map_err(TsdbError::io("cannot map", &path))?,
+            mint: entries.iter().map(|e| e.mint).min().unwrap_or(i64::MAX),
             maxt: entries.iter().map(|e| e.maxt).max().unwrap_or(i64::MIN),
             has_out_of_order: entries.iter().any(is_late),
             path,
@@ -287,15 +291,38 @@ impl ChunkFiles {
     /// Removes files whose samples are all before a time, and of those with out-of-order chunks only when the
     /// head has none any more. Open queries keep their maps.
     fn truncate(&mut self, files: &dyn Files, mint: i64, keep_out_of_order: bool) {
-        self.files.retain(|f| {
-            if f.maxt >= mint || (f.has_out_of_order && keep_out_of_order) {
-                return true;
+        let gone = self
+            .files
+            .extract_if(.., |f| {
+                f.maxt < mint && !(f.has_out_of_order && keep_out_of_order)
+            })
+            .map(|f| (f.path.clone(), f.mint));
+        self.doomed.extend(gone);
+        if let Err(e) = self.remove_doomed(files) {
+            tracing::warn!(error = %e, "cannot remove old head chunks yet");
+        }
+    }
+
+    fn remove_doomed(&mut self, files: &dyn Files) -> io::Result<()> {
+        let Some(dir) = self.dir.as_ref().filter(|_| !self.doomed.is_empty()) else {
+            return Ok(());
+        };
+        for (path, _) in &self.doomed {
+            match files.remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
             }
-            if let Err(e) = files.remove_file(&f.path) {
-                tracing::warn!(file = %f.path.display(), error = %e, "cannot remove old head chunks");
-            }
-            false
-        });
+        }
+        files.sync_dir(dir)?;
+        self.doomed.clear();
+        Ok(())
+    }
+
+    /// The oldest sample that a start may find in files, `i64::MAX` without any.
+    pub(crate) fn min_time(&self) -> i64 {
+        let files = self.files.iter().map(|f| f.mint);
+        let doomed = self.doomed.iter().map(|d| d.1);
+        files.chain(doomed).min().unwrap_or(i64::MAX)
     }
 }
 
@@ -336,16 +363,19 @@ impl Head {
             system.sync_dir(&dir)?;
             Ok((w, system.map(&path)?))
         });
-        let ((places, maxt), map) = match written {
+        let ((places, (mint, maxt)), map) = match written {
             Ok(w) => w,
             Err(e) => {
-                let _ = system.remove_file(&path);
+                let oldest = waiting.iter().map(|s| s.state.read().mint()).min();
+                files.doomed.push((path, oldest.unwrap_or(i64::MAX)));
+                let _ = files.remove_doomed(system);
                 return Err(e);
             }
         };
         let file = Arc::new(ChunkFile {
             map,
             path,
+            mint,
             maxt,
             has_out_of_order: false,
         });
@@ -366,19 +396,19 @@ impl Head {
 /// A written chunk: index of its series, index among the closed chunks, offset and length of its data.
 type Place = (usize, usize, u32, u32);
 
-/// Writes all closed chunks in memory; returns where each is and the newest time.
+/// Writes all closed chunks in memory; returns where each is, and the oldest and the newest time.
 fn write(
     files: &dyn Files,
     path: &Path,
     series: &[Arc<MemSeries>],
-) -> io::Result<(Vec<Place>, i64)> {
+) -> io::Result<(Vec<Place>, (i64, i64))> {
     let mut out = Buffered::create(files, path)?;
     let mut header = MAGIC.to_be_bytes().to_vec();
     header.extend_from_slice(&[VERSION, 0, 0, 0]);
     out.put(&header)?;
     let mut pos = header.len();
     let mut places = Vec::new();
-    let mut maxt = i64::MIN;
+    let mut times = (i64::MAX, i64::MIN);
     let mut entry = Vec::new();
     for (i, s) in series.iter().enumerate() {
         let chunks = s.state.read().closed_chunks_in_memory();
@@ -395,16 +425,16 @@ fn write(
             if pos + entry.len() > u32::MAX as usize {
                 // The rest waits for the next file.
                 out.finish()?;
-                return Ok((places, maxt));
+                return Ok((places, times));
             }
             out.put(&entry)?;
             pos += entry.len();
-            maxt = maxt.max(c.maxt);
+            times = (times.0.min(c.mint), times.1.max(c.maxt));
             places.push((i, index, start as u32, c.data.len() as u32));
         }
     }
     out.finish()?;
-    Ok((places, maxt))
+    Ok((places, times))
 }
 
 #[cfg(test)]

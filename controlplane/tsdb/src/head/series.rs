@@ -11,7 +11,7 @@ use super::out_of_order::OutOfOrder;
 use super::slab::Marks;
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
-use crate::block::write::Sample;
+use crate::block::write::{self, Sample};
 use crate::chunk::histogram::{CutFlags, Fit, Flat, HistogramAppender, Number};
 use crate::chunk::xor::XorAppender;
 use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR};
@@ -278,10 +278,28 @@ impl SeriesState {
         if t < self.last_t {
             return Err(AppendError::OutOfOrder);
         }
-        match &self.open {
-            Open::Float(c) if c.count() == 0 || c.last_value().to_bits() == v.to_bits() => Ok(()),
-            _ => Err(AppendError::DuplicateTimestamp),
+        let last = match (&self.open, self.newest_of_files()) {
+            (_, Some(Sample::Float(last))) => last,
+            (Open::Float(c), None) if c.count() > 0 => c.last_value(),
+            // Nothing is known of it; it is left out when it is published.
+            (Open::Float(_), None) => return Ok(()),
+            _ => return Err(AppendError::DuplicateTimestamp),
+        };
+        match last.to_bits() == v.to_bits() {
+            true => Ok(()),
+            false => Err(AppendError::DuplicateTimestamp),
         }
+    }
+
+    /// The newest sample, when it is the end of a closed chunk: after a start with chunks from files.
+    fn newest_of_files(&self) -> Option<Sample> {
+        let last = self.closed.last()?;
+        if self.open.samples() > 0 || last.maxt != self.last_t {
+            return None;
+        }
+        let mut newest = None;
+        let decoded = write::decode(last.encoding, &last.data, |_, sample| newest = Some(sample));
+        decoded.ok().and(newest)
     }
 
     /// The same for histograms.
@@ -296,9 +314,16 @@ impl SeriesState {
         if t < self.last_t {
             return Err(AppendError::OutOfOrder);
         }
-        match T::of_ref(&self.open) {
-            Some(c) if c.last_equals(sample) => Ok(()),
-            _ => Err(AppendError::DuplicateTimestamp),
+        let same = match (T::of_ref(&self.open), self.newest_of_files()) {
+            (Some(open), _) => open.last_equals(sample),
+            (None, Some(last)) => T::of_sample(last).is_some_and(|h| {
+                HistogramAppender::begin(t, h, CutFlags::UNKNOWN).last_equals(sample)
+            }),
+            (None, None) => false,
+        };
+        match same {
+            true => Ok(()),
+            false => Err(AppendError::DuplicateTimestamp),
         }
     }
 
@@ -583,6 +608,7 @@ impl SeriesState {
 pub(crate) trait OpenHistogram: Number {
     fn of(open: &mut Open) -> Option<&mut HistogramAppender<Self>>;
     fn of_ref(open: &Open) -> Option<&HistogramAppender<Self>>;
+    fn of_sample(sample: Sample) -> Option<Flat<Self>>;
     fn open(chunk: HistogramAppender<Self>) -> Open;
 }
 
@@ -597,6 +623,12 @@ impl OpenHistogram for i64 {
         match open {
             Open::Histogram(c) => Some(c),
             Open::Float(_) | Open::FloatHistogram(_) => None,
+        }
+    }
+    fn of_sample(sample: Sample) -> Option<Flat<Self>> {
+        match sample {
+            Sample::Histogram(h) => Some(*h),
+            _ => None,
         }
     }
     fn open(chunk: HistogramAppender<Self>) -> Open {
@@ -615,6 +647,12 @@ impl OpenHistogram for f64 {
         match open {
             Open::FloatHistogram(c) => Some(c),
             Open::Float(_) | Open::Histogram(_) => None,
+        }
+    }
+    fn of_sample(sample: Sample) -> Option<Flat<Self>> {
+        match sample {
+            Sample::FloatHistogram(h) => Some(*h),
+            _ => None,
         }
     }
     fn open(chunk: HistogramAppender<Self>) -> Open {

@@ -68,3 +68,37 @@ fn floats_and_histograms_mix() {
     let ends: Vec<_> = s.closed.iter().map(|c| (c.mint, c.maxt)).collect();
     assert_eq!(ends, [(1, 1), (2, 3)]);
 }
+
+/// As after a start that found all samples in files.
+#[test]
+fn a_duplicate_of_the_end_of_the_last_file_is_known() {
+    let h = |n: u64| {
+        Flat::from(bellwether_model::Histogram {
+            count: n,
+            zero_count: n,
+            sum: 2.0,
+            ..Default::default()
+        })
+    };
+    let restarted = |written: &mut SeriesState| {
+        written.close();
+        let mut s = SeriesState::default();
+        assert_eq!(s.adopt(written.closed.clone()), written.closed.len());
+        s
+    };
+    let mut s = SeriesState::default();
+    s.append_float(1, 1.0, txn(1));
+    s.append_float(2, 2.0, txn(1));
+    let mut s = restarted(&mut s);
+    assert!(s.check_float(2, 2.0).is_ok());
+    assert!(s.check_float(3, 1.0).is_ok());
+    for refused in [s.check_float(2, 1.0), s.check_histogram(2, &h(2))] {
+        assert!(matches!(refused, Err(AppendError::DuplicateTimestamp)));
+    }
+    s.append_histogram(3, h(3), txn(1)).unwrap();
+    let s = restarted(&mut s);
+    assert!(s.check_histogram(3, &h(3)).is_ok());
+    for refused in [s.check_float(3, 2.0), s.check_histogram(3, &h(4))] {
+        assert!(matches!(refused, Err(AppendError::DuplicateTimestamp)));
+    }
+}

@@ -44,6 +44,10 @@ pub(crate) fn load_blocks(
         let name = entry.name.to_str().unwrap_or("");
         if name.ends_with(TMP_CREATION) || name.ends_with(TMP_DELETION) {
             tracing::info!(path = %path.display(), "removing what an interrupted run left");
+            // The new name may not be on the disk yet: see [`delete_block`].
+            files
+                .sync_dir(dir)
+                .map_err(TsdbError::io("cannot sync", dir))?;
             files
                 .remove_dir_all(&path)
                 .map_err(TsdbError::io("cannot remove", &path))?;
@@ -287,9 +291,12 @@ impl Db {
         }
         let options = self.options.checkpoint_writer();
         let keep = |series| self.head.keeps_series(series, last);
+        // Of a range whose samples are all deleted there is no block that would keep a start from reading them.
+        let in_files = self.head.chunk_files.lock().min_time();
+        let late = self.head.out_of_order_min_time();
         let from = checkpoint::KeepFrom {
             mint,
-            tombstones: mint.min(self.head.out_of_order_min_time()),
+            tombstones: mint.min(in_files).min(late),
         };
         checkpoint::write(&wal, last, from, keep, options)?;
         self.head.forget_removed(last);
@@ -314,7 +321,7 @@ impl Db {
             }
             let inputs: Vec<Arc<Block>> = plan.iter().map(|i| Arc::clone(candidates[*i])).collect();
             self.counters.compactions_triggered.inc();
-            self.replace(&inputs).inspect_err(|e| {
+            let replaced = self.replace(&inputs).inspect_err(|e| {
                 self.counters.compactions_failed.inc();
                 if let TsdbError::Corrupt { .. } = e {
                     // Trying again would fail again: leave these blocks out of plans, as Prometheus does.
@@ -323,12 +330,17 @@ impl Db {
                     }
                 }
             })?;
+            if !replaced {
+                // The same plan would come again; the next block from the head makes these replaceable.
+                return Ok(());
+            }
             *done += 1;
         }
     }
 
-    /// Merges blocks into one and puts it in their place.
-    fn replace(&self, inputs: &[Arc<Block>]) -> Result<(), TsdbError> {
+    /// Merges blocks into one and puts it in their place. False when nothing is left of them but a start needs
+    /// one of them to know where the head begins: without it, the log's samples of that time would come back.
+    fn replace(&self, inputs: &[Arc<Block>]) -> Result<bool, TsdbError> {
         let range = self.options.block_range_ms();
         let merged = self.write_block(|ulid| {
             merge::merge(&self.options.files, &self.dir, inputs, range, ulid)
@@ -341,6 +353,9 @@ impl Db {
             .filter(|b| !gone.contains(&b.ulid()))
             .cloned()
             .collect();
+        if merged.is_none() && end_of_in_order(&blocks) < end_of_in_order(&view.blocks) {
+            return Ok(false);
+        }
         blocks.extend(merged);
         self.install(blocks, view.head_from);
         self.counters.compactions.inc();
@@ -348,7 +363,7 @@ impl Db {
         for block in inputs {
             self.discard(&block.dir);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn apply_retention(&self) -> Result<usize, TsdbError> {

@@ -34,7 +34,7 @@ pub(crate) enum Lie {
 /// Which operations do nothing and report success.
 pub(crate) type Liar = fn(Lie, &Path) -> bool;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct File {
     live: Vec<u8>,
     disk: Vec<u8>,
@@ -44,18 +44,20 @@ struct File {
 /// Entries that change together.
 type Change = Vec<(OsString, Option<u64>)>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Dir {
     live: BTreeMap<OsString, u64>,
     disk: BTreeMap<OsString, u64>,
     pending: Vec<Change>,
 }
 
+#[derive(Clone)]
 enum Node {
     File(File),
     Dir(Dir),
 }
 
+#[derive(Clone)]
 struct State {
     nodes: HashMap<u64, Node>,
     next: u64,
@@ -349,6 +351,12 @@ impl Disk {
         s.fuse = None;
         s.locked.clear();
         s.collect();
+    }
+
+    /// A copy that goes its own way.
+    pub(crate) fn fork(&self) -> Self {
+        let state = self.0.lock().clone();
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Cuts the power: unsynced content and entries are kept, lost or torn at random.

@@ -22,10 +22,12 @@ use world::{Dangers, World};
 /// Steps of a life.
 const STEPS: usize = 250;
 
-/// Seeds on which the engine once failed: 46 took an old sample when its series had only chunks from files, 54
-/// lost a series that the log has under two numbers to a checkpoint, 68 lost chunks that a killed process had
-/// not synced.
-const REGRESSIONS: &[u64] = &[46, 54, 68];
+/// Seeds on which the engine once failed: 15 brought deleted samples back when all of the newest block was cleaned
+/// away, 46 took an old sample when its series had only chunks from files, 54 lost a series that the log has under
+/// two numbers to a checkpoint, 68 lost chunks that a killed process had not synced, 2041 forgot the marks of a range
+/// whose samples were all deleted, 2299 lost a data directory whose creation had failed once, 2569 gave a half deleted
+/// block its name back.
+const REGRESSIONS: &[u64] = &[15, 46, 54, 68, 2041, 2299, 2569];
 
 /// What the seed of a life says about its dangers.
 fn dangers(seed: u64) -> Dangers {
@@ -33,6 +35,8 @@ fn dangers(seed: u64) -> Dangers {
         errors: !seed.is_multiple_of(2),
         kills: !seed.is_multiple_of(3),
         power_cuts: !seed.is_multiple_of(5),
+        wide_deletions: matches!(seed % 8, 5 | 7),
+        late: seed % 4 == 3,
     }
 }
 

@@ -32,12 +32,29 @@ enum Fate {
     Maybe,
     /// Not there, but a restart may find it in the log: its commit failed, and so did the undoing.
     Refused,
+    /// It came late into a range that was deleted before: there are marks, for a time, that hide what comes later.
+    Marked,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     values: Vec<Value>,
     fate: Fate,
+    /// A deletion may hide it from queries while the head still has it.
+    hidden: bool,
+    /// It may be in the log of out-of-order samples.
+    late: bool,
+}
+
+impl Entry {
+    fn new(values: Vec<Value>, fate: Fate) -> Self {
+        Self {
+            values,
+            fate,
+            hidden: false,
+            late: false,
+        }
+    }
 }
 
 /// A sample that was offered: series, time, value.
@@ -72,6 +89,8 @@ pub(crate) struct Model {
     offered: BTreeMap<String, BTreeMap<i64, BTreeSet<Value>>>,
     /// Bounds of the newest time that the head has of a series.
     newest: BTreeMap<String, (i64, i64)>,
+    /// Text, first and last time of every deletion.
+    deletions: Vec<(String, i64, i64)>,
 }
 
 impl Model {
@@ -79,6 +98,15 @@ impl Model {
     pub(crate) fn newest(&self, series: &str) -> (i64, i64) {
         let none = (i64::MIN, i64::MIN);
         self.newest.get(series).copied().unwrap_or(none)
+    }
+
+    /// The value at a time, where it is certain.
+    pub(crate) fn value(&self, series: &str, t: i64) -> Option<Value> {
+        let entry = self.series.get(series)?.get(&t)?;
+        match (entry.fate, entry.values.as_slice()) {
+            (Fate::There(_), [value]) => Some(*value),
+            _ => None,
+        }
     }
 
     /// Notes a commit of samples that were all accepted.
@@ -99,8 +127,13 @@ impl Model {
                         Some(_) => Fate::Maybe,
                         None => Fate::There(segment),
                     };
-                    let values = vec![value];
-                    entries.insert(t, Entry { values, fate });
+                    let entry = Entry {
+                        values: vec![value],
+                        fate,
+                        hidden: old.is_some_and(|e| e.hidden),
+                        late: false,
+                    };
+                    entries.insert(t, entry);
                     self.newest.insert(series, (lo.max(t), hi.max(t)));
                 }
                 Outcome::Failed | Outcome::Killed => {
@@ -108,10 +141,8 @@ impl Model {
                         Outcome::Failed => Fate::Refused,
                         _ => Fate::Maybe,
                     };
-                    let entry = entries.entry(t).or_insert(Entry {
-                        values: Vec::new(),
-                        fate,
-                    });
+                    let new = || Entry::new(Vec::new(), fate);
+                    let entry = entries.entry(t).or_insert_with(new);
                     if !matches!(entry.fate, Fate::There(_) | Fate::Deleted(_)) {
                         entry.values.push(value);
                     }
@@ -127,8 +158,42 @@ impl Model {
         }
     }
 
+    /// Notes a commit of samples that were all accepted and that may come out of order. Those are in order for certain
+    /// that are newer than all of their series and not older than `horizon`. Of several values of one time any may
+    /// stay, and may give way to another when blocks are merged.
+    pub(crate) fn commit_any_order(&mut self, offers: Vec<Offer>, outcome: Outcome, horizon: i64) {
+        for (series, t, value) in offers {
+            let offered = self.offered.entry(series.clone()).or_default();
+            offered.entry(t).or_default().insert(value);
+            let (lo, hi) = self.newest(&series);
+            let in_order = t > hi && t >= horizon;
+            let was_deleted = |(text, mint, maxt): &(String, _, _)| {
+                series.contains(text) && (*mint..=*maxt).contains(&t)
+            };
+            let marked = !in_order && self.deletions.iter().any(was_deleted);
+            let entries = self.series.entry(series.clone()).or_default();
+            let new = || Entry::new(Vec::new(), Fate::Refused);
+            let entry = entries.entry(t).or_insert_with(new);
+            entry.late |= !in_order;
+            if !entry.values.contains(&value) {
+                entry.values.push(value);
+            }
+            entry.fate = match (entry.fate, outcome) {
+                (fate @ Fate::There(_), _) => fate,
+                _ if marked => Fate::Marked,
+                (_, Outcome::Done(segment)) => Fate::There(segment),
+                (Fate::Refused, Outcome::Failed) => Fate::Refused,
+                (_, Outcome::Failed | Outcome::Killed) => Fate::Maybe,
+            };
+            if let Outcome::Done(_) = outcome {
+                let newest = if in_order { (t, t) } else { (lo, hi.max(t)) };
+                self.newest.insert(series, newest);
+            }
+        }
+    }
+
     /// Gives every entry a new fate; `None` removes it.
-    fn each(&mut self, mut change: impl FnMut(&str, i64, &Entry) -> Option<Fate>) {
+    fn each(&mut self, mut change: impl FnMut(&str, i64, &mut Entry) -> Option<Fate>) {
         for (series, entries) in &mut self.series {
             entries.retain(|t, e| match change(series, *t, e) {
                 Some(fate) => {
@@ -142,13 +207,16 @@ impl Model {
 
     /// Notes a deletion of `mint..=maxt` in the series that contain a text.
     pub(crate) fn delete(&mut self, text: &str, mint: i64, maxt: i64, outcome: Outcome) {
+        self.deletions.push((text.to_owned(), mint, maxt));
         self.each(|series, t, e| {
             if !series.contains(text) || t < mint || t > maxt {
                 return Some(e.fate);
             }
+            e.hidden = true;
             Some(match (outcome, e.fate) {
                 (_, fate @ (Fate::Deleted(_) | Fate::Refused)) => fate,
                 (Outcome::Done(segment), _) => Fate::Deleted(segment),
+                (_, Fate::Marked) => Fate::Marked,
                 (Outcome::Failed | Outcome::Killed, _) => Fate::Maybe,
             })
         });
@@ -157,7 +225,10 @@ impl Model {
     /// Notes that retention may have removed what nothing covers any more.
     pub(crate) fn expire(&mut self, covered: impl Fn(i64) -> bool) {
         self.each(|_, t, e| match e.fate {
-            Fate::There(_) | Fate::Deleted(_) if !covered(t) => Some(Fate::Maybe),
+            Fate::There(_) | Fate::Deleted(_) if !covered(t) => {
+                e.hidden = false;
+                Some(Fate::Maybe)
+            }
             fate => Some(fate),
         });
     }
@@ -181,7 +252,14 @@ impl Model {
                     || t < kept.blocks_until
                     || (kept.every_commit && segment != VOLATILE)
             };
+            let late_lasts =
+                |segment: i64| segment == SETTLED || (kept.every_commit && segment != VOLATILE);
             Some(match e.fate {
+                Fate::There(s) if e.late && !late_lasts(s) => Fate::Maybe,
+                // Blocks say nothing of what came late, but the log has the marks.
+                Fate::Deleted(s) if e.late && !late_lasts(s) && s >= kept.segment => Fate::Maybe,
+                // Marks that an interrupted deletion left in a block were never synced.
+                Fate::Deleted(VOLATILE) => Fate::Maybe,
                 Fate::There(s) | Fate::Deleted(s) if !lasts(s) => Fate::Maybe,
                 fate => fate,
             })
@@ -228,7 +306,11 @@ impl Model {
         self.each(|series, t, e| match e.fate {
             Fate::Maybe | Fate::Refused => {
                 let there = got.get(series).is_some_and(|s| s.contains_key(&t));
-                there.then_some(Fate::There(segment))
+                match there {
+                    true => Some(Fate::There(segment)),
+                    // The head may have it under a mark, and then takes nothing older.
+                    false => e.hidden.then_some(Fate::Deleted(segment)),
+                }
             }
             Fate::There(_) if after_power_cut => Some(Fate::There(SETTLED)),
             Fate::Deleted(_) if after_power_cut => Some(Fate::Deleted(SETTLED)),
@@ -238,7 +320,8 @@ impl Model {
         for (series, entries) in &mut self.series {
             let (mut lo, mut hi) = (i64::MIN, i64::MIN);
             for (t, e) in entries {
-                if let (Fate::There(_), Some(v)) = (e.fate, got.get(series).and_then(|s| s.get(t)))
+                if let (Fate::There(_), false, Some(v)) =
+                    (e.fate, e.late, got.get(series).and_then(|s| s.get(t)))
                 {
                     e.values = vec![*v];
                     lo = *t;
@@ -263,12 +346,12 @@ impl Model {
     }
 
     /// Panics where an acknowledged sample is missing that damage cannot have touched. `touched` is told the
-    /// sample's time and segment.
-    pub(crate) fn check_untouched(&self, got: &Samples, touched: impl Fn(i64, i64) -> bool) {
+    /// sample's time and segment, and whether it may have come late.
+    pub(crate) fn check_untouched(&self, got: &Samples, touched: impl Fn(i64, i64, bool) -> bool) {
         for (series, entries) in &self.series {
             for (t, e) in entries {
                 if let Fate::There(segment) = e.fate
-                    && !touched(*t, segment)
+                    && !touched(*t, segment, e.late)
                 {
                     let found = got.get(series).and_then(|s| s.get(t));
                     assert!(

@@ -29,7 +29,12 @@ fn assert_noticed(errors: bool, liar: Liar) {
         errors,
         kills: !errors,
         power_cuts: !errors,
+        ..Dangers::default()
     };
+    assert_noticed_among(dangers, liar);
+}
+
+fn assert_noticed_among(dangers: Dangers, liar: Liar) {
     let seed = (1..=SEEDS).find(|seed| fails(*seed, dangers, Some(liar)));
     let seed = seed.expect("the lie is never noticed");
     assert!(!fails(seed, dangers, None), "seed {seed} fails anyway");
@@ -52,6 +57,16 @@ fn without_syncs_of_directories() {
 #[test]
 fn without_syncs_of_the_log() {
     assert_noticed(false, |lie, p| lie == Lie::Sync && has(p, "/wal/0000"));
+}
+
+#[test]
+fn without_syncs_of_the_out_of_order_log() {
+    let dangers = Dangers {
+        power_cuts: true,
+        late: true,
+        ..Dangers::default()
+    };
+    assert_noticed_among(dangers, |lie, p| lie == Lie::Sync && has(p, "/wbl/0000"));
 }
 
 #[test]
@@ -116,12 +131,7 @@ fn change_samples(bytes: &mut [u8]) {
 
 #[test]
 fn without_checksums_of_the_log() {
-    let quiet = Dangers {
-        errors: false,
-        kills: false,
-        power_cuts: false,
-    };
-    let mut world = World::new(1, quiet);
+    let mut world = World::new(1, Dangers::default());
     world.options.wal_compression = WalCompression::None;
     world.restart();
     world.append();

@@ -12,7 +12,7 @@ use bellwether_model::storage::{
     AppendError, Appendable as _, Queryable as _, SampleBuffer, StorageError,
 };
 use bellwether_model::{Exemplar, Labels, MatchOp, Matcher, Metadata};
-use bellwether_tsdb::{Db, DbOptions, Files as _, WalCompression, WalSync};
+use bellwether_tsdb::{BlockMeta, Db, DbOptions, Files as _, WalCompression, WalSync};
 
 use crate::common;
 use crate::disk::{Disk, Liar, PLENTY};
@@ -23,9 +23,11 @@ pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const T0: i64 = 1_700_006_400_000;
 pub(crate) const DATA: &str = "/data";
 const SERIES: u64 = 25;
+/// Half of the range of a block from the head: what is older than that comes out of order.
+const HALF_BLOCK: i64 = 60 * MINUTE;
 
 /// What may happen in a life besides ordinary work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dangers {
     /// Full disks and failing operations.
     pub(crate) errors: bool,
@@ -33,6 +35,10 @@ pub(crate) struct Dangers {
     pub(crate) kills: bool,
     /// Power cuts, at kills and otherwise.
     pub(crate) power_cuts: bool,
+    /// Deletions of all series.
+    pub(crate) wide_deletions: bool,
+    /// Samples out of order, within and beyond a window.
+    pub(crate) late: bool,
 }
 
 pub(crate) struct World {
@@ -106,13 +112,23 @@ fn options(random: &mut Random, seed: u64, disk: &Disk, clock: &Arc<AtomicI64>) 
     }
 }
 
+/// All series.
+fn everything() -> Matcher {
+    Matcher::new(MatchOp::Regex, "__name__", "m.").unwrap()
+}
+
+/// Samples in order before this are in blocks.
+pub(crate) fn end_of_in_order(blocks: &[BlockMeta]) -> i64 {
+    let in_order = blocks.iter().filter(|b| !b.compaction.is_out_of_order());
+    in_order.map(|b| b.max_time).max().unwrap_or(i64::MIN)
+}
+
 /// Everything between two times.
 pub(crate) fn read(db: &Db, mint: i64, maxt: i64) -> Result<Samples, StorageError> {
     let q = db.querier(mint, maxt)?;
-    let all = Matcher::new(MatchOp::Regex, "__name__", "m.").unwrap();
     let mut buffer = SampleBuffer::default();
     let mut got = Samples::new();
-    for series in q.select(true, &[all])? {
+    for series in q.select(true, &[everything()])? {
         buffer.clear();
         series.read(mint, maxt, &mut buffer)?;
         let ordered = buffer.timestamps.windows(2).all(|w| w[0] < w[1]);
@@ -154,7 +170,11 @@ impl World {
             disk.set_liar(liar);
         }
         let clock = Arc::new(AtomicI64::new(T0));
-        let options = options(&mut random, seed, &disk, &clock);
+        let mut options = options(&mut random, seed, &disk, &clock);
+        if dangers.late {
+            let minutes = [20, 180, 400][random.below(3) as usize];
+            options.out_of_order_window = Duration::from_secs(minutes * 60);
+        }
         let mut this = Self {
             random,
             disk,
@@ -213,8 +233,7 @@ impl World {
     fn observe(&mut self) {
         let db = self.db();
         self.segment = db.stats().wal_segment_current as i64;
-        let end = db.blocks().iter().map(|b| b.max_time).max();
-        self.blocks_until = self.blocks_until.max(end.unwrap_or(i64::MIN));
+        self.blocks_until = self.blocks_until.max(end_of_in_order(&db.blocks()));
         let failed = self.disk.failed_syncs();
         if failed > self.failed_syncs {
             self.failed_syncs = failed;
@@ -224,6 +243,7 @@ impl World {
 
     pub(crate) fn append(&mut self) {
         let db = self.db();
+        let newest = db.stats().head_max_time;
         let mut app = db.appender();
         let mut pending: Vec<Offer> = Vec::new();
         let mut taken: BTreeMap<String, i64> = BTreeMap::new();
@@ -231,8 +251,9 @@ impl World {
         for _ in 0..1 + self.random.below(60) {
             let (i, labels) = self.labels();
             let text = labels.to_string();
-            let late = match self.random.below(12) {
-                0 => self.random.below(200) as i64 * MINUTE,
+            let late = match (self.dangers.late, self.random.below(12)) {
+                (false, 0) => self.random.below(200) as i64 * MINUTE,
+                (true, 0..4) => self.random.below(500) as i64 * MINUTE,
                 _ => 0,
             };
             let t = self.now - late + self.random.below(5) as i64;
@@ -253,21 +274,12 @@ impl World {
                     app.append(series, t, f64::from_bits(bits)),
                 )
             };
-            let (lo, hi) = self.model.newest(&text);
-            match verdict {
-                Ok(()) => {
-                    assert!(t >= lo, "an old sample was taken: {text} at {t} < {lo}");
-                    // Within one transaction only the first of a time, and later ones, are kept.
-                    if t > lo && taken.get(&text).is_none_or(|x| t > *x) {
-                        taken.insert(text.clone(), t);
-                        pending.push((text, t, value));
-                    }
+            if self.is_taken(&text, (t, value), verdict, newest) {
+                let before = taken.get(&text).copied().unwrap_or(i64::MIN);
+                if self.is_kept(&text, t, newest, before) {
+                    pending.push((text.clone(), t, value));
                 }
-                Err(AppendError::OutOfOrder | AppendError::DuplicateTimestamp) => {
-                    assert!(t <= hi, "a good sample was refused");
-                }
-                Err(AppendError::OutOfBounds) => assert!(late > 0),
-                Err(e) => panic!("{e}"),
+                taken.insert(text, before.max(t));
             }
             if self.random.below(20) == 0 {
                 let metadata = Metadata {
@@ -298,17 +310,83 @@ impl World {
         }
         let outcome = self.outcome(done.is_ok());
         self.tell(|| format!("append {} at {}: {outcome:?}", pending.len(), self.now));
-        self.model.commit(pending, outcome);
+        match self.dangers.late {
+            true => {
+                let horizon = newest.max(self.blocks_until);
+                self.model.commit_any_order(pending, outcome, horizon);
+            }
+            false => self.model.commit(pending, outcome),
+        }
+    }
+
+    /// Whether a sample was taken, and that it was or was not with good reason. `newest` is the head's newest time.
+    fn is_taken(
+        &self,
+        series: &str,
+        (t, value): (i64, Value),
+        verdict: Result<(), AppendError>,
+        newest: i64,
+    ) -> bool {
+        let (lo, hi) = self.model.newest(series);
+        let floor = self.late_floor(newest);
+        match (verdict, floor) {
+            (Ok(()), Some(floor)) => {
+                let in_order = t >= newest.saturating_sub(HALF_BLOCK) && t >= lo;
+                assert!(t >= floor || in_order, "too old and taken: {t} < {floor}");
+                return true;
+            }
+            (Ok(()), None) => {
+                assert!(t >= lo, "an old sample was taken: {series} at {t} < {lo}");
+                let known = self.model.value(series, t);
+                let same = t != lo || t != hi || known.is_none_or(|k| k == value);
+                assert!(same, "two values were taken: {series} at {t}");
+                return true;
+            }
+            (Err(AppendError::TooOld), Some(floor)) => {
+                assert!(t < floor, "refused within the window: {t} >= {floor}");
+            }
+            (Err(AppendError::DuplicateTimestamp), _) => {
+                let known = floor.is_none() || lo <= t;
+                assert!(known && t <= hi, "a good sample was refused");
+            }
+            (Err(AppendError::OutOfOrder), None) => assert!(t <= hi, "a good sample was refused"),
+            (Err(AppendError::OutOfBounds), None) => {
+                assert!(t < self.now, "a good sample was refused");
+            }
+            (Err(e), _) => panic!("{e}"),
+        }
+        false
+    }
+
+    /// Whether the commit will keep a sample that was taken, after others of its series in the same transaction up to
+    /// the time `before`.
+    fn is_kept(&self, series: &str, t: i64, newest: i64, before: i64) -> bool {
+        match self.late_floor(newest) {
+            Some(floor) => t >= floor || t >= before,
+            // Only the first of a time, and later ones.
+            None => t > before && t > self.model.newest(series).0,
+        }
+    }
+
+    /// With a window, the oldest time that may come late.
+    fn late_floor(&self, newest: i64) -> Option<i64> {
+        let window = self.options.out_of_order_window.as_millis() as i64;
+        self.dangers.late.then(|| newest.saturating_sub(window))
     }
 
     fn delete(&mut self) {
+        let wide = self.dangers.wide_deletions && self.random.below(2) == 0;
         let i = self.random.below(SERIES).to_string();
         let mint = self.now - self.random.below(600) as i64 * MINUTE;
-        let maxt = mint + self.random.below(100) as i64 * MINUTE;
-        let matcher = [Matcher::equal("i", &i)];
+        let minutes = if wide { 500 } else { 100 };
+        let maxt = mint + self.random.below(minutes) as i64 * MINUTE;
+        let (matcher, text) = match wide {
+            true => (everything(), String::new()),
+            false => (Matcher::equal("i", &i), format!("i=\"{i}\"")),
+        };
+        let matcher = [matcher];
         let done = self.db().delete(mint, maxt, &matcher);
         let outcome = self.outcome(done.is_ok());
-        let text = format!("i=\"{i}\"");
         self.tell(|| {
             format!(
                 "delete {text} {mint}..={maxt}: {outcome:?} {:?}",
@@ -415,6 +493,7 @@ impl World {
         loop {
             // What a failed sync forgets cannot be known by another process.
             self.disk.set_forgetful(false);
+            self.faulty = false;
             self.begin_faults(if attempt == 0 { 8 } else { 2 });
             let opened = Db::open(Path::new(DATA), self.options.clone());
             self.end_faults();
