@@ -543,23 +543,25 @@ impl SeriesState {
         out
     }
 
-    /// Takes chunks that were read from files, before any sample is appended. Chunks that are not newer than
-    /// what is there are left out, and so are all from the first on that overlaps it. Returns how many were taken.
+    /// Takes chunks that were read from files. Chunks that are not newer than what is there are left out, and so are
+    /// all from the first on that overlaps it. Samples may be there already when the log gave the series another
+    /// number in between. Chunks that are newer must be taken then too: a later start, which has those samples in
+    /// chunks, would take them, and skip what the log got meanwhile. Returns how many were taken.
     fn adopt(&mut self, chunks: Vec<EncodedChunk>) -> usize {
-        let before = self.closed.len();
-        if self.open.samples() == 0 {
-            for c in chunks {
-                if c.mint > self.last_t {
-                    self.last_t = c.maxt;
-                    self.closed.push(c);
-                } else if c.maxt > self.last_t {
-                    // Of another life, which cut its chunks elsewhere: after this one there may be a gap.
-                    break;
-                }
+        let mut taken = 0;
+        for c in chunks {
+            if c.mint > self.last_t {
+                self.close();
+                self.last_t = c.maxt;
+                self.closed.push(c);
+                taken += 1;
+            } else if c.maxt > self.last_t {
+                // Of another life, which cut its chunks elsewhere: after this one there may be a gap.
+                break;
             }
         }
         self.closed.shrink_to_fit();
-        self.closed.len() - before
+        taken
     }
 
     /// Bytes of closed chunks that are in memory.
