@@ -294,8 +294,10 @@ impl Db {
     /// When the marks cannot be written.
     pub fn delete(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
         let _one_at_a_time = self.maintenance.lock();
-        // A block that comes back at the next start would bring the samples back.
+        // A block that comes back at the next start would bring the samples back, and so would a log of samples that
+        // are only in blocks.
         self.discard_rest()?;
+        self.try_drop_out_of_order()?;
         self.delete_in_blocks(mint, maxt, matchers)?;
         self.delete_in_head(mint, maxt, matchers)
     }

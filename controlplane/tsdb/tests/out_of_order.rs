@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
+#[path = "common/stubborn.rs"]
+mod stubborn;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bellwether_model::histogram::Histogram;
@@ -289,6 +292,39 @@ fn deleted_late_samples_stay_deleted() {
     assert_eq!(left(&db), 21);
     drop(db);
     assert_eq!(left(&open(dir.path())), 21);
+}
+
+/// Late samples are in blocks but their log cannot be removed: a deletion that only marks the blocks would not last.
+#[test]
+fn deleted_late_samples_stay_deleted_when_their_log_cannot_be_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let on = Arc::new(AtomicBool::new(true));
+    let options = DbOptions {
+        files: Arc::new(stubborn::Stubborn {
+            dir: "wbl",
+            on: Arc::clone(&on),
+        }),
+        ..window(Duration::from_secs(3 * 3600))
+    };
+    let db = Db::open(dir.path(), options).unwrap();
+    for m in 0..4 * 60 {
+        take(&db, "m", &[(T0 + m * MINUTE, 0.0)]);
+        if m == 100 {
+            take(&db, "late", &[(T0 + m * MINUTE, 0.0)]);
+            take(&db, "late", &[(T0 + MINUTE, 1.0), (T0 + 2 * MINUTE, 2.0)]);
+        }
+    }
+    db.run_maintenance().unwrap_err();
+    let matcher = [Matcher::new(MatchOp::Equal, "__name__", "late").unwrap()];
+    db.delete(i64::MIN, i64::MAX, &matcher).unwrap_err();
+    assert_eq!(floats(&db, "late").len(), 3);
+    on.store(false, Ordering::Relaxed);
+    db.delete(i64::MIN, i64::MAX, &matcher).unwrap();
+    assert!(floats(&db, "late").is_empty());
+    drop(db);
+    let db = open(dir.path());
+    assert!(floats(&db, "late").is_empty());
+    assert_eq!(floats(&db, "m").len(), 4 * 60);
 }
 
 /// A value that says where it belongs, so that a sample stored twice is the same twice.

@@ -548,24 +548,31 @@ impl SeriesState {
         out
     }
 
-    /// Takes chunks that were read from files, before any sample is appended. Chunks that are not newer than
-    /// what is there are left out, and so are all from the first on that overlaps it. Returns how many were taken.
+    /// Takes chunks that were read from files. Chunks that are not newer than what is there are left out, and so are
+    /// all from the first on that overlaps it. Samples may be there already when the log gave the series another
+    /// number in between. Chunks that are newer must be taken then too: a later start, which has those samples in
+    /// chunks, would take them, and skip what the log got meanwhile. Returns how many were taken.
     fn adopt(&mut self, chunks: Vec<EncodedChunk>) -> usize {
-        let before = self.closed.len();
-        if self.open.samples() == 0 {
-            let mut closed = std::mem::take(&mut self.closed).into_vec();
-            for c in chunks {
-                if c.mint > self.last_t {
-                    self.last_t = c.maxt;
-                    closed.push(c);
-                } else if c.maxt > self.last_t {
-                    // Of another life, which cut its chunks elsewhere: after this one there may be a gap.
-                    break;
-                }
+        let mut last_t = self.last_t;
+        let mut taken = Vec::with_capacity(chunks.len());
+        for c in chunks {
+            if c.mint > last_t {
+                last_t = c.maxt;
+                taken.push(c);
+            } else if c.maxt > last_t {
+                // Of another life, which cut its chunks elsewhere: after this one there may be a gap.
+                break;
             }
+        }
+        let count = taken.len();
+        if count > 0 {
+            self.close();
+            self.last_t = last_t;
+            let mut closed = std::mem::take(&mut self.closed).into_vec();
+            closed.append(&mut taken);
             self.closed = closed.into_boxed_slice();
         }
-        self.closed.len() - before
+        count
     }
 
     /// Bytes of closed chunks that are in memory.

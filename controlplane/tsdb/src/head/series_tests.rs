@@ -109,3 +109,27 @@ fn a_series_is_small() {
     let size = size_of::<MemSeries>() + 2 * size_of::<usize>();
     assert!(size <= 160, "{size} bytes");
 }
+
+/// As when the log gave the series another number, under which the files have chunks.
+#[test]
+fn chunks_from_files_are_taken_behind_samples_from_the_log() {
+    let mut other = SeriesState::default();
+    for t in 10..14 {
+        other.append_float(t, t as f64, txn(1));
+    }
+    other.close();
+    let mut s = SeriesState::default();
+    for t in 1..5 {
+        s.append_float(t, t as f64, txn(1));
+    }
+    assert_eq!(s.adopt(other.closed.to_vec()), 1);
+    assert_eq!(s.adopt(other.closed.into_vec()), 0);
+    // The log repeats what the chunk has.
+    for t in 12..20 {
+        s.append_float(t, t as f64, txn(1));
+    }
+    let mut out = SampleBuffer::default();
+    s.read_in_order(i64::MIN, i64::MAX, 1, &mut out).unwrap();
+    assert_eq!(out.timestamps, (1..5).chain(10..20).collect::<Vec<_>>());
+    assert_eq!(s.closed.len(), 2);
+}

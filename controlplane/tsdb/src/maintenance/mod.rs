@@ -298,7 +298,10 @@ impl Db {
         let keep = |series| self.head.keeps_series(series, last);
         // Of a range whose samples are all deleted there is no block that would keep a start from reading them.
         let in_files = self.head.chunk_files.lock().min_time();
-        let late = self.head.out_of_order_min_time();
+        let late = match *self.pending_out_of_order.lock() {
+            Some(_) => i64::MIN,
+            None => self.head.out_of_order_min_time(),
+        };
         let from = checkpoint::KeepFrom {
             mint,
             tombstones: mint.min(in_files).min(late),

@@ -140,8 +140,9 @@ impl Db {
         )
     }
 
-    /// Drops frozen samples and their log, unless an old query still reads them from the head.
-    fn try_drop_out_of_order(&self) -> Result<(), TsdbError> {
+    /// Drops frozen samples and their log, unless an old query still reads them from the head. It is pending until
+    /// the log is gone for good: a start would read these samples from it, without marks that only their blocks have.
+    pub(crate) fn try_drop_out_of_order(&self) -> Result<(), TsdbError> {
         let Some(pending) = *self.pending_out_of_order.lock() else {
             return Ok(());
         };
@@ -149,7 +150,6 @@ impl Db {
             return Ok(());
         }
         self.head.drop_frozen();
-        *self.pending_out_of_order.lock() = None;
         let (dir, files) = (self.wbl_dir(), &*self.options.files);
         let io = || TsdbError::io("cannot truncate", &dir);
         for n in segments::list(files, &dir).map_err(io())? {
@@ -157,6 +157,8 @@ impl Db {
                 files.remove_file(&segments::path(&dir, n)).map_err(io())?;
             }
         }
-        files.sync_dir(&dir).map_err(io())
+        files.sync_dir(&dir).map_err(io())?;
+        *self.pending_out_of_order.lock() = None;
+        Ok(())
     }
 }

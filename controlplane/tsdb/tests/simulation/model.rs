@@ -162,11 +162,14 @@ impl Model {
     /// that are newer than all of their series and not older than `horizon`. Of several values of one time any may
     /// stay, and may give way to another when blocks are merged.
     pub(crate) fn commit_any_order(&mut self, offers: Vec<Offer>, outcome: Outcome, horizon: i64) {
+        let mut before: BTreeMap<String, i64> = BTreeMap::new();
         for (series, t, value) in offers {
             let offered = self.offered.entry(series.clone()).or_default();
             offered.entry(t).or_default().insert(value);
             let (lo, hi) = self.newest(&series);
-            let in_order = t > hi && t >= horizon;
+            let before = before.entry(series.clone()).or_insert(i64::MIN);
+            let in_order = t > hi && t > *before && t >= horizon;
+            *before = t.max(*before);
             let was_deleted = |(text, mint, maxt): &(String, _, _)| {
                 series.contains(text) && (*mint..=*maxt).contains(&t)
             };

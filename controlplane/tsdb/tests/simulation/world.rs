@@ -243,7 +243,10 @@ impl World {
 
     pub(crate) fn append(&mut self) {
         let db = self.db();
-        let newest = db.stats().head_max_time;
+        let newest = match self.dangers.late {
+            true => db.stats().head_max_time,
+            false => i64::MAX,
+        };
         let mut app = db.appender();
         let mut pending: Vec<Offer> = Vec::new();
         let mut taken: BTreeMap<String, i64> = BTreeMap::new();
