@@ -21,6 +21,9 @@ use crate::protocol::PageFormat;
 /// Samples further ahead of the scrape are refused, as in Prometheus.
 const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
 
+/// Larger pages are refused.
+pub const MAX_PAGE_BYTES: usize = 1 << 30;
+
 /// Why a page was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
@@ -30,6 +33,9 @@ pub enum PageError {
     /// The protobuf page does not parse.
     #[error(transparent)]
     Proto(#[from] ProtoError),
+    /// More than [`MAX_PAGE_BYTES`].
+    #[error("page of {0} bytes is too large")]
+    TooLarge(usize),
     /// More buckets than `native_histogram_bucket_limit`, in the lowest resolution.
     #[error("histogram bucket limit exceeded")]
     BucketLimit,
@@ -167,6 +173,9 @@ impl Run<'_> {
     ) -> Result<(), PageError> {
         if page.is_empty() {
             return Ok(());
+        }
+        if page.len() > MAX_PAGE_BYTES {
+            return Err(PageError::TooLarge(page.len()));
         }
         match format {
             PageFormat::Lines(format) => self.lines(metadata, format, page)?,
@@ -483,7 +492,7 @@ impl Run<'_> {
         scraped: SeriesLabels<'_>,
         kind: MetricType,
         raw: &[u8],
-        hash: u32,
+        hash: u64,
     ) -> Result<EntryId, PageError> {
         self.stats.scraped += 1;
         let verdict = match self.labels(scraped, kind)? {

@@ -28,14 +28,14 @@ pub(crate) enum Verdict {
     Stored(SeriesRef),
 }
 
+/// One per line of the page: every byte counts.
 #[derive(Debug)]
 struct Entry {
-    verdict: Verdict,
-    /// Where the raw bytes are.
-    start: usize,
+    /// Its reference in storage, [`DROPPED`] without one.
+    series: u64,
+    /// Where the raw bytes are; there are none where the entry is not in use.
+    start: u32,
     len: u32,
-    /// Half of the raw bytes' hash.
-    hash: u32,
     /// Round that saw it last.
     seen: u32,
     /// Round of the last sample that counts for staleness, and of the one before it: a round that breaks
@@ -44,20 +44,24 @@ struct Entry {
     tracked_before: u32,
     /// Place in the order of the round that saw it last.
     position: u32,
-    /// Whether the entry is in use.
-    live: bool,
 }
+
+/// In place of a reference: metric relabelling drops the series.
+const DROPPED: u64 = u64::MAX;
 
 impl Entry {
     fn raw<'t>(&self, texts: &'t [u8]) -> &'t [u8] {
-        &texts[self.start..self.start + self.len as usize]
+        let start = self.start as usize;
+        &texts[start..start + self.len as usize]
     }
 
+    #[inline]
     fn stored(&self) -> Option<SeriesRef> {
-        match self.verdict {
-            Verdict::Stored(series) => Some(series),
-            Verdict::Dropped => None,
-        }
+        (self.series != DROPPED).then_some(SeriesRef(self.series))
+    }
+
+    fn is_live(&self) -> bool {
+        self.len > 0
     }
 }
 
@@ -90,16 +94,17 @@ pub(crate) enum Found {
     /// Known; `again` says that this round has seen it already.
     Known { id: EntryId, again: bool },
     /// Not known.
-    New { hash: u32 },
+    New { hash: u64 },
 }
 
-fn hash(raw: &[u8]) -> u32 {
-    (FixedState::with_seed(0x7365_7269).hash_one(raw) >> 32) as u32
+/// A place or length in the texts of a page. They are at most those of the page three times, and pages of more
+/// than a gigabyte are refused.
+fn offset(n: usize) -> u32 {
+    u32::try_from(n).expect("the texts of a page have fewer than 2^32 bytes")
 }
 
-/// A 64-bit hash for the table from the stored half.
-fn table_hash(half: u32) -> u64 {
-    u64::from(half).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+fn hash(raw: &[u8]) -> u64 {
+    FixedState::with_seed(0x7365_7269).hash_one(raw)
 }
 
 impl SeriesCache {
@@ -128,9 +133,8 @@ impl SeriesCache {
             return self.touch(id);
         }
         let hash = hash(raw);
-        let found = self.table.find(table_hash(hash), |id| {
-            let entry = &self.entries[*id as usize];
-            entry.hash == hash && entry.raw(&self.texts) == raw
+        let found = self.table.find(hash, |id| {
+            self.entries[*id as usize].raw(&self.texts) == raw
         });
         match found.copied() {
             Some(id) => {
@@ -157,17 +161,19 @@ impl SeriesCache {
     }
 
     /// Adds a new series; `hash` is that of [`Found::New`].
-    pub(crate) fn insert(&mut self, raw: &[u8], hash: u32, verdict: Verdict) -> EntryId {
+    pub(crate) fn insert(&mut self, raw: &[u8], hash: u64, verdict: Verdict) -> EntryId {
+        debug_assert!(!raw.is_empty(), "a series has a text");
         let entry = Entry {
-            verdict,
-            start: self.texts.len(),
-            len: u32::try_from(raw.len()).expect("a series' text has fewer than 2^32 bytes"),
-            hash,
+            series: match verdict {
+                Verdict::Stored(series) => series.0,
+                Verdict::Dropped => DROPPED,
+            },
+            start: offset(self.texts.len()),
+            len: offset(raw.len()),
             seen: self.round,
             tracked: 0,
             tracked_before: 0,
             position: self.next_order.len() as u32,
-            live: true,
         };
         self.texts.extend_from_slice(raw);
         let id = match self.free.pop() {
@@ -181,10 +187,9 @@ impl SeriesCache {
                     .expect("a page has fewer than 2^32 lines: they would not fit into memory")
             }
         };
-        let entries = &self.entries;
-        self.table.insert_unique(table_hash(hash), id, |id| {
-            table_hash(entries[*id as usize].hash)
-        });
+        let (entries, texts) = (&self.entries, &self.texts);
+        self.table
+            .insert_unique(hash, id, |id| self::hash(entries[*id as usize].raw(texts)));
         self.next_order.push(id);
         id
     }
@@ -197,7 +202,7 @@ impl SeriesCache {
 
     /// Replaces a reference that storage no longer knows.
     pub(crate) fn set_series(&mut self, id: EntryId, new: SeriesRef) {
-        self.entries[id as usize].verdict = Verdict::Stored(new);
+        self.entries[id as usize].series = new.0;
     }
 
     /// Marks a series as present in this round.
@@ -260,6 +265,19 @@ impl SeriesCache {
         if self.gaps > self.texts.len() / 2 {
             self.close_gaps();
         }
+        self.shrink();
+    }
+
+    /// Gives back what growing by doubling took too much: pages seldom grow further.
+    fn shrink(&mut self) {
+        fn fit<T>(list: &mut Vec<T>) {
+            if list.capacity() - list.len() > list.len() / 8 {
+                list.shrink_to(list.len() + list.len() / 16);
+            }
+        }
+        fit(&mut self.entries);
+        fit(&mut self.texts);
+        fit(&mut self.order);
     }
 
     /// Ends a round that failed: nothing counts as present any more, entries stay.
@@ -270,19 +288,17 @@ impl SeriesCache {
 
     fn forget_unseen(&mut self) {
         for (id, entry) in self.entries.iter_mut().enumerate() {
-            if !entry.live || self.round - entry.seen <= KEEP_ROUNDS {
+            if !entry.is_live() || self.round - entry.seen <= KEEP_ROUNDS {
                 continue;
             }
             let id = id as EntryId;
-            if let Ok(slot) = self
-                .table
-                .find_entry(table_hash(entry.hash), |other| *other == id)
-            {
+            let hash = hash(entry.raw(&self.texts));
+            if let Ok(slot) = self.table.find_entry(hash, |other| *other == id) {
                 slot.remove();
             }
             self.gaps += entry.len as usize;
             // Neither compared nor present any more.
-            (entry.live, entry.len) = (false, 0);
+            entry.len = 0;
             (entry.tracked, entry.tracked_before) = (0, 0);
             self.free.push(id);
         }
@@ -295,10 +311,10 @@ impl SeriesCache {
         let mut moved = vec![false; self.entries.len()];
         for id in self.order.iter().copied().chain(rest) {
             let entry = &mut self.entries[id as usize];
-            if entry.live && !std::mem::replace(&mut moved[id as usize], true) {
+            if entry.is_live() && !std::mem::replace(&mut moved[id as usize], true) {
                 let start = texts.len();
                 texts.extend_from_slice(entry.raw(&self.texts));
-                entry.start = start;
+                entry.start = offset(start);
             }
         }
         self.texts = texts;
@@ -344,7 +360,7 @@ mod tests {
     }
 
     fn reference(name: &str) -> SeriesRef {
-        SeriesRef(u64::from(hash(name.trim().as_bytes())))
+        SeriesRef(hash(name.trim().as_bytes()) >> 1)
     }
 
     #[test]
