@@ -1,6 +1,5 @@
 //! Writes a block directory: everything under a temporary name, synced, then renamed.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -278,9 +277,11 @@ pub(crate) fn write_series(
         return Ok(None);
     }
     let (symbols, ordinals) = head.sorted_symbols(&series);
-    let ordinal = |s: &u32| ordinals.get(s).copied().unwrap_or(0);
-    // Ordinals are in order of texts, so this is the order of labels.
-    series.sort_by_cached_key(|s| s.labels.iter().map(ordinal).collect::<Vec<u32>>());
+    let labels = |s: &MemSeries| -> Vec<u32> {
+        let ordinal = |s: &u32| ordinals.get(*s as usize).copied().unwrap_or(0);
+        s.symbols().iter().map(ordinal).collect()
+    };
+    sort_by_labels(&mut series, labels);
     let deleted = head.tombstones.read().clone();
     let mut writer = BlockWriter::create(&head.options.files, data, range.ulid, symbols)?;
     for s in series {
@@ -288,8 +289,7 @@ pub(crate) fn write_series(
             TsdbError::corrupt(data, format!("head chunk of {}: {e}", head.labels(&s)))
         })?;
         if !chunks.is_empty() {
-            let labels: Vec<u32> = s.labels.iter().map(ordinal).collect();
-            writer.series(&labels, &chunks)?;
+            writer.series(&labels(&s), &chunks)?;
         }
     }
     let compaction = BlockCompaction {
@@ -301,20 +301,34 @@ pub(crate) fn write_series(
     writer.finish(range.ulid, range.mint, range.maxt, compaction)
 }
 
+/// Sorts series by their labels, given as ordinals in the order of texts. The first labels decide most of it and
+/// are kept for that; all labels of all series would take much memory.
+fn sort_by_labels(series: &mut Vec<Arc<MemSeries>>, labels: impl Fn(&MemSeries) -> Vec<u32>) {
+    let beginning = |s: Arc<MemSeries>| {
+        let mut first = [0; 6];
+        for (to, from) in first.iter_mut().zip(labels(&s)) {
+            *to = from;
+        }
+        (first, s)
+    };
+    let mut keyed: Vec<_> = std::mem::take(series).into_iter().map(beginning).collect();
+    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| labels(&a.1).cmp(&labels(&b.1))));
+    series.extend(keyed.into_iter().map(|k| k.1));
+}
+
 impl Head {
-    /// The texts that series use, sorted, and each symbol's place among them.
-    fn sorted_symbols(&self, series: &[Arc<MemSeries>]) -> (Vec<String>, BTreeMap<u32, u32>) {
+    /// The texts that series use, sorted, and by symbol its place among them.
+    fn sorted_symbols(&self, series: &[Arc<MemSeries>]) -> (Vec<String>, Vec<u32>) {
         let mut used = roaring::RoaringBitmap::new();
         for s in series {
-            used.extend(s.labels.iter().copied());
+            used.extend(s.symbols());
         }
         let mut texts: Vec<(String, u32)> = self.symbol_texts(&used);
         texts.sort_unstable();
-        let ordinals = texts
-            .iter()
-            .enumerate()
-            .map(|(i, (_, symbol))| (*symbol, i as u32))
-            .collect();
+        let mut ordinals = vec![0; used.max().map_or(0, |s| s as usize + 1)];
+        for (i, (_, symbol)) in texts.iter().enumerate() {
+            ordinals[*symbol as usize] = i as u32;
+        }
         (texts.into_iter().map(|t| t.0).collect(), ordinals)
     }
 }

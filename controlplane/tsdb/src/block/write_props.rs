@@ -9,6 +9,7 @@ use bellwether_model::histogram::{
 use bellwether_model::{Span, stale_nan};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// Spans and absolute counts of indexed buckets.
 fn side(buckets: &BTreeMap<i32, u32>) -> (Vec<Span>, Vec<i64>) {

@@ -2,36 +2,61 @@
 
 use crate::encoding::DecodeError;
 
-/// Appends bits to a byte buffer.
+/// Appends bits to a byte buffer. There is one in every series of the head, so it is small, and its memory has
+/// sizes that the allocator has no need to round up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BitWriter {
-    buf: Vec<u8>,
+    /// The bytes so far and room for more.
+    buf: Box<[u8]>,
+    len: u32,
     /// Unused low bits of the last byte.
     free: u8,
+}
+
+/// Allocators have four sizes between a power of two and the next, and multiples of 16 below.
+fn size_class(bytes: usize) -> usize {
+    let step = (bytes.next_power_of_two() / 8).max(16);
+    bytes.next_multiple_of(step)
 }
 
 impl BitWriter {
     /// The bytes so far; unused bits of the last one are zero.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.buf
+        &self.buf[..self.len as usize]
     }
 
     /// The bytes for in-place changes of a header.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.buf
+        &mut self.buf[..self.len as usize]
     }
 
-    /// Starts over with a byte-aligned header, keeping the memory.
+    /// Starts over with a byte-aligned header.
     pub(crate) fn restart(&mut self, header: &[u8]) {
-        self.buf.clear();
-        self.buf.extend_from_slice(header);
-        self.free = 0;
+        *self = Self::default();
+        self.put(header);
     }
 
-    /// The buffer for appending whole bytes; only valid on a byte border.
-    pub(crate) fn aligned(&mut self) -> &mut Vec<u8> {
+    /// Appends whole bytes; only valid on a byte border.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.free, 0);
-        &mut self.buf
+        let at = self.len as usize;
+        if self.buf.len() - at < bytes.len() {
+            self.grow(bytes.len());
+        }
+        self.buf[at..at + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len() as u32;
+    }
+
+    /// Makes room for `more` bytes and a few samples.
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let len = self.len as usize;
+        // A chunk of a few samples grows in small steps: there are as many as series.
+        let size = size_class(len + more + (len / 8).max(16));
+        let mut buf = std::mem::take(&mut self.buf).into_vec();
+        buf.reserve_exact(size - buf.len());
+        buf.resize(size, 0);
+        self.buf = buf.into_boxed_slice();
     }
 
     /// Appends the low `n` bits of `value`, `1 <= n <= 64`.
@@ -40,10 +65,9 @@ impl BitWriter {
         let mut v = value << (64 - n);
         let mut n = n;
         let free = u32::from(self.free);
+        let at = self.len as usize;
         if free > 0 {
-            if let Some(last) = self.buf.last_mut() {
-                *last |= (v >> (64 - free)) as u8;
-            }
+            self.buf[at - 1] |= (v >> (64 - free)) as u8;
             if n <= free {
                 self.free -= n as u8;
                 return;
@@ -51,15 +75,13 @@ impl BitWriter {
             v <<= free;
             n -= free;
         }
-        // Grow in modest steps: most chunks stay far below twice their size.
-        if self.buf.capacity() - self.buf.len() < 8 {
-            self.buf.reserve_exact((self.buf.len() / 2).max(40));
+        if self.buf.len() - at < 8 {
+            self.grow(8);
         }
-        // Eight bytes at once and the surplus cut off: a fixed width needs no call.
+        // Eight bytes at once, of which only those count that have bits: a fixed width needs no call.
         let bytes = n.div_ceil(8);
-        let len = self.buf.len() + bytes as usize;
-        self.buf.extend_from_slice(&v.to_be_bytes());
-        self.buf.truncate(len);
+        self.buf[at..at + 8].copy_from_slice(&v.to_be_bytes());
+        self.len += bytes;
         self.free = (bytes * 8 - n) as u8;
     }
 
@@ -229,19 +251,11 @@ impl<'a> BitReader<'a> {
 }
 
 /// The window of significant bits that XOR-coded floats reuse.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct XorWindow {
     leading: u8,
     trailing: u8,
-}
-
-impl Default for XorWindow {
-    fn default() -> Self {
-        Self {
-            leading: 0xff,
-            trailing: 0,
-        }
-    }
+    known: bool,
 }
 
 impl XorWindow {
@@ -255,7 +269,7 @@ impl XorWindow {
         }
         let leading = (delta.leading_zeros() as u8).min(31);
         let trailing = delta.trailing_zeros() as u8;
-        if self.leading != 0xff && leading >= self.leading && trailing >= self.trailing {
+        if self.known && leading >= self.leading && trailing >= self.trailing {
             let width = 64 - u32::from(self.leading) - u32::from(self.trailing);
             if width <= 62 {
                 out.write(0b10 << width | delta >> self.trailing, width + 2);
@@ -267,6 +281,7 @@ impl XorWindow {
         }
         self.leading = leading;
         self.trailing = trailing;
+        self.known = true;
         let width = 64 - u32::from(leading) - u32::from(trailing);
         // Six bits cannot hold 64; Prometheus writes 0 for it.
         out.write(
@@ -286,7 +301,7 @@ impl XorWindow {
         match bits.ones(2)? {
             0 => return Ok(previous),
             1 => {
-                if self.leading == 0xff {
+                if !self.known {
                     return Err(DecodeError("value reuses a window that was never set"));
                 }
             }
@@ -302,6 +317,7 @@ impl XorWindow {
                 };
                 self.leading = leading;
                 self.trailing = trailing;
+                self.known = true;
             }
         }
         let width = 64 - u32::from(self.leading) - u32::from(self.trailing);

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use super::bits::{BitReader, BitWriter, XorWindow};
 use crate::encoding::{DecodeError, put_uvarint, put_varint};
 
+/// Most bytes of a chunk's header and first sample.
+const FIRST_BYTES: usize = 2 + 10 + 8;
+
 /// A chunk that is being appended to. Appending allocates only when the buffer has to grow, and touches only
-/// the buffer's end: the sample count at its beginning is filled in when the chunk is copied out.
+/// the buffer's end: the sample count at its beginning is filled in when the chunk is copied out. The newest time is
+/// the caller's, who has it anyway.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct XorAppender {
     bits: BitWriter,
-    t: i64,
     t_delta: i64,
     v: f64,
     window: XorWindow,
@@ -50,43 +53,40 @@ impl XorAppender {
         self.bits.bytes().last().copied().unwrap_or(0)
     }
 
-    /// Starts an empty chunk in the same memory.
-    pub(crate) fn restart(&mut self) {
-        self.bits.restart(&[0, 0]);
-        self.t_delta = 0;
-        self.count = 0;
-        self.window = XorWindow::default();
-    }
-
-    /// Appends a sample; the caller keeps time order and stays below 65,536 samples.
+    /// Appends a sample; `last_t` is the time of the one before, which an empty chunk does not have. The caller
+    /// keeps time order and stays below 65,536 samples.
     #[inline]
-    pub(crate) fn append(&mut self, t: i64, v: f64) {
+    pub(crate) fn append(&mut self, last_t: i64, t: i64, v: f64) {
         match self.count {
-            0 => {
-                if self.bits.bytes().is_empty() {
-                    self.bits.restart(&[0, 0]);
-                }
-                let out = self.bits.aligned();
-                // Header, time, value and the next few samples in one allocation.
-                out.reserve_exact(46);
-                put_varint(out, t);
-                out.extend_from_slice(&v.to_bits().to_be_bytes());
-            }
+            0 => self.begin(t, v),
             1 => {
-                self.t_delta = t.wrapping_sub(self.t);
-                put_uvarint(self.bits.aligned(), self.t_delta as u64);
+                self.t_delta = t.wrapping_sub(last_t);
+                self.put_delta();
                 self.window.write(&mut self.bits, self.v, v);
             }
             _ => {
-                let delta = t.wrapping_sub(self.t);
+                let delta = t.wrapping_sub(last_t);
                 self.write_dod(delta.wrapping_sub(self.t_delta));
                 self.t_delta = delta;
                 self.window.write(&mut self.bits, self.v, v);
             }
         }
-        self.t = t;
         self.v = v;
         self.count += 1;
+    }
+
+    fn begin(&mut self, t: i64, v: f64) {
+        let mut first = Vec::with_capacity(FIRST_BYTES);
+        first.extend_from_slice(&[0, 0]);
+        put_varint(&mut first, t);
+        first.extend_from_slice(&v.to_bits().to_be_bytes());
+        self.bits.restart(&first);
+    }
+
+    fn put_delta(&mut self) {
+        let mut delta = Vec::with_capacity(10);
+        put_uvarint(&mut delta, self.t_delta as u64);
+        self.bits.put(&delta);
     }
 
     #[inline]
@@ -109,7 +109,11 @@ impl XorAppender {
     #[cfg(test)]
     pub(crate) fn resume(data: &[u8]) -> Result<Self, DecodeError> {
         let mut appender = Self::default();
-        decode(data, usize::MAX, |t, v| appender.append(t, v))?;
+        let mut last = 0;
+        decode(data, usize::MAX, |t, v| {
+            appender.append(last, t, v);
+            last = t;
+        })?;
         Ok(appender)
     }
 }
@@ -187,11 +191,12 @@ mod tests {
             steps in proptest::collection::vec((prop_oneof![Just(15_000i64), 1i64..100_000, any::<i64>()], nasty_float()), 1..200),
         ) {
             let mut appender = XorAppender::default();
-            let mut t = start;
+            let (mut t, mut last) = (start, 0);
             let mut wanted = Vec::new();
             for (step, v) in steps {
-                appender.append(t, v);
+                appender.append(last, t, v);
                 wanted.push((t, v.to_bits()));
+                last = t;
                 t = t.wrapping_add(step);
             }
             let mut got = Vec::new();

@@ -20,9 +20,12 @@ use crate::stats::Counter;
 use crate::wal::writer::WalWriter;
 
 /// Buffer sets kept for the next transactions.
-const POOLED: usize = 16;
+const POOLED: usize = 4;
 /// A buffer with room for more samples than this is not kept.
 const POOLED_SAMPLES: usize = 100_000;
+
+/// A buffer of so many bytes is kept however little of it is used.
+const KEPT_BYTES: usize = 128 << 10;
 
 /// A sample that waits for the commit.
 pub(super) struct Pending<T> {
@@ -87,7 +90,22 @@ impl Late {
     }
 }
 
+/// Gives a large buffer's memory back where the transaction needed little of it: one with many new series would pin
+/// the memory for their names.
+pub(crate) fn give_back_surplus<T>(buffer: &mut Vec<T>) {
+    let is_large = buffer.capacity() * size_of::<T>() > KEPT_BYTES;
+    if is_large && buffer.capacity() > 4 * buffer.len() {
+        *buffer = Vec::new();
+    }
+}
+
 impl Buffers {
+    fn give_back_surplus(&mut self) {
+        give_back_surplus(&mut self.pinned);
+        give_back_surplus(&mut self.unlogged);
+        give_back_surplus(&mut self.bytes);
+    }
+
     fn clear(&mut self) {
         self.floats.clear();
         self.pages.clear();
@@ -336,6 +354,7 @@ impl Drop for HeadAppender<'_> {
     fn drop(&mut self) {
         self.head.open_appenders.fetch_sub(1, Ordering::Relaxed);
         let mut b = std::mem::take(&mut self.b);
+        b.give_back_surplus();
         b.clear();
         if b.floats.capacity() <= POOLED_SAMPLES {
             let mut pool = self.head.buffers.lock();

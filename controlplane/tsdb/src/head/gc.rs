@@ -3,10 +3,30 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use roaring::RoaringBitmap;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
-use super::{Head, SHARDS, table_hash};
+use super::series::MemSeries;
+use super::symbols::Symbol;
+use super::{Head, SHARDS, SLICE, table_hash};
 use crate::wal::writer::WalWriter;
+
+/// Series that were removed, also by their labels.
+#[derive(Default)]
+struct Gone {
+    ids: Vec<u32>,
+    by_label: HashMap<(Symbol, Symbol), Vec<u32>, RandomState>,
+}
+
+impl Gone {
+    fn add(&mut self, series: &MemSeries) {
+        self.ids.push(series.id);
+        for pair in series.symbols().chunks_exact(2) {
+            let ids = self.by_label.entry((pair[0], pair[1])).or_default();
+            ids.push(series.id);
+        }
+    }
+}
 
 impl Head {
     /// Drops everything before a time. The caller made sure that blocks have it and that no reader needs it.
@@ -14,24 +34,28 @@ impl Head {
         self.set_min_valid(mint);
         let mut chunks = 0;
         let mut empty = Vec::new();
+        let mut oldest = i64::MAX;
+        {
+            let _no_commits = self.wal.lock();
+            self.min_since.store(i64::MAX, Ordering::Release);
+        }
         for series in self.all_series() {
             let mut state = series.state.write();
             chunks += state.truncate(mint);
+            oldest = oldest.min(state.mint());
             if state.is_empty() {
                 empty.push(series.id);
             }
         }
+        {
+            // Commits that a series got after it was looked at count by themselves.
+            let _no_commits = self.wal.lock();
+            let oldest = oldest.min(self.min_since.load(Ordering::Acquire));
+            self.min_time.store(oldest, Ordering::Release);
+        }
         self.counters.chunks_removed.add(chunks as u64);
         self.num_chunks.fetch_sub(chunks as i64, Ordering::Relaxed);
         self.remove_series(&empty);
-        {
-            // Without commits in between, so that none of their samples is older than the new beginning.
-            let _no_commits = self.wal.lock();
-            let slab = self.slab.read();
-            let oldest = slab.iter().map(|s| s.state.read().mint()).min();
-            self.min_time
-                .store(oldest.unwrap_or(i64::MAX), Ordering::Release);
-        }
         let needed = mint.min(self.out_of_order_min_time());
         self.tombstones
             .write()
@@ -40,53 +64,64 @@ impl Head {
         self.counters.head_truncations.inc();
     }
 
-    /// Removes series that nobody holds and that still have no samples.
+    /// Removes series that nobody holds and that still have no samples. In slices: no lock is held for long.
     fn remove_series(&self, candidates: &[u32]) {
-        if candidates.is_empty() {
-            return;
-        }
         let segment = self.wal.lock().as_ref().map_or(0, WalWriter::segment);
-        let mut gone = RoaringBitmap::new();
-        for &id in candidates {
-            let Some(series) = self.get(u64::from(id)) else {
-                continue;
-            };
-            let hash = self.labels(&series).fast_hash();
-            let half = (hash >> 32) as u32;
-            let mut shard = self.shards[hash as usize % SHARDS].lock();
-            let mut slab = self.slab.write();
-            // Ours and the slab's: no appender or query has it, and with both locks none can get it.
-            // Appenders may hold its page instead; then the next truncation tries again.
-            if Arc::strong_count(&series) > 2 || !series.state.read().is_empty() || !slab.remove(id)
+        for slice in candidates.chunks(SLICE) {
+            let mut gone = Gone::default();
+            for &id in slice {
+                if let Some(series) = self.remove_one(id) {
+                    gone.add(&series);
+                }
+            }
+            self.num_series
+                .fetch_sub(gone.ids.len() as u64, Ordering::Relaxed);
+            self.counters.series_removed.add(gone.ids.len() as u64);
+            let unused = self.postings.write().remove(&gone.by_label);
             {
-                continue;
+                let mut metadata = self.metadata.write();
+                for id in &gone.ids {
+                    metadata.remove(id);
+                }
             }
-            drop(slab);
-            if let Ok(entry) = shard.find_entry(table_hash(half), |e| e.id == id) {
-                entry.remove();
-            }
-            gone.insert(id);
+            let removed = gone.ids.iter().map(|id| (*id, segment));
+            self.removed.lock().extend(removed);
+            self.drop_symbols(&unused);
         }
-        if gone.is_empty() {
-            return;
-        }
-        self.num_series.fetch_sub(gone.len(), Ordering::Relaxed);
-        self.counters.series_removed.add(gone.len());
-        self.postings.write().remove_all(&gone);
-        self.metadata.write().retain(|id, _| !gone.contains(*id));
-        self.removed
-            .lock()
-            .extend(gone.iter().map(|id| (id, segment)));
-        self.drop_symbols();
     }
 
-    fn drop_symbols(&self) {
-        let _no_creation = self.creation.write();
-        let mut used = RoaringBitmap::new();
-        for series in self.slab.read().iter() {
-            used.extend(series.labels.iter().copied());
+    /// Takes a series out of the table and the slab, unless somebody holds it or it has samples again.
+    fn remove_one(&self, id: u32) -> Option<Arc<MemSeries>> {
+        let series = self.get(u64::from(id))?;
+        let hash = self.labels(&series).fast_hash();
+        let half = (hash >> 32) as u32;
+        let mut shard = self.shards[hash as usize % SHARDS].lock();
+        let mut slab = self.slab.write();
+        // Ours and the slab's: no appender or query has it, and with both locks none can get it.
+        // Appenders may hold its page instead; then the next truncation tries again.
+        if Arc::strong_count(&series) > 2 || !series.state.read().is_empty() || !slab.remove(id) {
+            return None;
         }
-        self.symbols.write().retain(|s| used.contains(s));
+        drop(slab);
+        if let Ok(entry) = shard.find_entry(table_hash(half), |e| e.id == id) {
+            entry.remove();
+        }
+        Some(series)
+    }
+
+    /// Drops those of some symbols that no series has any more. A series that is being made may have them before
+    /// the postings do.
+    fn drop_symbols(&self, candidates: &[Symbol]) {
+        for slice in candidates.chunks(SLICE) {
+            let _no_creation = self.creation.write();
+            let mut symbols = self.symbols.write();
+            let postings = self.postings.read();
+            for symbol in slice {
+                if !postings.has(*symbol) {
+                    symbols.remove(*symbol);
+                }
+            }
+        }
     }
 
     /// Whether a checkpoint of the segments up to `last` must keep a series' name.

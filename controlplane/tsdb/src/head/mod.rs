@@ -46,11 +46,13 @@ use out_of_order::OutOfOrderIndex;
 use postings::HeadPostings;
 use series::MemSeries;
 use slab::{Page, Slab};
-use symbols::Symbols;
+use symbols::{Symbol, Symbols};
 
 /// Shards of the hash table from labels to ids; a power of two. Enough that appenders of new series on
 /// every core rarely meet.
 const SHARDS: usize = 32;
+/// Items that are dealt with under a lock at once where all of them would keep appends and queries waiting.
+const SLICE: usize = 1024;
 /// An entry of a shard: half of the labels' hash and the id, 8 bytes.
 #[derive(Clone, Copy)]
 struct Entry {
@@ -95,6 +97,8 @@ pub(crate) struct Head {
     /// Oldest and newest sample in order; `i64::MAX` and `i64::MIN` while empty.
     min_time: AtomicI64,
     max_time: AtomicI64,
+    /// The oldest of the samples that came since truncation began.
+    min_since: AtomicI64,
     /// Samples before this are in blocks and are refused.
     min_valid: AtomicI64,
     next_id: AtomicU64,
@@ -132,6 +136,7 @@ impl Head {
             out_of_order: Mutex::default(),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
+            min_since: AtomicI64::new(i64::MAX),
             min_valid: AtomicI64::new(i64::MIN),
             next_id: AtomicU64::new(1),
             num_series: AtomicU64::new(0),
@@ -176,6 +181,7 @@ impl Head {
     pub(crate) fn widen_times(&self, mint: i64, maxt: i64) {
         if mint <= maxt {
             self.min_time.fetch_min(mint, Ordering::AcqRel);
+            self.min_since.fetch_min(mint, Ordering::AcqRel);
             self.max_time.fetch_max(maxt, Ordering::AcqRel);
         }
     }
@@ -193,42 +199,49 @@ impl Head {
         self.slab.read().page(id).cloned()
     }
 
-    /// All series, at one moment.
+    /// All series, by rising id. Of those that are made meanwhile some may be missing.
     pub(crate) fn all_series(&self) -> Vec<Arc<MemSeries>> {
-        self.slab.read().iter().cloned().collect()
+        let mut all = Vec::new();
+        let mut next = 0;
+        // In parts: whoever waits to add a series keeps everybody else waiting too.
+        while let Some(end) = self.slab.read().copy_from(next, &mut all) {
+            next = end;
+        }
+        all
     }
 
     /// The labels of a series.
     pub(crate) fn labels(&self, series: &MemSeries) -> Labels {
         let symbols = self.symbols.read();
-        Labels::from_sorted(
-            series
-                .labels
-                .chunks_exact(2)
-                .map(|p| (symbols.text(p[0]), symbols.text(p[1]))),
-        )
+        let own = series.symbols();
+        let pairs = own.chunks_exact(2);
+        Labels::from_sorted(pairs.map(|p| (symbols.text(p[0]), symbols.text(p[1]))))
     }
 
-    /// The texts of symbols, in no order.
-    pub(crate) fn symbol_texts(&self, wanted: &roaring::RoaringBitmap) -> Vec<(String, u32)> {
-        let symbols = self.symbols.read();
-        wanted
-            .iter()
-            .map(|s| (symbols.text(s).to_owned(), s))
-            .collect()
+    /// The texts of symbols that series have, in no order.
+    pub(crate) fn symbol_texts(&self, wanted: &roaring::RoaringBitmap) -> Vec<(String, Symbol)> {
+        let mut texts = Vec::with_capacity(wanted.len() as usize);
+        let mut wanted = wanted.iter();
+        loop {
+            let before = texts.len();
+            let symbols = self.symbols.read();
+            let part = wanted.by_ref().take(SLICE);
+            texts.extend(part.map(|s| (symbols.text(s).to_owned(), s)));
+            if texts.len() == before {
+                return texts;
+            }
+        }
     }
 
     fn has_labels(&self, series: &MemSeries, labels: &Labels) -> bool {
         let symbols = self.symbols.read();
-        let mut pairs = series.labels.chunks_exact(2);
-        for label in labels {
-            match pairs.next() {
-                Some(p)
-                    if symbols.text(p[0]) == label.name && symbols.text(p[1]) == label.value => {}
-                _ => return false,
-            }
-        }
-        pairs.next().is_none()
+        let mut texts = labels.iter().flat_map(|l| [l.name, l.value]);
+        let mut equal = true;
+        series.each_symbol(|s| {
+            equal = texts.next() == Some(symbols.text(s));
+            equal
+        });
+        equal && texts.next().is_none()
     }
 
     /// Finds or makes the series of a label set. `wanted` is the id that the log gives a new one. The flag
@@ -273,7 +286,7 @@ impl Head {
             }
         };
         let _creating = self.creation.read();
-        let symbols = {
+        let symbols: Vec<_> = {
             let mut table = self.symbols.write();
             labels
                 .iter()
@@ -281,8 +294,8 @@ impl Head {
                 .map(|text| table.intern(text))
                 .collect()
         };
-        let series = self.slab.write().insert(id, symbols);
-        self.postings.write().insert(id, &series.labels);
+        let series = self.slab.write().insert(id, &symbols);
+        self.postings.write().insert(id, &symbols);
         shard.insert_unique(table_hash(half), Entry { hash: half, id }, |e| {
             table_hash(e.hash)
         });

@@ -44,16 +44,18 @@ impl IdSet {
         }
     }
 
-    /// Removes ids; true when none is left.
-    fn remove_all(&mut self, gone: &RoaringBitmap) -> bool {
+    /// Removes ids, which rise; true when none is left.
+    fn remove(&mut self, gone: &[u32]) -> bool {
         match self {
-            Self::One(id) => gone.contains(*id),
+            Self::One(id) => gone.contains(id),
             Self::Few(ids) => {
-                ids.retain(|id| !gone.contains(*id));
+                ids.retain(|id| gone.binary_search(id).is_err());
                 ids.is_empty()
             }
             Self::Many(bitmap) => {
-                **bitmap -= gone;
+                for id in gone {
+                    bitmap.remove(*id);
+                }
                 bitmap.is_empty()
             }
         }
@@ -99,13 +101,40 @@ impl HeadPostings {
         }
     }
 
-    /// Removes series.
-    pub(crate) fn remove_all(&mut self, gone: &RoaringBitmap) {
-        self.all -= gone;
-        self.names.retain(|_, values| {
-            values.retain(|_, ids| !ids.remove_all(gone));
-            !values.is_empty()
-        });
+    /// Removes series, given by their labels with rising ids each. Returns names and values that lost their last
+    /// series; some of them may still be used otherwise.
+    pub(crate) fn remove(
+        &mut self,
+        gone: &HashMap<(Symbol, Symbol), Vec<u32>, RandomState>,
+    ) -> Vec<Symbol> {
+        let mut unused = Vec::new();
+        for (&(name, value), ids) in gone {
+            for id in ids {
+                self.all.remove(*id);
+            }
+            let Some(values) = self.names.get_mut(&name) else {
+                continue;
+            };
+            if !values.get_mut(&value).is_some_and(|set| set.remove(ids)) {
+                continue;
+            }
+            values.remove(&value);
+            unused.push(value);
+            if values.is_empty() {
+                self.names.remove(&name);
+                unused.push(name);
+            }
+        }
+        unused
+    }
+
+    /// Whether any series has a symbol as name or value of a label.
+    pub(crate) fn has(&self, symbol: Symbol) -> bool {
+        self.names.contains_key(&symbol)
+            || self
+                .names
+                .values()
+                .any(|values| values.contains_key(&symbol))
     }
 
     /// Label names.
@@ -225,10 +254,20 @@ mod tests {
         for id in 0..100 {
             p.insert(id, &[1, 2, 3, 100 + id]);
         }
-        p.remove_all(&(0..99).collect());
+        let gone = |ids: std::ops::Range<u32>| {
+            let each = ids.clone().map(|id| ((3, 100 + id), vec![id]));
+            each.chain([((1, 2), ids.collect())]).collect()
+        };
+        let mut unused = p.remove(&gone(0..99));
+        unused.sort_unstable();
+        assert_eq!(unused, (100..199).collect::<Vec<_>>());
         assert_eq!(p.values_of(3).collect::<Vec<_>>(), [(199, 1)]);
         assert_eq!(p.values_of(1).collect::<Vec<_>>(), [(2, 1)]);
-        p.remove_all(&(99..100).collect());
+        assert!(p.has(1) && p.has(2) && p.has(199) && !p.has(198));
+        let mut unused = p.remove(&gone(99..100));
+        unused.sort_unstable();
+        assert_eq!(unused, [1, 2, 3, 199]);
         assert_eq!(p.names().count(), 0);
+        assert!(p.all.is_empty());
     }
 }

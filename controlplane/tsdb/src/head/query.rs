@@ -108,7 +108,7 @@ impl Querier for HeadQuerier {
         let found = self.found(matchers)?;
         let used: BTreeSet<u32> = found
             .iter()
-            .flat_map(|s| s.labels.iter().step_by(2).copied())
+            .flat_map(|s| s.symbols().into_iter().step_by(2))
             .collect();
         let symbols = self.head.symbols.read();
         let mut names: Vec<String> = used.iter().map(|n| symbols.text(*n).to_owned()).collect();
@@ -134,7 +134,11 @@ impl Querier for HeadQuerier {
             };
             found
                 .iter()
-                .filter_map(|s| s.labels.chunks_exact(2).find(|p| p[0] == n).map(|p| p[1]))
+                .filter_map(|s| {
+                    let symbols = s.symbols();
+                    let mut pairs = symbols.chunks_exact(2);
+                    pairs.find(|p| p[0] == n).map(|p| p[1])
+                })
                 .collect()
         };
         let symbols = self.head.symbols.read();

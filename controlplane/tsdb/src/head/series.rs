@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use super::chunk_files::ChunkData;
 use super::isolation::TxnLog;
 use super::out_of_order::OutOfOrder;
-use super::slab::Marks;
+use super::slab::{LabelsAt, Marks};
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::Sample;
@@ -27,7 +27,7 @@ const MIN_HISTOGRAMS: u16 = 10;
 /// The chunk that takes samples.
 #[derive(Debug)]
 pub(crate) enum Open {
-    /// Floats; an empty appender between chunks keeps its memory.
+    /// Floats; an empty one between chunks.
     Float(XorAppender),
     Histogram(Box<HistogramAppender<i64>>),
     FloatHistogram(Box<HistogramAppender<f64>>),
@@ -92,9 +92,7 @@ pub(crate) struct SeriesState {
     next_at: i64,
     /// Newest time ever appended, `i64::MIN` before the first.
     pub(crate) last_t: i64,
-    pub(crate) closed: Vec<EncodedChunk>,
-    /// Samples ever appended (wrapping), for [`TxnLog`].
-    total: u32,
+    pub(crate) closed: Box<[EncodedChunk]>,
     txns: TxnLog,
     /// Almost always none.
     pub(crate) out_of_order: Option<Box<OutOfOrder>>,
@@ -105,9 +103,8 @@ pub(crate) struct SeriesState {
 pub(crate) struct MemSeries {
     /// Its dense id, which is its reference in the log.
     pub(crate) id: u32,
-    /// Symbols: name, value, name, value...
-    pub(crate) labels: Box<[Symbol]>,
-    /// Whether the log has it, and its newest time.
+    labels: LabelsAt,
+    /// Whether the log has it, its newest time, its labels.
     marks: Arc<Marks>,
     pub(crate) state: RwLock<SeriesState>,
 }
@@ -154,13 +151,29 @@ fn predicted_end(start: i64, current: i64, max: i64, ratio: f64) -> i64 {
 }
 
 impl MemSeries {
-    pub(crate) fn new(id: u32, labels: Box<[Symbol]>, marks: Arc<Marks>) -> Self {
+    pub(crate) fn new(id: u32, labels: LabelsAt, marks: Arc<Marks>) -> Self {
         Self {
             id,
             labels,
             marks,
             state: RwLock::default(),
         }
+    }
+
+    /// Symbols of its labels: name, value, name, value...
+    pub(crate) fn symbols(&self) -> Vec<Symbol> {
+        let mut symbols = Vec::with_capacity(16);
+        self.each_symbol(|s| {
+            symbols.push(s);
+            true
+        });
+        symbols
+    }
+
+    /// Calls `each` with the symbols, until it says false.
+    #[inline]
+    pub(crate) fn each_symbol(&self, each: impl FnMut(Symbol) -> bool) {
+        self.marks.each_symbol(self.labels, each);
     }
 
     /// Whether the log has the series.
@@ -252,8 +265,7 @@ impl Default for SeriesState {
             open_mint: 0,
             next_at: 0,
             last_t: i64::MIN,
-            closed: Vec::new(),
-            total: 0,
+            closed: Box::default(),
             txns: TxnLog::default(),
             out_of_order: None,
         }
@@ -308,8 +320,7 @@ impl SeriesState {
         if t <= self.last_t {
             return Appended::Refused;
         }
-        self.txns.append(txn.number, self.total, txn.watermark);
-        self.total = self.total.wrapping_add(1);
+        self.txns.append(txn.number, txn.watermark);
         let samples = match &self.open {
             Open::Float(c) => c.count(),
             Open::Histogram(_) | Open::FloatHistogram(_) => {
@@ -331,7 +342,7 @@ impl SeriesState {
         }
         // `close` left an empty float appender wherever another kind was open.
         if let Open::Float(c) = &mut self.open {
-            c.append(t, v);
+            c.append(self.last_t, t, v);
         }
         self.last_t = t;
         Appended::Stored { new_chunk }
@@ -368,8 +379,7 @@ impl SeriesState {
                 }
             };
         }
-        self.txns.append(txn.number, self.total, txn.watermark);
-        self.total = self.total.wrapping_add(1);
+        self.txns.append(txn.number, txn.watermark);
         let new_chunk = match (cut, T::of(&mut self.open)) {
             (None, Some(c)) => {
                 c.append(t, sample);
@@ -390,23 +400,18 @@ impl SeriesState {
     /// Moves the open chunk to the closed ones; `last_t` is still its end.
     fn close(&mut self) {
         if self.open.samples() > 0 {
-            // Two hours of scrapes are a few chunks: doubling would waste more than it saves.
-            if self.closed.len() == self.closed.capacity() {
-                self.closed.reserve_exact(2);
-            }
-            self.closed.push(EncodedChunk {
+            let mut closed = std::mem::take(&mut self.closed).into_vec();
+            closed.reserve_exact(1);
+            closed.push(EncodedChunk {
                 mint: self.open_mint,
                 maxt: self.last_t,
                 encoding: self.open.encoding(),
                 data: ChunkData::Memory(self.open.to_chunk()),
             });
+            self.closed = closed.into_boxed_slice();
         }
-        match &mut self.open {
-            Open::Float(c) => c.restart(),
-            Open::Histogram(_) | Open::FloatHistogram(_) => {
-                self.open = Open::Float(XorAppender::default());
-            }
-        }
+        // Most of its memory would lie idle for long in the next chunk.
+        self.open = Open::Float(XorAppender::default());
     }
 
     /// Oldest time, `i64::MAX` without samples.
@@ -477,7 +482,7 @@ impl SeriesState {
         seen: u64,
         out: &mut SampleBuffer,
     ) -> Result<(), DecodeError> {
-        let mut hidden = self.txns.hidden(seen, self.total) as usize;
+        let mut hidden = self.txns.hidden(seen) as usize;
         let open = usize::from(self.open.samples());
         let open_limit = open.saturating_sub(hidden);
         hidden = hidden.saturating_sub(open);
@@ -506,7 +511,7 @@ impl SeriesState {
 
     /// All chunks, the open one included, by rising time.
     pub(crate) fn all_chunks(&self) -> Vec<EncodedChunk> {
-        let mut out = self.closed.clone();
+        let mut out = self.closed.to_vec();
         if self.open.samples() > 0 {
             out.push(EncodedChunk {
                 mint: self.open_mint,
@@ -523,17 +528,18 @@ impl SeriesState {
     fn adopt(&mut self, chunks: Vec<EncodedChunk>) -> usize {
         let before = self.closed.len();
         if self.open.samples() == 0 {
+            let mut closed = std::mem::take(&mut self.closed).into_vec();
             for c in chunks {
                 if c.mint > self.last_t {
                     self.last_t = c.maxt;
-                    self.closed.push(c);
+                    closed.push(c);
                 } else if c.maxt > self.last_t {
                     // Of another life, which cut its chunks elsewhere: after this one there may be a gap.
                     break;
                 }
             }
+            self.closed = closed.into_boxed_slice();
         }
-        self.closed.shrink_to_fit();
         self.closed.len() - before
     }
 
@@ -568,9 +574,10 @@ impl SeriesState {
     /// Drops chunks that end before a time. Returns how many.
     pub(crate) fn truncate(&mut self, mint: i64) -> usize {
         let before = self.chunks();
-        self.closed.retain(|c| c.maxt >= mint);
-        if self.closed.is_empty() {
-            self.closed.shrink_to_fit();
+        if self.closed.iter().any(|c| c.maxt < mint) {
+            let mut closed = std::mem::take(&mut self.closed).into_vec();
+            closed.retain(|c| c.maxt >= mint);
+            self.closed = closed.into_boxed_slice();
         }
         if self.last_t < mint {
             self.open = Open::Float(XorAppender::default());

@@ -1,13 +1,19 @@
-//! Series by id.
+//! Series by id, and the symbols of their labels.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::RwLock;
+
 use super::series::MemSeries;
 use super::symbols::Symbol;
+use crate::encoding::{Dec, put_uvarint};
 
 /// Series of a page; a power of two. Pages of dead series are freed.
 const PAGE: usize = 256;
+
+/// Pages that are copied at once.
+const COPIED: usize = 8;
 
 /// The series of a run of ids. Who holds a page may look its series up without a lock and keeps them all in the
 /// head; series that are made meanwhile appear in it.
@@ -17,12 +23,18 @@ pub(crate) struct Page {
     marks: Arc<Marks>,
 }
 
-/// What taking a sample in needs to know of each series of a page, close together: reading it from the series
-/// themselves would wait for the memory at each one.
+/// Where a series' labels are among those of its page.
+pub(crate) type LabelsAt = u32;
+
+/// What the series of a page have together. What taking a sample in needs to know of each is close together:
+/// reading it from the series themselves would wait for the memory at each one. Their labels are a third as large
+/// as one by one.
 #[derive(Debug)]
 pub(crate) struct Marks {
     newest: [AtomicI64; PAGE],
     logged: [AtomicBool; PAGE],
+    /// For each series the number of its symbols and the symbols (name, value, name, value...), as varints.
+    labels: RwLock<Vec<u8>>,
 }
 
 impl Marks {
@@ -30,7 +42,33 @@ impl Marks {
         Arc::new(Self {
             newest: [const { AtomicI64::new(i64::MIN) }; PAGE],
             logged: [const { AtomicBool::new(false) }; PAGE],
+            labels: RwLock::default(),
         })
+    }
+
+    fn add_labels(&self, symbols: &[Symbol]) -> LabelsAt {
+        let mut labels = self.labels.write();
+        let at = labels.len();
+        put_uvarint(&mut labels, symbols.len() as u64);
+        for s in symbols {
+            put_uvarint(&mut labels, u64::from(*s));
+        }
+        // A page has 256 label sets: they do not come near four gigabytes.
+        at as LabelsAt
+    }
+
+    /// Calls `each` with the symbols of a series' labels (name, value, name, value...), until it says false.
+    #[inline]
+    pub(crate) fn each_symbol(&self, at: LabelsAt, mut each: impl FnMut(Symbol) -> bool) {
+        let labels = self.labels.read();
+        let mut rest = Dec::new(labels.get(at as usize..).unwrap_or_default());
+        let count = rest.uvarint().unwrap_or(0);
+        for _ in 0..count {
+            // The bytes are `add_labels`' own.
+            if !each(rest.uvarint().unwrap_or(0) as Symbol) {
+                return;
+            }
+        }
     }
 
     /// Time of a series' newest sample. It may lag behind the series for a moment, which the commit then notices;
@@ -107,13 +145,17 @@ impl Slab {
     }
 
     /// Adds a series; an id is given only once.
-    pub(crate) fn insert(&mut self, id: u32, labels: Box<[Symbol]>) -> Arc<MemSeries> {
+    pub(crate) fn insert(&mut self, id: u32, labels: &[Symbol]) -> Arc<MemSeries> {
         let number = id as usize / PAGE;
         if self.pages.len() <= number {
             self.pages.resize_with(number + 1, || None);
         }
         let page = self.pages[number].get_or_insert_with(|| Page::new(number));
-        let series = MemSeries::new(id, labels, Arc::clone(&page.marks));
+        let at = page.marks.add_labels(labels);
+        if id as usize % PAGE == PAGE - 1 {
+            page.marks.labels.write().shrink_to_fit();
+        }
+        let series = MemSeries::new(id, at, Arc::clone(&page.marks));
         let slot = &page.slots[id as usize % PAGE];
         debug_assert!(slot.get().is_none(), "an id is given only once");
         Arc::clone(slot.get_or_init(|| Arc::new(series)))
@@ -134,7 +176,11 @@ impl Slab {
         removed
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
-        self.pages.iter().flatten().flat_map(|p| p.series())
+    /// Copies the series of some pages from the page with a number on. Returns where to go on, `None` at the end.
+    pub(crate) fn copy_from(&self, page: usize, to: &mut Vec<Arc<MemSeries>>) -> Option<usize> {
+        let end = (page + COPIED).min(self.pages.len());
+        let pages = self.pages.get(page..end)?;
+        to.extend(pages.iter().flatten().flat_map(|p| p.series()).cloned());
+        (end < self.pages.len()).then_some(end)
     }
 }

@@ -61,18 +61,13 @@ impl Symbols {
         symbol
     }
 
-    /// Drops the symbols for which `used` says no.
-    pub(crate) fn retain(&mut self, used: impl Fn(Symbol) -> bool) {
-        for i in 0..self.texts.len() {
-            let symbol = i as Symbol;
-            if self.texts[i].is_some() && !used(symbol) {
-                let hash = self.hasher.hash_one(self.text(symbol));
-                if let Ok(entry) = self.table.find_entry(hash, |s| *s == symbol) {
-                    entry.remove();
-                }
-                self.bytes -= self.texts[i].take().map_or(0, |t| t.len());
-                self.free.push(symbol);
-            }
+    /// Drops a symbol.
+    pub(crate) fn remove(&mut self, symbol: Symbol) {
+        let hash = self.hasher.hash_one(self.text(symbol));
+        if let Ok(entry) = self.table.find_entry(hash, |s| *s == symbol) {
+            entry.remove();
+            self.bytes -= self.texts[symbol as usize].take().map_or(0, |t| t.len());
+            self.free.push(symbol);
         }
     }
 
@@ -97,7 +92,8 @@ mod tests {
         let a = s.intern("a");
         let b = s.intern("b");
         assert_eq!(s.intern("a"), a);
-        s.retain(|x| x == b);
+        s.remove(a);
+        s.remove(a);
         assert_eq!(s.find("a"), None);
         assert_eq!(s.intern("c"), a);
         assert_eq!((s.text(a), s.text(b), s.len(), s.bytes()), ("c", "b", 2, 2));

@@ -263,6 +263,11 @@ impl Db {
 
     fn truncate_log(&self, mint: i64) -> io::Result<()> {
         let wal = self.wal_dir();
+        // What the segment has so far goes to the disk before commits wait for the rest of it.
+        let present = self.head.wal.lock().as_ref().map(WalWriter::segment);
+        if let Some(present) = present {
+            self.options.files.sync(&segments::path(&wal, present))?;
+        }
         // A new segment, so that the present one can go next time.
         let Some(current) = self
             .head

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::page::{self, Compressor, HEADER, PAGE};
 use super::segments;
 use crate::files::{Files, OpenFile};
+use crate::head::appender::give_back_surplus;
 use crate::options::{Clock, WalCompression, WalSync, millis};
 
 /// What a writer needs to know.
@@ -133,11 +134,8 @@ impl WalWriter {
                 }
             }
         }
-        // A huge commit must not pin its buffer.
-        if self.out.capacity() > 4 << 20 {
-            self.out = Vec::new();
-            self.packed = Vec::new();
-        }
+        give_back_surplus(&mut self.out);
+        give_back_surplus(&mut self.packed);
         Ok(written)
     }
 
