@@ -205,6 +205,13 @@ pub trait Appender: Send {
     /// [`AppendError::InvalidLabels`] or [`AppendError::Limit`].
     fn series(&mut self, labels: &Labels) -> Result<SeriesRef, AppendError>;
 
+    /// Whether the storage still has a series; if so, it keeps it until the transaction ends. A storage that
+    /// cannot say so cheaply says no, and is then asked for [`Appender::series`].
+    fn has(&mut self, series: SeriesRef) -> bool {
+        let _ = series;
+        false
+    }
+
     /// Adds a float sample to the transaction. An error concerns this sample only; the transaction goes on.
     ///
     /// # Errors

@@ -16,8 +16,10 @@
 //! | `request` | the messages: borrowed series, samples, exemplars, histograms, metadata |
 //! | `encode` | building a request |
 //! | `receive` | into storage |
+//! | `cache` | series that earlier requests named |
 //! | `error` | [`RemoteWriteError`] and [`DecodeError`] |
 
+mod cache;
 mod encode;
 mod error;
 mod receive;
@@ -26,6 +28,7 @@ mod request;
 mod tests;
 mod wire;
 
+pub use cache::SeriesCache;
 pub use encode::{RequestBuilder, encode_floats};
 pub use error::{DecodeError, Refusal, RemoteWriteError};
 pub use receive::{MAX_AHEAD_MS, WriteStats, decompress, write};

@@ -12,8 +12,9 @@ use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef};
 use bellwether_model::{Exemplar, Labels};
 
+use crate::cache::SeriesCache;
 use crate::error::{Refusal, RemoteWriteError};
-use crate::request::{ExemplarRecord, HistogramRecord, TimeSeries, decode};
+use crate::request::{ExemplarRecord, HistogramRecord, TimeSeries, TimeSeriesSource, decode};
 
 /// How far in the future a sample may lie, in milliseconds.
 pub const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
@@ -51,18 +52,21 @@ pub fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, RemoteWriteError
 }
 
 /// Writes a decompressed request (protobuf `prometheus.WriteRequest`) in one transaction. Blocking: call it
-/// from a blocking thread. `now_ms` is the receiver's clock in milliseconds since the epoch.
+/// from a blocking thread. `now_ms` is the receiver's clock in milliseconds since the epoch; `cache` belongs to
+/// the storage.
 ///
 /// # Errors
 /// [`RemoteWriteError::Decode`] and [`RemoteWriteError::Storage`]: nothing was stored.
 /// [`RemoteWriteError::Refused`]: all but the refused samples are stored.
 pub fn write(
     storage: &dyn Appendable,
+    cache: &SeriesCache,
     request: &[u8],
     now_ms: i64,
 ) -> Result<WriteStats, RemoteWriteError> {
     let mut writer = Writer {
         appender: storage.appender(),
+        cache,
         max_time_ms: now_ms.saturating_add(MAX_AHEAD_MS),
         stats: WriteStats::default(),
         first: None,
@@ -70,14 +74,14 @@ pub fn write(
     let mut request = decode(request);
     let mut series = TimeSeries::default();
     loop {
-        match request.next_series(&mut series) {
-            Ok(true) => {
-                if let Err(error) = writer.series(&mut series) {
+        match request.next_values(&mut series) {
+            Ok(Some(source)) => {
+                if let Err(error) = writer.known_or_new(&source, &mut series, now_ms) {
                     writer.appender.rollback();
-                    return Err(RemoteWriteError::Storage(error));
+                    return Err(error);
                 }
             }
-            Ok(false) => break,
+            Ok(None) => break,
             Err(error) => {
                 writer.appender.rollback();
                 return Err(error.into());
@@ -99,28 +103,65 @@ pub fn write(
 
 struct Writer<'s> {
     appender: Box<dyn Appender + 's>,
+    cache: &'s SeriesCache,
     max_time_ms: i64,
     stats: WriteStats,
     first: Option<Refusal>,
 }
 
 impl Writer<'_> {
-    /// Appends one series. An error is one of the storage as a whole.
-    fn series(&mut self, series: &mut TimeSeries<'_>) -> Result<(), AppendError> {
-        let Some(labels) = valid_labels(&mut series.labels) else {
-            self.stats.invalid_series += 1;
+    /// Appends a series, the labels of which are still bytes. An error is one of the whole request.
+    fn known_or_new<'a>(
+        &mut self,
+        source: &TimeSeriesSource<'a>,
+        series: &mut TimeSeries<'a>,
+        now_ms: i64,
+    ) -> Result<(), RemoteWriteError> {
+        let key = source.labels.map(|labels| self.cache.key(labels));
+        if let Some(known) = key.and_then(|key| self.cache.get(key, now_ms))
+            && self.appender.has(known)
+        {
+            return self
+                .values(known, series)
+                .map_err(RemoteWriteError::Storage);
+        }
+        source.read(series)?;
+        let named = self.name(series).map_err(RemoteWriteError::Storage)?;
+        let Some(reference) = named else {
             return Ok(());
         };
-        let reference = match self.appender.series(&labels) {
-            Ok(reference) => reference,
+        if let Some(key) = key {
+            self.cache.insert(key, reference);
+        }
+        self.values(reference, series)
+            .map_err(RemoteWriteError::Storage)
+    }
+
+    /// The series of a label set. `None` where it is refused; an error is one of the storage as a whole.
+    fn name(&mut self, series: &mut TimeSeries<'_>) -> Result<Option<SeriesRef>, AppendError> {
+        let Some(labels) = valid_labels(&mut series.labels) else {
+            self.stats.invalid_series += 1;
+            return Ok(None);
+        };
+        match self.appender.series(&labels) {
+            Ok(reference) => Ok(Some(reference)),
             Err(AppendError::InvalidLabels(_)) => {
                 self.stats.invalid_series += 1;
-                return Ok(());
+                Ok(None)
             }
             Err(error) => {
-                return self.refuse(error, series.samples.len() + series.histograms.len());
+                self.refuse(error, series.samples.len() + series.histograms.len())?;
+                Ok(None)
             }
-        };
+        }
+    }
+
+    /// Appends what a series' message holds besides its labels. An error is one of the storage as a whole.
+    fn values(
+        &mut self,
+        reference: SeriesRef,
+        series: &mut TimeSeries<'_>,
+    ) -> Result<(), AppendError> {
         for sample in &series.samples {
             if self.in_time(sample.t) {
                 match self.appender.append(reference, sample.t, sample.v) {

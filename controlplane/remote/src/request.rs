@@ -107,10 +107,53 @@ impl<'a> WriteRequest<'a> {
         Ok(false)
     }
 
+    /// As [`Self::next_series`], but leaves the labels as bytes; [`TimeSeriesSource::read`] takes them apart.
+    pub(crate) fn next_values(
+        &mut self,
+        series: &mut TimeSeries<'a>,
+    ) -> Result<Option<TimeSeriesSource<'a>>, DecodeError> {
+        while let Some(field) = self.cursor.next()? {
+            match field.number {
+                1 => {
+                    let whole = field.message("TimeSeries")?;
+                    let mut values = whole.clone();
+                    let labels = values.leading(LABELS)?;
+                    series.read(values)?;
+                    // Labels behind values, which no sender writes: the leading ones do not name the series.
+                    let labels = series.labels.is_empty().then_some(labels);
+                    return Ok(Some(TimeSeriesSource { whole, labels }));
+                }
+                3 => self
+                    .metadata
+                    .push(metadata(field.message("MetricMetadata")?)?),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
     /// Metadata met so far: all of it once [`Self::next_series`] has returned false.
     #[must_use]
     pub fn metadata(&self) -> &[MetricMetadata<'a>] {
         &self.metadata
+    }
+}
+
+/// Number of the labels' field.
+const LABELS: u8 = 1;
+
+/// A series' message.
+#[derive(Clone, Debug)]
+pub(crate) struct TimeSeriesSource<'a> {
+    whole: Cursor<'a>,
+    /// The bytes of its labels, where they stand together.
+    pub(crate) labels: Option<&'a [u8]>,
+}
+
+impl<'a> TimeSeriesSource<'a> {
+    /// Reads the message with its labels.
+    pub(crate) fn read(&self, series: &mut TimeSeries<'a>) -> Result<(), DecodeError> {
+        series.read(self.whole.clone())
     }
 }
 

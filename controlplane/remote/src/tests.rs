@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_model::histogram::CounterResetHint;
 use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef};
@@ -15,7 +15,7 @@ use super::*;
 
 /// A storage that keeps order per series and can be told to fail.
 #[derive(Default)]
-struct Memory(Mutex<Stored>);
+struct Memory(Mutex<Stored>, SeriesCache);
 
 #[derive(Default)]
 struct Stored {
@@ -24,6 +24,14 @@ struct Stored {
     histograms: Vec<(u64, i64, String)>,
     exemplars: usize,
     fail_commit: bool,
+    /// How often a series was named.
+    named: usize,
+    /// References that it does not know any more.
+    dropped: BTreeSet<u64>,
+}
+
+fn write(memory: &Memory, request: &[u8], now_ms: i64) -> Result<WriteStats, RemoteWriteError> {
+    super::write(memory, &memory.1, request, now_ms)
 }
 
 struct MemoryAppender<'m> {
@@ -47,7 +55,10 @@ impl Appendable for Memory {
 impl Appender for MemoryAppender<'_> {
     fn series(&mut self, labels: &Labels) -> Result<SeriesRef, AppendError> {
         let mut stored = self.memory.0.lock();
-        let index = match stored.labels.iter().position(|l| l == labels) {
+        stored.named += 1;
+        let known = (0..stored.labels.len())
+            .find(|i| stored.labels[*i] == *labels && !stored.dropped.contains(&(*i as u64 + 1)));
+        let index = match known {
             Some(index) => index,
             None => {
                 stored.labels.push(labels.clone());
@@ -55,6 +66,10 @@ impl Appender for MemoryAppender<'_> {
             }
         };
         Ok(SeriesRef(index as u64 + 1))
+    }
+
+    fn has(&mut self, series: SeriesRef) -> bool {
+        !self.memory.0.lock().dropped.contains(&series.0)
     }
 
     fn append(&mut self, series: SeriesRef, t: i64, v: f64) -> Result<(), AppendError> {
@@ -241,6 +256,73 @@ fn good_samples_are_stored_next_to_refused_ones() {
     assert_eq!(stored.samples.get(&(1, 3000)), Some(&4f64.to_bits()));
     assert_eq!(stored.samples.get(&(2, 1)), Some(&5f64.to_bits()));
     assert_eq!(stored.samples.len(), 4);
+}
+
+#[test]
+fn a_known_series_is_not_named_again_unless_storage_dropped_it() {
+    let memory = Memory::default();
+    let send = |t: i64, names: &[&str]| {
+        let mut request = RequestBuilder::new();
+        for name in names {
+            request.series(&labels(name), &[(t, 1.0)]);
+        }
+        assert_eq!(
+            write(&memory, &request.encode(), t).unwrap().samples,
+            names.len() as u64
+        );
+        memory.0.lock().named
+    };
+    assert_eq!(send(1, &["a", "b"]), 2);
+    assert_eq!(send(2, &["b", "a", "c"]), 3);
+    memory.0.lock().dropped.insert(1);
+    assert_eq!(send(3, &["a", "b"]), 4);
+    assert_eq!(send(4, &["a", "b"]), 4);
+    let stored = memory.0.lock();
+    let samples: Vec<_> = stored.samples.keys().copied().collect();
+    let wanted = [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+        (2, 2),
+        (2, 3),
+        (2, 4),
+        (3, 2),
+        (4, 3),
+        (4, 4),
+    ];
+    assert_eq!(samples, wanted);
+    assert_eq!(stored.labels[3], labels("a"));
+}
+
+#[test]
+fn labels_behind_a_sample_count_too() {
+    fn label(name: &str, value: &str) -> Vec<u8> {
+        let mut out = vec![0x0a, (name.len() + value.len() + 4) as u8];
+        out.extend([0x0a, name.len() as u8]);
+        out.extend(name.as_bytes());
+        out.extend([0x12, value.len() as u8]);
+        out.extend(value.as_bytes());
+        out
+    }
+    let sample = [0x12, 0x02, 0x10, 0x05];
+    let message = |parts: &[&[u8]]| {
+        let series = parts.concat();
+        [&[0x0a, series.len() as u8], series.as_slice()].concat()
+    };
+    let (name, more) = (label("__name__", "a"), label("b", "1"));
+    let memory = Memory::default();
+    for _ in 0..2 {
+        assert!(write(&memory, &message(&[&name, &sample]), 9).is_ok());
+        assert!(write(&memory, &message(&[&name, &sample, &more]), 9).is_ok());
+    }
+    let stored = memory.0.lock();
+    let both = Labels::from_pairs([("__name__", "a"), ("b", "1")]);
+    assert_eq!(
+        stored.labels,
+        [Labels::from_pairs([("__name__", "a")]), both]
+    );
+    let series: Vec<_> = stored.samples.keys().copied().collect();
+    assert_eq!(series, [(1, 5), (2, 5)]);
 }
 
 #[test]

@@ -114,6 +114,22 @@ impl<'a> Cursor<'a> {
     }
 }
 
+impl<'a> Cursor<'a> {
+    /// The bytes of the leading fields with a number below 16 and length and bytes as value; the cursor is behind
+    /// them.
+    #[inline]
+    pub(crate) fn leading(&mut self, number: u8) -> Result<&'a [u8], DecodeError> {
+        let start = self.pos;
+        while self.data.get(self.pos) == Some(&(number << 3 | 2)) {
+            self.pos += 1;
+            let len = self.varint()?;
+            let len = usize::try_from(len).map_err(|_| DecodeError::Truncated { at: self.at() })?;
+            self.take(len)?;
+        }
+        Ok(&self.data[start..self.pos])
+    }
+}
+
 /// Copies a slice whose length the caller has just checked.
 fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];

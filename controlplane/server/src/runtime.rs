@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bellwether_model::re2::Re2;
+use bellwether_remote::SeriesCache;
 use bellwether_scrape::{ScrapeManager, ScrapeOptions};
 use bellwether_telemetry::{Gauge, Registry};
 use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression, WalSync};
@@ -182,6 +183,7 @@ pub(crate) async fn open_core(
     );
     let core = Arc::new(OpenCore {
         db,
+        remote_series: SeriesCache::default(),
         queries,
         scrape,
     });

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use axum::extract::State;
 use bellwether_model::re2::Re2;
+use bellwether_remote::SeriesCache;
 use bellwether_scrape::ScrapeManager;
 use bellwether_telemetry::Registry;
 use bellwether_tsdb::Db;
@@ -60,6 +61,7 @@ impl RunningConfig {
 /// The open database and what runs on it.
 pub(crate) struct OpenCore {
     pub(crate) db: Arc<Db>,
+    pub(crate) remote_series: SeriesCache,
     pub(crate) queries: Queries,
     pub(crate) scrape: ScrapeManager,
 }

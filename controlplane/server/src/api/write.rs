@@ -32,11 +32,11 @@ pub(crate) async fn write(
     if let Err(message) = check_headers(&headers) {
         return plain_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
     }
-    let db = Arc::clone(&core.db);
+    let core = Arc::clone(&core.0);
     let now = now_ms();
     let result = tokio::task::spawn_blocking(move || {
         let request = bellwether_remote::decompress(&body, DECOMPRESSED_BYTES_MAX)?;
-        bellwether_remote::write(&*db, &request, now)
+        bellwether_remote::write(&*core.db, &core.remote_series, &request, now)
     })
     .await;
     match result {

@@ -158,13 +158,12 @@ impl<'a> HeadAppender<'a> {
 
     /// The page of a reference, as index into the transaction's pages. Series of a target have neighbouring ids.
     #[inline]
-    fn page_of(&mut self, series: SeriesRef) -> Result<(usize, u32), AppendError> {
-        let id = u32::try_from(series.0).map_err(|_| self.unknown())?;
+    fn page_of(&mut self, series: SeriesRef) -> Option<(usize, u32)> {
+        let id = u32::try_from(series.0).ok()?;
         if !self.b.pages.last().is_some_and(|page| page.covers(id)) {
-            let page = self.head.page(id).ok_or_else(|| self.unknown())?;
-            self.b.pages.push(page);
+            self.b.pages.push(self.head.page(id)?);
         }
-        Ok((self.b.pages.len() - 1, id))
+        Some((self.b.pages.len() - 1, id))
     }
 
     /// Whether a sample may come at a time, given what its series says of it in order. Errors and their order
@@ -377,8 +376,15 @@ impl Appender for HeadAppender<'_> {
     }
 
     #[inline]
+    fn has(&mut self, series: SeriesRef) -> bool {
+        // The page keeps its series.
+        self.page_of(series)
+            .is_some_and(|(page, id)| self.b.pages[page].get(id).is_some())
+    }
+
+    #[inline]
     fn append(&mut self, series: SeriesRef, t: i64, v: f64) -> Result<(), AppendError> {
-        let (page, id) = self.page_of(series)?;
+        let (page, id) = self.page_of(series).ok_or_else(|| self.unknown())?;
         let holder = &self.b.pages[page];
         let Some(series) = holder.get(id) else {
             return Err(self.unknown());
