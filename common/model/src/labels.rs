@@ -91,7 +91,7 @@ impl Labels {
 
     /// Packs pairs that are already sorted by name, unique and without empty values.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut packed = String::new();
+        let mut packed = String::with_capacity(256);
         for (name, value) in pairs {
             push_len(&mut packed, name.len());
             packed.push_str(name);

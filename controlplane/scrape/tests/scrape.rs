@@ -444,6 +444,42 @@ async fn a_reference_that_storage_forgot_is_resolved_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reference_that_storage_forgot_is_resolved_again_with_its_relabelling() {
+    let page = |value: f64| {
+        // A delimited family `g` of type gauge with one metric: `gauge { value }`.
+        let mut body = vec![18, 0x0a, 1, b'g', 0x18, 1, 0x22, 11, 0x12, 9, 0x09];
+        body.extend(value.to_le_bytes());
+        let kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        Answer {
+            headers: vec![("Content-Type", kind.into())],
+            body,
+            ..Answer::text("")
+        }
+    };
+    let stack = Stack::start("a 1\n", |c| {
+        c.metric_relabel_configs = vec![RelabelConfig {
+            source_labels: Some(vec!["__name__".into()]),
+            regex: Some("g".into()),
+            target_label: "__name__".into(),
+            replacement: Some("g_x".into()),
+            ..RelabelConfig::default()
+        }];
+    })
+    .await;
+    stack.until_up(1.0).await;
+    for value in [1.0, 2.0, 3.0] {
+        stack.target.set(page(value));
+        let stored = || stack.storage.last(&["\"g_x\""]) == Some(value);
+        until("g goes on", stored).await;
+        stack.storage.forget_references();
+    }
+    assert_eq!(stack.up(), Some(1.0));
+    let names = stack.storage.series();
+    assert!(!names.iter().any(|n| n.contains("\"g\"")), "{names:?}");
+    stack.manager.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn honor_labels_and_honor_timestamps() {
     let stack = Stack::start("a{job=\"mine\",instance=\"\"} 1 1000\n", |c| {
         c.honor_labels = true;

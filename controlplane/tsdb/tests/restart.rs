@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bellwether_model::Labels;
 use bellwether_model::histogram::{Histogram, Span};
-use bellwether_model::storage::Appendable as _;
+use bellwether_model::storage::{AppendError, Appendable as _};
 use bellwether_tsdb::{Db, DbOptions, WalCompression};
 
 const MINUTE: i64 = 60_000;
@@ -120,4 +120,56 @@ fn chunks_in_files_under_both_numbers_are_found() {
     let times = times_of_x(&open(dir.path()));
     let wanted: Vec<i64> = (1..=4).map(|m| begin + m * MINUTE).collect();
     assert_eq!(times, [vec![T0], wanted].concat());
+}
+
+#[test]
+fn a_series_adopted_from_files_refuses_what_its_chunks_already_have() {
+    let step = MINUTE / 4;
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(
+        dir.path(),
+        DbOptions {
+            wal_segment_size: 32 * 1024,
+            wal_compression: WalCompression::None,
+            head_chunk_file_bytes: 1,
+            ..common::options()
+        },
+    )
+    .unwrap();
+    float(&db, "x", T0);
+    // Names that fill the first segment of the log.
+    for i in 0..40 {
+        float(&db, &format!("{i:01000}"), T0);
+    }
+    // The first 120 samples are a chunk of their own.
+    for i in 1..130 {
+        float(&db, "x", T0 + i * step);
+    }
+    db.run_maintenance().unwrap();
+    drop(db);
+    // The log ends before all that: only the file has the chunk.
+    let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("wal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    segments.sort();
+    assert!(segments.len() > 1);
+    for segment in &segments[1..] {
+        std::fs::remove_file(segment).unwrap();
+    }
+
+    let db = open(dir.path());
+    let wanted: Vec<i64> = (0..120).map(|i| T0 + i * step).collect();
+    assert_eq!(times_of_x(&db), wanted);
+    let x = Labels::from_pairs([("__name__", "x")]);
+    let mut app = db.appender();
+    let s = app.series(&x).unwrap();
+    let refused = app.append(s, T0 + 60 * step, 0.5);
+    assert!(
+        matches!(refused, Err(AppendError::OutOfOrder)),
+        "{refused:?}"
+    );
+    app.append(s, T0 + 120 * step, 1.0).unwrap();
+    app.commit().unwrap();
+    assert_eq!(times_of_x(&db).len(), 121);
 }

@@ -67,28 +67,28 @@ impl Querier for HeadQuerier {
         sorted: bool,
         matchers: &[Matcher],
     ) -> Result<Vec<Arc<dyn Series>>, StorageError> {
-        let mut found: Vec<HeadSeries> = {
-            let deleted = self.head.tombstones.read();
-            self.found(matchers)?
-                .into_iter()
-                .map(|series| HeadSeries {
-                    labels: self.head.labels(&series),
-                    deleted: deleted.of(u64::from(series.id)).into(),
-                    mint: self.mint,
-                    in_order_from: self.in_order_from,
-                    maxt: self.maxt,
-                    reader: Arc::clone(&self.reader),
-                    series,
-                })
-                .collect()
-        };
+        let range = Arc::new(Range {
+            mint: self.mint,
+            in_order_from: self.in_order_from,
+            maxt: self.maxt,
+            reader: Arc::clone(&self.reader),
+        });
+        let found = self.found(matchers)?;
+        let deleted = self.head.tombstones.read();
+        let mut all: Vec<Arc<dyn Series>> = Vec::with_capacity(found.len());
+        all.extend(found.into_iter().map(|series| -> Arc<dyn Series> {
+            Arc::new(HeadSeries {
+                labels: self.head.labels(&series),
+                deleted: deleted.of(u64::from(series.id)).into(),
+                range: Arc::clone(&range),
+                series,
+            })
+        }));
+        drop(deleted);
         if sorted {
-            found.sort_by(|a, b| a.labels.cmp(&b.labels));
+            all.sort_by(|a, b| a.labels().cmp(b.labels()));
         }
-        Ok(found
-            .into_iter()
-            .map(|s| Arc::new(s) as Arc<dyn Series>)
-            .collect())
+        Ok(all)
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
@@ -148,15 +148,20 @@ impl Querier for HeadQuerier {
     }
 }
 
-/// A series of the head within a query.
-struct HeadSeries {
-    labels: Labels,
-    series: Arc<MemSeries>,
-    deleted: Box<[Interval]>,
+/// What the series of a query have together.
+struct Range {
     mint: i64,
     in_order_from: i64,
     maxt: i64,
     reader: Arc<Reader>,
+}
+
+/// A series of the head within a query. There may be very many.
+struct HeadSeries {
+    labels: Labels,
+    series: Arc<MemSeries>,
+    deleted: Box<[Interval]>,
+    range: Arc<Range>,
 }
 
 impl Series for HeadSeries {
@@ -166,11 +171,12 @@ impl Series for HeadSeries {
 
     fn read(&self, mint: i64, maxt: i64, out: &mut SampleBuffer) -> Result<(), StorageError> {
         let from = out.len();
-        let (mint, maxt) = (mint.max(self.mint), maxt.min(self.maxt));
+        let range = &*self.range;
+        let (mint, maxt) = (mint.max(range.mint), maxt.min(range.maxt));
         self.series
             .state
             .read()
-            .read((mint, self.in_order_from, maxt), self.reader.seen, out)
+            .read((mint, range.in_order_from, maxt), range.reader.seen, out)
             .map_err(|e| StorageError::Corrupt {
                 place: format!("head chunk of {}", self.labels),
                 reason: e.to_string(),
