@@ -28,6 +28,8 @@ use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc33
 
 /// Time between rounds of compaction and retention, as in Prometheus.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two tries of what waits for the end of a query.
+const MAINTENANCE_RETRY: Duration = Duration::from_secs(2);
 /// Exemplars kept when the feature is on and the configuration says nothing.
 const EXEMPLARS_MAX: usize = 100_000;
 
@@ -302,19 +304,25 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
     Ok(())
 }
 
-/// Compaction and retention, once a minute.
+/// Compaction and retention, once a minute. What waits for the end of a query is tried again sooner.
 async fn maintain(db: Arc<Db>, shutdown: CancellationToken, quit: CancellationToken) {
     let mut tick = tokio::time::interval(MAINTENANCE_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut waits = false;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = quit.cancelled() => return,
-            _ = tick.tick() => {}
+            _ = tick.tick(), if !waits => {}
+            () = tokio::time::sleep(MAINTENANCE_RETRY), if waits => {}
         }
+        waits = false;
         let worker = Arc::clone(&db);
         match blocking(move || worker.run_maintenance()).await {
-            Ok(Ok(report)) => tracing::debug!(?report, "database maintenance"),
+            Ok(Ok(report)) => {
+                waits = report.truncation_waits;
+                tracing::debug!(?report, "database maintenance");
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "database maintenance failed, it will be tried again");
             }

@@ -47,6 +47,9 @@ pub struct MaintenanceReport {
     pub compactions: usize,
     /// Blocks deleted by retention.
     pub deleted_blocks: usize,
+    /// Whether memory and log still have samples of a block because a query from before the block is open. Calling
+    /// again soon frees them.
+    pub truncation_waits: bool,
 }
 
 /// What queries read: blocks by rising first time, and the head from a time on.

@@ -145,6 +145,7 @@ impl Db {
         compacted?;
         report.deleted_blocks = retained?;
         discarded?;
+        report.truncation_waits = self.pending.lock().is_some();
         Ok(report)
     }
 
