@@ -11,7 +11,8 @@ use hashbrown::HashMap;
 
 use super::Head;
 use super::chunk_files::{ChunkData, LoadedChunks};
-use super::series::{Appended, MemSeries, OpenHistogram, Txn};
+use super::open::OpenHistogram;
+use super::series::{Appended, MemSeries, Txn};
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::Sample;
 use crate::chunk::histogram::Flat;
