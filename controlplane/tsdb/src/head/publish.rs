@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockWriteGuard;
 
-use super::appender::{HeadAppender, PendingFloat};
+use super::Head;
+use super::appender::{HeadAppender, Pending, PendingFloat};
+use super::open::OpenHistogram;
 use super::series::{Appended, MemSeries, SeriesState, Txn};
 use crate::block::write::Sample;
 use crate::chunk::histogram::Flat;
@@ -51,32 +53,8 @@ impl HeadAppender<'_> {
         self.publish_floats(floor, txn, &mut done);
         head.counters.floats.add(done.stored);
         let floats = done.stored;
-        for p in self.b.histograms.drain(..) {
-            if p.t < floor {
-                head.counters.out_of_bounds.inc();
-                continue;
-            }
-            let sample = Flat::from(p.value);
-            match p.series.append_histogram(p.t, sample, txn) {
-                Ok(result) => done.note(result, p.t),
-                Err(e) => {
-                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
-                }
-            }
-        }
-        for p in self.b.float_histograms.drain(..) {
-            if p.t < floor {
-                head.counters.out_of_bounds.inc();
-                continue;
-            }
-            let sample = Flat::from(p.value);
-            match p.series.append_histogram(p.t, sample, txn) {
-                Ok(result) => done.note(result, p.t),
-                Err(e) => {
-                    tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
-                }
-            }
-        }
+        publish_histograms(head, &mut self.b.histograms, floor, txn, &mut done);
+        publish_histograms(head, &mut self.b.float_histograms, floor, txn, &mut done);
         head.counters.histograms.add(done.stored - floats);
         head.counters.chunks_created.add(done.chunks);
         head.num_chunks
@@ -142,6 +120,29 @@ type Held<'p> = (
 fn publish_held(held: &mut Vec<Held<'_>>, txn: Txn, done: &mut Published) {
     for (p, series, mut state) in held.drain(..) {
         done.note(series.append_float_to(&mut state, p.t, p.value, txn), p.t);
+    }
+}
+
+fn publish_histograms<H, T: OpenHistogram>(
+    head: &Head,
+    all: &mut Vec<Pending<H>>,
+    floor: i64,
+    txn: Txn,
+    done: &mut Published,
+) where
+    Flat<T>: From<H>,
+{
+    for p in all.drain(..) {
+        if p.t < floor {
+            head.counters.out_of_bounds.inc();
+            continue;
+        }
+        match p.series.append_histogram(p.t, Flat::from(p.value), txn) {
+            Ok(result) => done.note(result, p.t),
+            Err(e) => {
+                tracing::error!(error = %e, "histogram chunk does not decode, sample dropped");
+            }
+        }
     }
 }
 
