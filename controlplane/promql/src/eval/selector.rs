@@ -46,6 +46,10 @@ pub(crate) fn read(
     let Some(first) = (0..buffer.len()).find(|&i| stale(buffer, i)) else {
         return Ok(());
     };
+    let starts = !buffer.start_timestamps.is_empty();
+    if starts {
+        buffer.start_timestamps.resize(buffer.len(), 0);
+    }
     let mut kept = first;
     for i in first..buffer.len() {
         if stale(buffer, i) {
@@ -56,6 +60,9 @@ pub(crate) fn read(
         if !buffer.histograms.is_empty() {
             buffer.histograms.swap(kept, i);
         }
+        if starts {
+            buffer.start_timestamps.swap(kept, i);
+        }
         kept += 1;
     }
     buffer.timestamps.truncate(kept);
@@ -63,6 +70,7 @@ pub(crate) fn read(
     if !buffer.histograms.is_empty() {
         buffer.histograms.truncate(kept);
     }
+    buffer.start_timestamps.truncate(kept);
     Ok(())
 }
 
@@ -103,6 +111,8 @@ pub(crate) enum Show {
     Value,
     /// The sample's own time in seconds.
     Time,
+    /// The time in seconds when the sample's counter began, 0 where it is not known.
+    StartTime,
     /// As [`Show::Time`], of an info metric: a histogram is an error.
     InfoTime,
 }
@@ -136,6 +146,10 @@ fn row(
             (Show::Value, None) => {
                 weight += 1;
                 row.set_float(step, buffer.values[i]);
+            }
+            (Show::StartTime, _) => {
+                weight += 1;
+                row.set_float(step, buffer.start_timestamp(i) as f64 / 1000.0);
             }
             (Show::Time | Show::InfoTime, histogram) => {
                 no_info |= show == Show::InfoTime && histogram.is_some();
