@@ -100,7 +100,9 @@ pub(super) fn eval(
         .collect();
     for group in &groups {
         ctx.check()?;
-        matcher.group(group, &skip)?;
+        if let Err(error) = matcher.group(group, &skip) {
+            return Err(matcher.first_error(&groups, &skip).unwrap_or(error));
+        }
     }
     for kind in matcher.problems.drain(..).flatten() {
         notes.add(kind, b.span);
@@ -160,7 +162,7 @@ impl Matcher<'_> {
         if fill_many.is_some() {
             for &o in &group.one {
                 for step in 0..self.steps {
-                    if matched[step] || !self.one[o].present(step) {
+                    if skip[step] || matched[step] || !self.one[o].present(step) {
                         continue;
                     }
                     let pairing = self.pairing(&mut pairings, group, None, Some(o));
@@ -175,6 +177,29 @@ impl Matcher<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Of several errors that which the first step has, where ambiguous series on the "one" side come before
+    /// matches of several series: groups are looked at for all steps, one after the other.
+    fn first_error(&mut self, groups: &[MatchGroup], skip: &[bool]) -> Option<QueryError> {
+        for step in (0..self.steps).filter(|step| !skip[*step]) {
+            let duplicate = groups.iter().filter_map(|group| {
+                let mut present = group.one.iter().filter(|o| self.one[**o].present(step));
+                let (first, second) = (present.next()?, present.next()?);
+                Some((*second, self.duplicate(group, *second, *first)))
+            });
+            if let Some((_, error)) = duplicate.min_by_key(|(at, _)| *at) {
+                return Some(error);
+            }
+            let only: Vec<bool> = (0..self.steps).map(|s| s != step).collect();
+            self.out = RowBuilder::new(self.steps);
+            for group in groups {
+                if let Err(error) = self.group(group, &only) {
+                    return Some(error);
+                }
+            }
+        }
+        None
     }
 
     /// With several series on the "one" side: which of them has the sample at each step.

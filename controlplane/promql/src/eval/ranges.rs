@@ -64,8 +64,16 @@ impl RangeInput {
     }
 
     /// Decodes `mint..=maxt` of a series, stale markers left out.
-    fn load(&mut self, series: &dyn Series, mint: i64, maxt: i64) -> Result<(), QueryError> {
+    fn load(
+        &mut self,
+        series: &dyn Series,
+        selector: &Selector,
+        (mint, maxt): (i64, i64),
+    ) -> Result<(), QueryError> {
         selector::read(series, mint, maxt, &mut self.buffer)?;
+        if selector.stats_only {
+            selector::keep_stats(&mut self.buffer);
+        }
         if self.buffer.histograms.is_empty() {
             self.histogram_times.clear();
             self.histograms.clear();
@@ -339,7 +347,7 @@ impl Job<'_> {
         let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), series: &Arc<dyn Series>| {
             let (input, function) = state;
             ctx.check()?;
-            input.load(&**series, mint, maxt)?;
+            input.load(&**series, s, (mint, maxt))?;
             if !ctx.start_timestamps {
                 input.forget_starts();
             }
