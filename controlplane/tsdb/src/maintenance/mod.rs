@@ -217,7 +217,7 @@ impl Db {
     fn is_head_full(&self) -> bool {
         let (mint, maxt) = (self.head.min_time(), self.head.max_time());
         let range = self.options.block_range_ms();
-        mint <= maxt && maxt.saturating_sub(mint) > range / 2 * 3
+        mint <= maxt && maxt.saturating_sub(mint) > (range / 2).saturating_mul(3)
     }
 
     /// Writes the head's oldest range as a block and lets new queries read it from there.
