@@ -19,6 +19,7 @@ use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
+use crate::maintenance::horizon;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
@@ -100,7 +101,8 @@ impl Db {
         );
         let (blocks, unreadable) = maintenance::load_blocks(&files, dir)?;
         counters.blocks_unreadable.add(unreadable);
-        let head_from = maintenance::end_of_in_order(&blocks);
+        let horizon = horizon::read(&*files, dir)?;
+        let head_from = maintenance::end_of_in_order(&blocks).max(horizon);
         head.set_min_valid(head_from);
         let begin = Instant::now();
         let (chunk_files, chunks) = ChunkFiles::load(&*files, &dir.join("chunks_head"))?;
