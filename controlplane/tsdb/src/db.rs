@@ -329,18 +329,25 @@ impl Db {
         record::tombstones(&mut bytes, &stones);
         let mut wal = self.head.wal.lock();
         let writer = wal.as_mut().ok_or(TsdbError::Closed)?;
-        writer
-            .log([bytes.as_slice()].into_iter())
-            .map_err(TsdbError::io("cannot write in", &self.wal_dir()))?;
-        let mut deleted = self.head.tombstones.write();
-        for s in stones {
-            let range = Interval {
-                mint: s.mint,
-                maxt: s.maxt,
-            };
-            deleted.add(s.series, range);
+        let logged = writer.log([bytes.as_slice()].into_iter());
+        let sync_due = writer.is_sync_due();
+        if logged.is_ok() {
+            let mut deleted = self.head.tombstones.write();
+            for s in stones {
+                let range = Interval {
+                    mint: s.mint,
+                    maxt: s.maxt,
+                };
+                deleted.add(s.series, range);
+            }
         }
-        Ok(())
+        drop(wal);
+        if sync_due {
+            self.head.sync_logs_after_commit();
+        }
+        logged
+            .map(|_| ())
+            .map_err(TsdbError::io("cannot write in", &self.wal_dir()))
     }
 
     /// Rewrites blocks that have deleted samples.

@@ -161,20 +161,16 @@ impl Db {
         Ok(())
     }
 
-    /// Forces what commits wrote to the disk, when [`WalSync::Interval`] was chosen; other choices need no call.
+    /// Forces what commits wrote to the disk, when [`WalSync::Interval`] was chosen; otherwise only what could not be
+    /// forced when it was due.
     ///
     /// # Errors
     /// The system's error; the next call tries again.
     pub fn sync_log(&self) -> Result<(), TsdbError> {
-        if !matches!(self.options.wal_sync, WalSync::Interval(_)) {
-            return Ok(());
-        }
-        let sync = |writer: Option<&mut WalWriter>, dir: PathBuf| match writer {
-            Some(writer) => writer.sync().map_err(TsdbError::io("cannot sync", &dir)),
-            None => Ok(()),
-        };
-        sync(self.head.wal.lock().as_mut(), self.wal_dir())?;
-        sync(self.head.wbl.lock().as_mut(), self.wbl_dir())
+        let all = matches!(self.options.wal_sync, WalSync::Interval(_));
+        self.head
+            .sync_logs(all)
+            .map_err(TsdbError::io("cannot sync the log in", &self.dir))
     }
 
     /// Writes a block and opens it. After a failure nothing of it may stay: marks of later deletions would
@@ -269,11 +265,6 @@ impl Db {
 
     fn truncate_log(&self, mint: i64) -> io::Result<()> {
         let wal = self.wal_dir();
-        // What the segment has so far goes to the disk before commits wait for the rest of it.
-        let present = self.head.wal.lock().as_ref().map(WalWriter::segment);
-        if let Some(present) = present {
-            self.options.files.sync(&segments::path(&wal, present))?;
-        }
         // A new segment, so that the present one can go next time.
         let Some(current) = self
             .head
@@ -285,6 +276,7 @@ impl Db {
         else {
             return Ok(());
         };
+        self.head.sync_logs(false)?;
         let Some(first) = segments::list(&*self.options.files, &wal)?.first().copied() else {
             return Ok(());
         };
