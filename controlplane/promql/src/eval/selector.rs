@@ -83,6 +83,10 @@ pub(crate) fn read(
     let Some(first) = (0..buffer.len()).find(|&i| stale(buffer, i)) else {
         return Ok(());
     };
+    let starts = !buffer.start_timestamps.is_empty();
+    if starts {
+        buffer.start_timestamps.resize(buffer.len(), 0);
+    }
     let mut kept = first;
     for i in first..buffer.len() {
         if stale(buffer, i) {
@@ -93,6 +97,9 @@ pub(crate) fn read(
         if !buffer.histograms.is_empty() {
             buffer.histograms.swap(kept, i);
         }
+        if starts {
+            buffer.start_timestamps.swap(kept, i);
+        }
         kept += 1;
     }
     buffer.timestamps.truncate(kept);
@@ -100,6 +107,7 @@ pub(crate) fn read(
     if !buffer.histograms.is_empty() {
         buffer.histograms.truncate(kept);
     }
+    buffer.start_timestamps.truncate(kept);
     Ok(())
 }
 
@@ -140,6 +148,8 @@ pub(crate) enum Show {
     Value,
     /// The sample's own time in seconds.
     Time,
+    /// The time in seconds when the sample's counter began, 0 where it is not known.
+    StartTime,
     /// As [`Show::Time`], of an info metric: a histogram is an error.
     InfoTime,
 }
@@ -173,6 +183,10 @@ fn row(
             (Show::Value, None) => {
                 weight += 1;
                 row.set_float(step, buffer.values[i]);
+            }
+            (Show::StartTime, _) => {
+                weight += 1;
+                row.set_float(step, buffer.start_timestamp(i) as f64 / 1000.0);
             }
             (Show::Time | Show::InfoTime, histogram) => {
                 no_info |= show == Show::InfoTime && histogram.is_some();

@@ -3,14 +3,16 @@
 use std::cmp::Ordering;
 
 use bellwether_model::float::{self, kahan_add};
-use bellwether_model::labels::BUCKET_LABEL;
+use bellwether_model::labels::{BUCKET_LABEL, METRIC_NAME};
 use bellwether_model::{FloatHistogram, Labels};
 use hashbrown::HashMap;
 
 use crate::annotations::{AnnotationKind, Annotations, Bits, Repair};
 use crate::ast::Span;
 use crate::error::QueryError;
-use crate::eval::column::{Cell, Row, RowBuilder, Sample, SeriesSet, drop_metadata};
+use crate::eval::column::{
+    Cell, Row, RowBuilder, Sample, SeriesSet, drop_metadata, merge_same_labels,
+};
 use crate::eval::context::Context;
 
 use super::classic::{self, Bucket};
@@ -69,6 +71,13 @@ pub(super) fn call(
         row.histograms = None;
     }
     rows.retain(Row::has_samples);
+    if !inv.ctx.delayed_names {
+        // As upstream, only the name goes away here, not type and unit.
+        for row in &mut rows {
+            row.labels = row.labels.without(METRIC_NAME);
+        }
+        return merge_same_labels(rows);
+    }
     inv.dropped(rows)
 }
 
