@@ -20,6 +20,7 @@ use crate::http::HttpMetrics;
 use crate::metrics::{self, ConfigMetrics};
 use crate::queries::Queries;
 use crate::reload::{ReloadHandle, ReloadReply};
+use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
     DEFAULT_RETENTION, QuerySettings, ServerSettings, StorageSettings, WalCompressionSetting,
@@ -79,6 +80,7 @@ pub(crate) fn prepare(
         flags,
         config: ArcSwap::from_pointee(RunningConfig::new(config)),
         reload,
+        rules: RuleSource::default(),
         quit: CancellationToken::new(),
         hostname: hostname(),
         started_text: now_rfc3339_nanos(),

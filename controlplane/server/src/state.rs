@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::http::HttpMetrics;
 use crate::queries::Queries;
 use crate::reload::ReloadHandle;
+use crate::rules::RuleSource;
 use crate::settings::WebSettings;
 
 /// The extractor of the shared state.
@@ -75,6 +76,7 @@ pub(crate) struct AppState {
     pub(crate) flags: BTreeMap<String, String>,
     pub(crate) config: ArcSwap<RunningConfig>,
     pub(crate) reload: ReloadHandle,
+    pub(crate) rules: RuleSource,
     /// Cancelled by `/-/quit`.
     pub(crate) quit: CancellationToken,
     pub(crate) hostname: String,

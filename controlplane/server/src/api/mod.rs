@@ -8,15 +8,13 @@
 //! | `exemplars` | `/query_exemplars` |
 //! | `status` | `/status/...` |
 //! | `admin` | `/admin/tsdb/...` |
+//! | `rules` | `/rules`, `/alerts`, `/alertmanagers` |
 //! | `write` | `/write` |
 //! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
-//! | `params`, `json`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
+//! | `params`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
 //! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
 //! server stops, the endpoints answer 503 `Service Unavailable`.
-//!
-//! Rules, alerts and Alertmanagers (`/rules`, `/alerts`, `/alertmanagers`) are not there yet: 404, like any unknown
-//! path, which Grafana and the dashboard take as "no rules".
 
 mod admin;
 mod ast_json;
@@ -26,9 +24,11 @@ mod exemplars;
 mod federate;
 mod histogram;
 mod json;
+mod members;
 mod params;
 mod query;
 mod query_body;
+mod rules;
 mod series;
 mod status;
 mod targets;
@@ -149,6 +149,9 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
             "/admin/tsdb/snapshot",
             only(on(change, admin::snapshot), POST_PUT),
         )
+        .route("/rules", only(get(rules::rules), GET))
+        .route("/alerts", only(get(rules::alerts), GET))
+        .route("/alertmanagers", only(get(rules::alertmanagers), GET))
         .route("/write", only(on(MethodFilter::POST, write::write), POST))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
