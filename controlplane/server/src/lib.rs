@@ -53,8 +53,8 @@ pub use flags::{
 pub use reload::ReloadHandle;
 pub use server::{Server, ServerError};
 pub use settings::{
-    DEFAULT_RETENTION, Listen, QuerySettings, ServerSettings, StorageSettings,
-    WalCompressionSetting, WebSettings,
+    DEFAULT_RETENTION, Listen, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
+    WalCompressionSetting, WebSettings, WriteMessage,
 };
 pub use state::Phase;
 pub use version::PROMETHEUS_COMPATIBILITY;

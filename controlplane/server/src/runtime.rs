@@ -23,7 +23,8 @@ use crate::reload::{ReloadHandle, ReloadReply};
 use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
-    DEFAULT_RETENTION, QuerySettings, ServerSettings, StorageSettings, WalCompressionSetting,
+    DEFAULT_RETENTION, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
+    WalCompressionSetting,
 };
 use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
 
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     data_dir: PathBuf,
     db_options: DbOptions,
     query: QuerySettings,
+    remote_read: RemoteReadSettings,
     features: Features,
     scrape_options: ScrapeOptions,
     auto_reload: Option<Duration>,
@@ -93,6 +95,7 @@ pub(crate) fn prepare(
         data_dir: settings.data_dir,
         db_options,
         query: settings.query,
+        remote_read: settings.remote_read,
         features: settings.features,
         scrape_options: ScrapeOptions {
             fast_first_scrape: settings.fast_first_scrape,
@@ -188,6 +191,7 @@ pub(crate) async fn open_core(
     let core = Arc::new(OpenCore {
         db,
         remote_series: SeriesCache::default(),
+        remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
         queries,
         scrape,
     });

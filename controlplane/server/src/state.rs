@@ -15,6 +15,7 @@ use bellwether_tsdb::Db;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::RemoteRead;
 use crate::config::Config;
 use crate::http::HttpMetrics;
 use crate::queries::Queries;
@@ -63,6 +64,7 @@ impl RunningConfig {
 pub(crate) struct OpenCore {
     pub(crate) db: Arc<Db>,
     pub(crate) remote_series: SeriesCache,
+    pub(crate) remote_read: RemoteRead,
     pub(crate) queries: Queries,
     pub(crate) scrape: ScrapeManager,
 }

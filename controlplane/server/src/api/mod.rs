@@ -9,7 +9,7 @@
 //! | `status` | `/status/...` |
 //! | `admin` | `/admin/tsdb/...` |
 //! | `rules` | `/rules`, `/alerts`, `/alertmanagers` |
-//! | `write` | `/write` |
+//! | `read`, `write` | `/read`, `/write` |
 //! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
 //! | `params`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
@@ -28,6 +28,7 @@ mod members;
 mod params;
 mod query;
 mod query_body;
+mod read;
 mod rules;
 mod series;
 mod status;
@@ -49,6 +50,7 @@ use crate::http::{method_not_allowed, service_unavailable};
 use crate::state::{AppState, OpenCore};
 
 pub(crate) use federate::federate;
+pub(crate) use read::RemoteRead;
 pub(crate) use status::retention_text;
 
 /// Largest compressed remote write request, and largest form.
@@ -152,6 +154,7 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
         .route("/rules", only(get(rules::rules), GET))
         .route("/alerts", only(get(rules::alerts), GET))
         .route("/alertmanagers", only(get(rules::alertmanagers), GET))
+        .route("/read", only(on(MethodFilter::POST, read::read), POST))
         .route("/write", only(on(MethodFilter::POST, write::write), POST))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }

@@ -135,7 +135,7 @@ pub(crate) struct BlockQuerier {
 
 impl BlockQuerier {
     /// Calls `each` with labels and chunks in range of the matching series, in order of labels.
-    fn each(
+    pub(crate) fn each(
         &self,
         matchers: &[Matcher],
         mut each: impl FnMut(u32, Labels, Vec<ChunkMeta>),
