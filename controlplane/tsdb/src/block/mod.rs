@@ -147,7 +147,7 @@ impl BlockQuerier {
     }
 
     /// The matching series that have chunks in range, in order of labels.
-    fn found(
+    pub(crate) fn found(
         &self,
         matchers: &[Matcher],
     ) -> Result<impl Iterator<Item = Result<BlockSeries, StorageError>> + use<'_>, StorageError>
@@ -232,11 +232,11 @@ impl Querier for BlockQuerier {
 }
 
 /// A series of a block within a query.
-struct BlockSeries {
-    labels: Labels,
-    chunks: Box<[ChunkMeta]>,
-    deleted: Box<[Interval]>,
-    block: Arc<Block>,
+pub(crate) struct BlockSeries {
+    pub(crate) labels: Labels,
+    pub(crate) chunks: Box<[ChunkMeta]>,
+    pub(crate) deleted: Box<[Interval]>,
+    pub(crate) block: Arc<Block>,
     mint: i64,
     maxt: i64,
 }
