@@ -160,6 +160,10 @@ impl SampleBuffer {
     }
 }
 
+/// Series one after the other, see [`Querier::stream`].
+pub type SeriesStream<'a> =
+    Box<dyn Iterator<Item = Result<Arc<dyn Series>, StorageError>> + Send + 'a>;
+
 /// A point in time view of a storage's readable part.
 pub trait Queryable: Send + Sync {
     /// A querier over `mint..=maxt` (milliseconds, inclusive). It sees only whole transactions.
@@ -182,6 +186,19 @@ pub trait Querier: Send + Sync {
         sorted: bool,
         matchers: &[Matcher],
     ) -> Result<Vec<Arc<dyn Series>>, StorageError>;
+
+    /// As [`Querier::select`], but each series is made when it is asked for: whoever drops them one by one needs
+    /// memory for one only.
+    ///
+    /// # Errors
+    /// On unreadable data, also later from the stream.
+    fn stream<'a>(
+        &'a self,
+        sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<SeriesStream<'a>, StorageError> {
+        Ok(Box::new(self.select(sorted, matchers)?.into_iter().map(Ok)))
+    }
 
     /// Sorted label names of the matching series (of all series without matchers).
     ///

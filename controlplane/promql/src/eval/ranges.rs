@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bellwether_model::histogram::CounterResetHint;
+use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::storage::{SampleBuffer, Series};
-use bellwether_model::{FloatHistogram, Labels};
+use bellwether_model::{FloatHistogram, Labels, MatchOp};
 use hashbrown::HashSet;
 use rayon::prelude::*;
 
@@ -15,7 +16,9 @@ use crate::error::QueryError;
 use crate::functions::range_table::RangeDef;
 use crate::plan::{Call, Kind, Node, Selector, Subquery};
 
-use super::column::{Cell, Row, Sample, drop_metadata, histogram_weight, same_labelset};
+use super::column::{
+    Cell, Row, Sample, drop_metadata, histogram_weight, is_metadata_label, same_labelset,
+};
 use super::context::Context;
 use super::grid::StepGrid;
 use super::{Sink, eval, range_span, scalar_args, selector, smoothed};
@@ -266,8 +269,8 @@ pub(crate) fn range_call(
     };
     let names = ctx.delayed_names || def.keeps_name;
     let mut unique = Unique::default();
-    let mut checked = |rows: Vec<Row>, notes: &mut Annotations| {
-        if !names {
+    let mut checked = |rows: Vec<Row>, differ: bool, notes: &mut Annotations| {
+        if !names && !differ {
             unique.check(&rows)?;
         }
         sink(rows, notes)
@@ -276,10 +279,13 @@ pub(crate) fn range_call(
         Kind::Window(w) => {
             smoothed::check_function(&w.selector, call.func.name)?;
             let job = job(Source::Selector(&w.selector), w.range_ms);
-            for series in selector::select(ctx, &w.selector)?.chunks(selector::BATCH) {
+            let one_name = has_one_name(&w.selector);
+            let mut untyped = true;
+            selector::each_batch(ctx, &w.selector, |series| {
+                untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
                 let rows = job.over_series(ctx, series, notes)?;
-                checked(rows, notes)?;
-            }
+                checked(rows, untyped, notes)
+            })?;
         }
         Kind::Subquery(s) => {
             let job = job(Source::Subquery(s), s.range_ms);
@@ -289,7 +295,7 @@ pub(crate) fn range_call(
             let rows = job.over_rows(ctx, &inner, inner_grid, notes)?;
             drop(inner);
             ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
-            checked(rows, notes)?;
+            checked(rows, false, notes)?;
         }
         _ => {
             return Err(QueryError::Execution(format!(
@@ -299,6 +305,18 @@ pub(crate) fn range_call(
         }
     }
     Ok(())
+}
+
+/// Whether all series of a selector have the same metric name. Then they differ without it too.
+fn has_one_name(selector: &Selector) -> bool {
+    let mut names = selector.matchers.iter();
+    names.any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty())
+}
+
+/// Whether the name is all that describes the metric.
+fn is_untyped(labels: &Labels) -> bool {
+    let mut all = labels.iter();
+    all.all(|l| l.name == METRIC_NAME || !is_metadata_label(l.name))
 }
 
 /// A range vector behind a wrapper for fixed values.
@@ -364,7 +382,7 @@ impl Job<'_> {
         };
         let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
-            if series.len() < selector::PARALLEL_FROM {
+            if !selector::pays_threads(series.len(), maxt.saturating_sub(mint), self.grid.steps()) {
                 let mut state = fresh();
                 series.iter().map(|s| one(&mut state, s)).collect()
             } else {
@@ -397,7 +415,7 @@ impl Job<'_> {
         };
         let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
-            if rows.len() < selector::PARALLEL_FROM {
+            if !selector::pays_threads(rows.len(), 0, grid.steps() + self.grid.steps()) {
                 let mut state = fresh();
                 rows.iter().map(|r| one(&mut state, r)).collect()
             } else {
