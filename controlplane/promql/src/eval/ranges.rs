@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::annotations::{AnnotationKind, Annotations};
 use crate::ast::{Span, ValueType};
 use crate::error::QueryError;
+use crate::explain::NodeCost;
 use crate::functions::range_table::RangeDef;
 use crate::plan::{Call, Kind, Node, Selector, Subquery};
 
@@ -281,11 +282,18 @@ pub(crate) fn range_call(
             let job = job(Source::Selector(&w.selector), w.range_ms);
             let one_name = has_one_name(&w.selector);
             let mut untyped = true;
+            let mut cost = NodeCost::default();
             selector::each_batch(ctx, &w.selector, |series| {
                 untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
+                let before = ctx.looked_at();
                 let rows = job.over_series(ctx, series, notes)?;
+                cost.series += series.len() as u64;
+                cost.samples += ctx.looked_at() - before;
                 checked(rows, untyped, notes)
             })?;
+            if let Some(profile) = ctx.profile {
+                profile.add(plain(arg), cost);
+            }
         }
         Kind::Subquery(s) => {
             let job = job(Source::Subquery(s), s.range_ms);

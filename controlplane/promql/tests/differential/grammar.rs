@@ -369,7 +369,7 @@ impl Generator {
     fn binary(&mut self, depth: u32) -> String {
         // Sides of one metric match more often.
         let metric = self.metric();
-        let mut side = |g: &mut Self| {
+        let side = |g: &mut Self| {
             if g.random.one_in(2) {
                 g.selector_of(metric)
             } else {

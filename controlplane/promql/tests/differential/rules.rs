@@ -332,7 +332,7 @@ pub(crate) const RULES: &[Rule] = &[
                         && ends(case.expr[at + name.len()..].chars().next())
                 })
             };
-            rates && native.iter().any(|n| selected(n)) && take_their_values(case)
+            rates && native.iter().any(selected) && take_their_values(case)
         },
     ),
     rule(
