@@ -8,6 +8,8 @@ use crate::answer::{Answer, Data, Number};
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) expr: String,
+    /// Names go away at the end only.
+    pub(crate) late_names: bool,
     pub(crate) ours: Answer,
     pub(crate) theirs: Answer,
     /// Relative difference that numbers may have.

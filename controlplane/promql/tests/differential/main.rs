@@ -65,7 +65,8 @@ impl Peers {
         let our = self
             .engine
             .instant(&self.storage, expr, t, &QueryOptions::default());
-        case(expr, answer::ours(expr, our), answer::theirs(&their))
+        let late = self.engine.options().delayed_name_removal;
+        case(expr, late, answer::ours(expr, our), answer::theirs(&their))
     }
 
     fn range(&self, expr: &str, (start, end, step): (i64, i64, i64)) -> Case {
@@ -86,13 +87,15 @@ impl Peers {
             step,
             &QueryOptions::default(),
         );
-        case(expr, answer::ours(expr, our), answer::theirs(&their))
+        let late = self.engine.options().delayed_name_removal;
+        case(expr, late, answer::ours(expr, our), answer::theirs(&their))
     }
 }
 
-fn case(expr: &str, ours: answer::Answer, theirs: answer::Answer) -> Case {
+fn case(expr: &str, late_names: bool, ours: answer::Answer, theirs: answer::Answer) -> Case {
     Case {
         expr: expr.to_owned(),
+        late_names,
         ours,
         theirs,
         tolerance: 0.0,
@@ -106,12 +109,27 @@ fn seconds(ms: i64) -> String {
 
 #[test]
 fn random_expressions_agree_with_prometheus() {
+    compare_all(false);
+}
+
+/// With metric names that go away at the end of a query only.
+#[test]
+fn random_expressions_agree_with_late_names() {
+    compare_all(true);
+}
+
+fn compare_all(late_names: bool) {
     let Some(prometheus) = server::program("prometheus") else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let series = data::generate(setting("BELLWETHER_PROMQL_DATA_SEED", 7));
-    let server = Server::start(&prometheus, folder.path());
+    let features = if late_names {
+        ",promql-delayed-name-removal"
+    } else {
+        ""
+    };
+    let server = Server::start(&prometheus, folder.path(), features);
     for body in remote_write::requests(&series) {
         server.write(&body);
     }
@@ -119,6 +137,7 @@ fn random_expressions_agree_with_prometheus() {
         server,
         storage: storage(&series),
         engine: Engine::new(EngineOptions {
+            delayed_name_removal: late_names,
             parse: ParseOptions {
                 experimental_functions: true,
                 ..ParseOptions::default()

@@ -56,10 +56,28 @@ pub(crate) const RULES: &[Rule] = &[
         },
     ),
     rule(
+        "empty metric names in annotations",
+        "since 3.14 annotations about the buckets of histograms leave them out",
+        |case| {
+            let mut changed = false;
+            for list in [&mut case.theirs.warnings, &mut case.theirs.infos] {
+                for text in list.iter_mut().filter(|t| named_once(t) && case.late_names) {
+                    if text.contains(" for metric name \"\"") {
+                        changed |= cut_name(text);
+                    }
+                }
+            }
+            changed
+        },
+    ),
+    rule(
         "metric names in annotations",
         "since 3.14 annotations about the buckets of histograms name the metric only when names are dropped late",
         |case| {
             let mut changed = false;
+            if case.late_names {
+                return false;
+            }
             for list in [&mut case.theirs.warnings, &mut case.theirs.infos] {
                 for text in list.iter_mut().filter(|t| named_once(t)) {
                     changed |= cut_name(text);

@@ -45,7 +45,8 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub(crate) fn start(program: &Path, data: &Path) -> Self {
+    /// A server with those features on top of those that all have.
+    pub(crate) fn start(program: &Path, data: &Path, features: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -57,7 +58,7 @@ impl Server {
             .arg("--storage.tsdb.retention.time=100y")
             .arg("--web.enable-remote-write-receiver")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--enable-feature=native-histograms,promql-experimental-functions,promql-duration-expr")
+            .arg(format!("--enable-feature=native-histograms,promql-experimental-functions,promql-duration-expr{features}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
