@@ -6,6 +6,7 @@ pub(crate) mod index_write;
 pub(crate) mod merge;
 pub(crate) mod meta;
 pub(crate) mod mmap;
+mod order;
 pub(crate) mod write;
 
 use std::collections::BTreeSet;
