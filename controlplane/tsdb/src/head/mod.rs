@@ -217,10 +217,18 @@ impl Head {
 
     /// The labels of a series.
     pub(crate) fn labels(&self, series: &MemSeries) -> Labels {
-        let symbols = self.symbols.read();
+        self.labels_in(series, &mut String::with_capacity(256))
+    }
+
+    /// The same by way of a buffer, whose content does not matter.
+    pub(crate) fn labels_in(&self, series: &MemSeries, buffer: &mut String) -> Labels {
         let own = series.symbols();
+        let symbols = self.symbols.read();
         let pairs = own.chunks_exact(2);
-        Labels::from_sorted(pairs.map(|p| (symbols.text(p[0]), symbols.text(p[1]))))
+        Labels::from_sorted_in(
+            buffer,
+            pairs.map(|p| (symbols.text(p[0]), symbols.text(p[1]))),
+        )
     }
 
     /// The texts of symbols that series have, in no order.

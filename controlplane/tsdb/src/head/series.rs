@@ -24,6 +24,8 @@ const SAMPLES_PER_CHUNK: u16 = 120;
 /// Bytes that a histogram chunk aims at, with at least [`MIN_HISTOGRAMS`] samples.
 const HISTOGRAM_CHUNK_BYTES: usize = 1024;
 const MIN_HISTOGRAMS: u16 = 10;
+/// A chunk range in milliseconds that no chunk reaches the end of, far from the ends of the integers.
+const UNCUT: i64 = 1 << 60;
 
 /// The part of a series that its lock guards.
 #[derive(Debug)]
@@ -491,6 +493,29 @@ impl SeriesState {
             });
         }
         out
+    }
+
+    /// [`Self::all_chunks`] without the samples that a reader must not see; those are the newest.
+    pub(crate) fn visible_chunks(&self, seen: u64) -> Result<Vec<EncodedChunk>, DecodeError> {
+        let mut chunks = self.all_chunks();
+        let mut hidden = self.txns.hidden(seen) as usize;
+        while hidden > 0
+            && let Some(last) = chunks.pop()
+        {
+            let samples = usize::from(chunk::count(&last.data));
+            if hidden < samples {
+                let visible = samples - hidden;
+                let mut kept = Vec::with_capacity(visible);
+                write::decode(last.encoding, &last.data, |t, s| {
+                    if kept.len() < visible {
+                        kept.push((t, s));
+                    }
+                })?;
+                chunks.extend(write::encode(kept, UNCUT)?);
+            }
+            hidden = hidden.saturating_sub(samples);
+        }
+        Ok(chunks)
     }
 
     /// Takes chunks that were read from files. Chunks that are not newer than what is there are left out, and so are
