@@ -20,6 +20,26 @@ pub(crate) struct ExtrapolatedRate {
     resets: Vec<usize>,
     /// The first entry of `resets` that may be inside the window; only grows.
     next_reset: usize,
+    /// The factor of the last window: with samples in regular distances that of the next is the same.
+    last: Option<(Distances, Factor)>,
+}
+
+/// What the factor of a window depends on, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Distances {
+    samples: usize,
+    sampled: i64,
+    to_start: i64,
+    to_end: i64,
+    range: i64,
+}
+
+/// By what to multiply the change in a window when nothing is known of a zero before it.
+#[derive(Clone, Copy, Debug)]
+struct Factor {
+    sampled: f64,
+    to_start: f64,
+    factor: f64,
 }
 
 impl ExtrapolatedRate {
@@ -33,6 +53,58 @@ impl ExtrapolatedRate {
             per_second,
             resets: Vec::new(),
             next_reset: 0,
+            last: None,
+        }
+    }
+
+    /// The rate of a window of floats.
+    #[inline(always)]
+    fn floats(&mut self, w: &Window<'_>) -> f64 {
+        let (times, change, first) = (w.float_times(), self.float_change(w), w.floats()[0]);
+        let (begin, end) = (times[0], times[times.len() - 1]);
+        let distances = Distances {
+            samples: times.len(),
+            sampled: end - begin,
+            to_start: begin - w.start,
+            to_end: w.end - end,
+            range: w.end - w.start,
+        };
+        let usual = match self.last {
+            Some((known, factor)) if known == distances => factor,
+            _ => {
+                let factor = self.usual_factor(times, w);
+                self.last = Some((distances, factor));
+                factor
+            }
+        };
+        let may_reach_zero = self.counter && change > 0.0 && first >= 0.0;
+        if !may_reach_zero {
+            return change * usual.factor;
+        }
+        // Did the counter stand at zero within the window? Nearly always one look says no; the margin is for what
+        // the products round off.
+        let product = first * usual.sampled;
+        if product > 1e-300 && product > 1.0001 * usual.to_start * change {
+            return change * usual.factor;
+        }
+        let zero_after = usual.sampled * (first / change);
+        change * self.scaled(Reach::new(times, w).factor(Some(zero_after)), w)
+    }
+
+    fn usual_factor(&self, times: &[i64], w: &Window<'_>) -> Factor {
+        let reach = Reach::new(times, w);
+        Factor {
+            sampled: reach.sampled,
+            to_start: reach.to_start_at_most(),
+            factor: self.scaled(reach.factor(None), w),
+        }
+    }
+
+    fn scaled(&self, factor: f64, w: &Window<'_>) -> f64 {
+        if self.per_second {
+            factor / w.range_seconds()
+        } else {
+            factor
         }
     }
 
@@ -77,13 +149,20 @@ impl Reach {
         }
     }
 
+    /// How far to extrapolate to the start.
+    fn to_start_at_most(&self) -> f64 {
+        if self.to_start >= self.average * 1.1 {
+            self.average / 2.0
+        } else {
+            self.to_start
+        }
+    }
+
     /// By what to multiply the change between first and last sample. `zero_after` is the time in seconds that
     /// the counter took from zero to the first sample at the same slope, where that makes sense.
     fn factor(mut self, zero_after: Option<f64>) -> f64 {
         let threshold = self.average * 1.1;
-        if self.to_start >= threshold {
-            self.to_start = self.average / 2.0;
-        }
+        self.to_start = self.to_start_at_most();
         if let Some(zero) = zero_after
             && zero < self.to_start
         {
@@ -99,17 +178,30 @@ impl Reach {
     }
 }
 
+/// Samples that are searched for resets at once.
+const BLOCK: usize = 64;
+
 impl RangeFunction for ExtrapolatedRate {
     fn begin(&mut self, input: &RangeInput) {
         self.resets.clear();
         self.next_reset = 0;
-        if self.counter {
-            let falls = input.floats.windows(2).enumerate();
-            self.resets.extend(
-                falls
-                    .filter(|(_, pair)| pair[1] < pair[0])
-                    .map(|(i, _)| i + 1),
-            );
+        if !self.counter {
+            return;
+        }
+        // Whole blocks without a reset, nearly all of them, take a few wide comparisons.
+        let after = input.floats.get(1..).unwrap_or_default();
+        for (block, (old, new)) in input
+            .floats
+            .chunks(BLOCK)
+            .zip(after.chunks(BLOCK))
+            .enumerate()
+        {
+            let falls = || old.iter().zip(new).map(|(old, new)| new < old);
+            if falls().fold(false, |any, fall| any | fall) {
+                let places = falls().enumerate().filter(|(_, fall)| *fall);
+                self.resets
+                    .extend(places.map(|(i, _)| block * BLOCK + i + 1));
+            }
         }
     }
 
@@ -144,16 +236,7 @@ impl RangeFunction for ExtrapolatedRate {
         if w.f.len() < 2 {
             return Ok(None);
         }
-        let change = self.float_change(w);
-        let reach = Reach::new(w.float_times(), w);
-        let first = w.floats()[0];
-        let zero_after = (self.counter && change > 0.0 && first >= 0.0)
-            .then(|| reach.sampled * (first / change));
-        let mut factor = reach.factor(zero_after);
-        if self.per_second {
-            factor /= w.range_seconds();
-        }
-        Ok(Some(Sample::Float(change * factor)))
+        Ok(Some(Sample::Float(self.floats(w))))
     }
 }
 
@@ -235,6 +318,29 @@ impl RangeFunction for InstantDelta {
                 env.note(AnnotationKind::MixedFloatsHistograms);
                 Ok(None)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resets_are_found_wherever_they_are() {
+        for len in [0, 1, 2, 63, 64, 65, 66, 127, 128, 129, 200] {
+            let mut floats: Vec<f64> = (0..len).map(|i| f64::from(i % 64) * 2.0).collect();
+            for reset in [1, 64, 65, 100, 199] {
+                if let Some(v) = floats.get_mut(reset) {
+                    *v = if reset == 100 { f64::NAN } else { -1.0 };
+                }
+            }
+            let mut rate = ExtrapolatedRate::RATE;
+            rate.begin(&RangeInput::of_floats(&floats));
+            let wanted: Vec<usize> = (1..floats.len())
+                .filter(|i| floats[*i] < floats[i - 1])
+                .collect();
+            assert_eq!(rate.resets, wanted);
         }
     }
 }
