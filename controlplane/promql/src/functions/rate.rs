@@ -91,6 +91,37 @@ impl ExtrapolatedRate {
         change * self.scaled(Reach::new(times, w).factor(Some(zero_after)), w)
     }
 
+    /// Histograms, and selectors that are anchored or smoothed.
+    #[cold]
+    fn seldom(&self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
+        if !w.f.is_empty() && !w.h.is_empty() {
+            env.note(AnnotationKind::MixedFloatsHistograms);
+            return None;
+        }
+        if w.anchored || w.smoothed {
+            return if w.h.is_empty() {
+                extended::float_rate(w, self.counter, self.per_second).map(Sample::Float)
+            } else {
+                extended::histogram_rate(w, self.counter, self.per_second, env)
+                    .map(|h| Sample::Histogram(Arc::new(h)))
+            };
+        }
+        if w.h.len() < 2 {
+            return None;
+        }
+        let mut change = rate_histogram::change(w.histograms(), self.counter, env)?;
+        let reach = Reach::new(w.histogram_times(), w);
+        let first = w.histograms()[0].count;
+        let zero_after = (self.counter && change.count > 0.0 && first >= 0.0)
+            .then(|| reach.sampled * (first / change.count));
+        let mut factor = reach.factor(zero_after);
+        if self.per_second {
+            factor /= w.range_seconds();
+        }
+        change.mul(factor);
+        Some(Sample::Histogram(Arc::new(change)))
+    }
+
     fn usual_factor(&self, times: &[i64], w: &Window<'_>) -> Factor {
         let reach = Reach::new(times, w);
         Factor {
@@ -205,33 +236,10 @@ impl RangeFunction for ExtrapolatedRate {
         }
     }
 
+    #[inline(always)]
     fn eval(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
-        if !w.f.is_empty() && !w.h.is_empty() {
-            env.note(AnnotationKind::MixedFloatsHistograms);
-            return Ok(None);
-        }
-        if w.anchored || w.smoothed {
-            return Ok(if w.h.is_empty() {
-                extended::float_rate(w, self.counter, self.per_second).map(Sample::Float)
-            } else {
-                extended::histogram_rate(w, self.counter, self.per_second, env)
-                    .map(|h| Sample::Histogram(Arc::new(h)))
-            });
-        }
-        if w.h.len() > 1 {
-            let Some(mut change) = rate_histogram::change(w.histograms(), self.counter, env) else {
-                return Ok(None);
-            };
-            let reach = Reach::new(w.histogram_times(), w);
-            let first = w.histograms()[0].count;
-            let zero_after = (self.counter && change.count > 0.0 && first >= 0.0)
-                .then(|| reach.sampled * (first / change.count));
-            let mut factor = reach.factor(zero_after);
-            if self.per_second {
-                factor /= w.range_seconds();
-            }
-            change.mul(factor);
-            return Ok(Some(Sample::Histogram(Arc::new(change))));
+        if !w.h.is_empty() || w.anchored || w.smoothed {
+            return Ok(self.seldom(w, env));
         }
         if w.f.len() < 2 {
             return Ok(None);
