@@ -17,7 +17,7 @@ use bellwether_model::{Labels, Matcher};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
-use crate::chunk::{self, Piece};
+use crate::chunk;
 use crate::error::TsdbError;
 use crate::files::{self, Files};
 use crate::select;
@@ -244,32 +244,17 @@ impl Series for BlockSeries {
         let from = out.len();
         let (mint, maxt) = (mint.max(self.mint), maxt.min(self.maxt));
         let mut overlap = false;
-        let mut in_range = self
-            .chunks
-            .iter()
-            .filter(|c| c.maxt >= mint && c.mint <= maxt);
-        let piece = |c: &ChunkMeta| -> Result<Piece<'_>, StorageError> {
-            let (encoding, data) = self.block.chunks.get(c.reference)?;
-            Ok(Piece {
-                encoding,
-                data,
-                maxt: c.maxt,
-            })
-        };
-        while let Some(first) = in_range.next() {
-            let at = out.len();
-            let second = in_range.next();
-            let p = piece(first)?;
-            match second {
-                Some(second) => {
-                    overlap |= second.mint <= first.maxt;
-                    chunk::read_two_into([p, piece(second)?], mint, maxt, out)
-                }
-                None => chunk::read_into(p.encoding, p.data, usize::MAX, mint, maxt, out),
+        for c in &self.chunks {
+            if c.maxt < mint || c.mint > maxt {
+                continue;
             }
-            .map_err(|e| StorageError::Corrupt {
-                place: format!("{}, chunk {:#x}", self.block.dir.display(), first.reference),
-                reason: e.to_string(),
+            let at = out.len();
+            let (encoding, data) = self.block.chunks.get(c.reference)?;
+            chunk::read_into(encoding, data, usize::MAX, mint, maxt, out).map_err(|e| {
+                StorageError::Corrupt {
+                    place: format!("{}, chunk {:#x}", self.block.dir.display(), c.reference),
+                    reason: e.to_string(),
+                }
             })?;
             overlap |= at > from && at < out.len() && out.timestamps[at - 1] >= out.timestamps[at];
         }

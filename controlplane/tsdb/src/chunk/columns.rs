@@ -1,8 +1,7 @@
 //! Decoding XOR chunks straight into columns, which is most of the work of a query.
 //!
-//! The bits lie left-aligned in a register that is filled up once for a sample; samples are written into columns that
-//! have their final length beforehand. Whether the chunk was long enough is checked once at the end: behind its end
-//! there are zeros.
+//! Each sample takes one or two looks at the bits, of 57 at once, and goes into columns that have their final length
+//! beforehand. Whether the chunk was long enough is checked once at the end: behind its end there are zeros.
 
 use bellwether_model::storage::SampleBuffer;
 
@@ -41,15 +40,14 @@ pub(super) fn decode_body(
     out.timestamps.resize(base + room, 0);
     out.values.resize(base + room, 0.0);
     let columns = (&mut out.timestamps[base..], &mut out.values[base..]);
-    let decoded = columns_of(count, body, maxt, columns);
-    let (len, rising) = match decoded {
-        Ok(decoded) => decoded,
+    let len = match columns_of(count, body, maxt, columns) {
+        Ok(len) => len,
         Err(error) => {
             truncate(out, base);
             return Err(error);
         }
     };
-    if !rising {
+    if !rise(&out.timestamps[base..base + len]) {
         // No writer makes such a chunk; each sample has to be looked at.
         truncate(out, base);
         return xor::decode_body(count, body, |t, v| {
@@ -75,97 +73,26 @@ fn truncate(out: &mut SampleBuffer, len: usize) {
     out.values.truncate(len);
 }
 
-/// Appends two whole chunks, the second behind the first, without what lies before `mint`. They are decoded side by
-/// side: each sample of a chunk waits for the one before, and the processor has room for two such rows at once.
-pub(super) fn decode_two(
-    first: &[u8],
-    second: &[u8],
-    mint: i64,
-    out: &mut SampleBuffer,
-) -> Result<(), DecodeError> {
-    let base = out.len();
-    if both(first, second, out)? {
-        let early = out.timestamps[base..].partition_point(|t| *t < mint);
-        if early > 0 {
-            out.timestamps.drain(base..base + early);
-            out.values.drain(base..base + early);
-        }
-        if !out.histograms.is_empty() {
-            out.histograms.resize(out.timestamps.len(), None);
-        }
-        return Ok(());
-    }
-    truncate(out, base);
-    decode(first, usize::MAX, mint, i64::MAX, out)?;
-    decode(second, usize::MAX, mint, i64::MAX, out)
-}
-
-/// Decodes two chunks whose times rise, also from the one to the other. False where they are not such.
-fn both(first: &[u8], second: &[u8], out: &mut SampleBuffer) -> Result<bool, DecodeError> {
-    let ([a, b, first @ ..], [c, d, second @ ..]) = (first, second) else {
-        return Ok(false);
-    };
-    let counts = [[*a, *b], [*c, *d]].map(|raw| usize::from(u16::from_be_bytes(raw)));
-    if counts[0] < 2 || counts[1] < 2 || counts[0] > first.len() * 4 || counts[1] > second.len() * 4
-    {
-        return Ok(false);
-    }
-    let base = out.len();
-    out.timestamps.resize(base + counts[0] + counts[1], 0);
-    out.values.resize(base + counts[0] + counts[1], 0.0);
-    let (times_a, times_b) = out.timestamps[base..].split_at_mut(counts[0]);
-    let (values_a, values_b) = out.values[base..].split_at_mut(counts[0]);
-    let (mut a, mut b) = (Samples::begin(first)?, Samples::begin(second)?);
-    (times_a[0], values_a[0]) = a.sample();
-    (times_b[0], values_b[0]) = b.sample();
-    a.second()?;
-    b.second()?;
-    (times_a[1], values_a[1]) = a.sample();
-    (times_b[1], values_b[1]) = b.sample();
-    let mut rest_a = times_a[2..].iter_mut().zip(&mut values_a[2..]);
-    let mut rest_b = times_b[2..].iter_mut().zip(&mut values_b[2..]);
-    let common = counts[0].min(counts[1]) - 2;
-    let pairs = rest_a.by_ref().zip(rest_b.by_ref()).take(common);
-    for ((time_a, value_a), (time_b, value_b)) in pairs {
-        a.next();
-        b.next();
-        (*time_a, *value_a) = a.sample();
-        (*time_b, *value_b) = b.sample();
-    }
-    // What only one of them has.
-    for (time, value) in rest_a {
-        a.next();
-        (*time, *value) = a.sample();
-    }
-    for (time, value) in rest_b {
-        b.next();
-        (*time, *value) = b.sample();
-    }
-    a.check()?;
-    b.check()?;
-    Ok(a.rising && b.rising && times_a[counts[0] - 1] < times_b[0])
-}
-
-/// Decodes up to the first sample after `maxt`. Returns the number of samples, and whether their times rise.
+/// Decodes up to the first sample after `maxt`. Returns the number of samples.
 fn columns_of(
     count: usize,
     body: &[u8],
     maxt: i64,
     (times, values): (&mut [i64], &mut [f64]),
-) -> Result<(usize, bool), DecodeError> {
+) -> Result<usize, DecodeError> {
     if count == 0 {
-        return Ok((0, true));
+        return Ok(0);
     }
     let mut samples = Samples::begin(body)?;
     if times.len() < count {
         return Err(END);
     }
     if samples.t > maxt {
-        return Ok((0, true));
+        return Ok(0);
     }
     (times[0], values[0]) = samples.sample();
     if count == 1 {
-        return Ok((1, true));
+        return Ok(1);
     }
     samples.second()?;
     let places = times[1..count].iter_mut().zip(&mut values[1..count]);
@@ -174,42 +101,76 @@ fn columns_of(
             samples.next();
         }
         if samples.t > maxt {
-            return samples.check().map(|()| (i + 1, samples.rising));
+            return samples.check().map(|()| i + 1);
         }
         (*time, *value) = samples.sample();
     }
-    samples.check().map(|()| (count, samples.rising))
+    samples.check().map(|()| count)
+}
+
+/// Whether each time is after the one before.
+fn rise(times: &[i64]) -> bool {
+    let after = times.get(1..).unwrap_or_default();
+    let pairs = times.iter().zip(after);
+    // Without an exit in between the compiler compares several times at once.
+    pairs.fold(true, |all, (before, after)| all & (before < after))
 }
 
 /// The samples of a chunk, one after the other.
 struct Samples<'a> {
-    bits: Register<'a>,
+    data: &'a [u8],
+    /// Position in bits.
+    pos: usize,
     t: i64,
     delta: i64,
     v: u64,
     /// The number of significant bits in a value's XOR with the one before, and of the zeros behind them.
     width: u32,
     trailing: u32,
-    /// Whether each time is after the one before.
-    rising: bool,
-    /// Whether something was read that no writer makes.
-    bad: bool,
+    /// All that `trailing` was when it was used: more than six bits say that some window makes no sense.
+    used: u32,
+}
+
+/// No window was set yet.
+const UNSET: u32 = 1 << 31;
+
+/// The bits from a position on, at least 57 of them; zeros behind the end.
+#[inline(always)]
+fn bits_at(data: &[u8], pos: usize) -> u64 {
+    let byte = pos >> 3;
+    let word = match data.get(byte..byte + 8) {
+        Some(bytes) => {
+            let mut raw = [0; 8];
+            raw.copy_from_slice(bytes);
+            u64::from_be_bytes(raw)
+        }
+        None => bits_at_end(data, byte),
+    };
+    word << (pos & 7)
+}
+
+#[cold]
+fn bits_at_end(data: &[u8], byte: usize) -> u64 {
+    let mut raw = [0; 8];
+    let tail = data.get(byte..).unwrap_or_default();
+    raw[..tail.len()].copy_from_slice(tail);
+    u64::from_be_bytes(raw)
 }
 
 impl<'a> Samples<'a> {
     /// Reads the first sample.
-    fn begin(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut head = BitReader::new(body);
+    fn begin(data: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut head = BitReader::new(data);
         let (t, v) = (head.varint()?, head.read(64)?);
         Ok(Self {
-            bits: Register::new(body, head.bytes_read()),
+            data,
+            pos: head.bytes_read() * 8,
             t,
             delta: 0,
             v,
             width: 0,
-            trailing: 0,
-            rising: true,
-            bad: false,
+            trailing: UNSET,
+            used: 0,
         })
     }
 
@@ -221,175 +182,100 @@ impl<'a> Samples<'a> {
 
     /// Reads the second sample, whose time has a form of its own.
     fn second(&mut self) -> Result<(), DecodeError> {
-        let mut head = BitReader::new(self.bits.data.get(self.bits.next..).ok_or(END)?);
+        let mut head = BitReader::new(self.data.get(self.pos / 8..).ok_or(END)?);
         self.delta = head.uvarint()? as i64;
-        self.bits.next += head.bytes_read();
-        self.bits.fill();
-        self.advance();
+        self.pos += head.bytes_read() * 8;
+        self.value(bits_at(self.data, self.pos));
         Ok(())
     }
 
     /// Reads a later sample.
     #[inline(always)]
     fn next(&mut self) {
-        self.bits.fill();
-        if self.bits.acc >> 63 == 1 {
-            self.delta = self.delta.wrapping_add(self.bits.delta_of_delta());
+        let mut bits = bits_at(self.data, self.pos);
+        if bits >> 63 == 1 {
+            self.delta_of_delta(bits);
+            bits = bits_at(self.data, self.pos);
         } else {
-            self.bits.skip(1);
+            self.pos += 1;
+            bits <<= 1;
         }
-        self.advance();
+        self.value(bits);
     }
 
-    /// Moves the time on and reads the value. Which of its three forms a value has cannot be foreseen, so all are
-    /// computed at once: a wrong guess of the processor would cost more than all else.
+    /// Moves the time on and reads the value from `bits`, which are those at the position. Computing all three forms
+    /// of a value without a branch was slower than the processor's guesses, and so were two chunks side by side.
     #[inline(always)]
-    fn advance(&mut self) {
-        let before = self.t;
-        self.t = before.wrapping_add(self.delta);
-        self.rising &= self.t > before;
-        let acc = self.bits.acc;
+    fn value(&mut self, bits: u64) {
+        self.t = self.t.wrapping_add(self.delta);
         // 0: as before. 10: bits at the same place as before. 11: five bits of leading zeros, six of width, bits.
-        let changed = (acc >> 63) as u32;
-        let fresh = (acc >> 62) as u32 & changed;
-        let (if_changed, if_fresh) = (changed.wrapping_neg(), fresh.wrapping_neg());
-        let head = (acc << 2 >> 53) as u32;
-        let leading = head >> 6;
-        let width = (head.wrapping_sub(1) & 63) + 1;
-        let trailing = 64u32.wrapping_sub(leading + width);
-        self.width ^= (self.width ^ width) & if_fresh;
-        self.trailing ^= (self.trailing ^ trailing) & if_fresh;
-        self.bad |= (self.trailing > 63) | (changed == 1 && self.width == 0);
-        self.bits.skip(1 + changed + 11 * fresh);
-        let take = self.width & if_changed;
-        if take > self.bits.have {
-            self.bits.fill();
+        if bits >> 63 == 0 {
+            self.pos += 1;
+            return;
         }
-        let bits = if take > self.bits.have {
-            self.bits.read_wide(take)
+        let prefix = if bits >> 62 == 3 {
+            let head = (bits << 2 >> 53) as u32;
+            self.width = (head.wrapping_sub(1) & 63) + 1;
+            self.trailing = 64u32.wrapping_sub((head >> 6) + self.width);
+            13
         } else {
-            self.bits.read(take)
+            2
         };
-        self.v ^= bits << (self.trailing & 63);
+        self.used |= self.trailing;
+        let take = self.width;
+        let at = self.pos + prefix;
+        self.pos = at + take as usize;
+        let significant = if prefix + take as usize <= 56 {
+            bits << prefix >> 1 >> (63 - take)
+        } else if take > 57 {
+            wide_bits_at(self.data, at, take)
+        } else {
+            bits_at(self.data, at) >> 1 >> (63 - take)
+        };
+        self.v ^= significant << (self.trailing & 63);
+    }
+
+    /// Reads a delta of deltas that is not zero.
+    #[inline(never)]
+    fn delta_of_delta(&mut self, bits: u64) {
+        let (ones, width) = match bits.leading_ones() {
+            1 => (2, 14),
+            2 => (3, 17),
+            3 => (4, 20),
+            _ => {
+                let wide = wide_bits_at(self.data, self.pos + 4, 64) as i64;
+                self.pos += 4 + 64;
+                self.delta = self.delta.wrapping_add(wide);
+                return;
+            }
+        };
+        self.pos += (ones + width) as usize;
+        let v = (bits << ones >> (64 - width)) as i64;
+        let v = if v > 1 << (width - 1) {
+            v - (1 << width)
+        } else {
+            v
+        };
+        self.delta = self.delta.wrapping_add(v);
     }
 
     /// Whether all that was read was there and made sense.
     fn check(&self) -> Result<(), DecodeError> {
-        if self.bad {
+        if self.used > 63 {
             return Err(DecodeError("value window was never set or is too wide"));
         }
-        self.bits.check()
-    }
-}
-
-/// Bits of a slice, left-aligned in a register; zeros behind the slice's end.
-struct Register<'a> {
-    data: &'a [u8],
-    /// The first byte that is not in the register.
-    next: usize,
-    acc: u64,
-    /// Valid bits, at most 63. Bits behind them are those of the data or zero.
-    have: u32,
-}
-
-impl<'a> Register<'a> {
-    fn new(data: &'a [u8], next: usize) -> Self {
-        Self {
-            data,
-            next,
-            acc: 0,
-            have: 0,
-        }
-    }
-
-    /// Makes at least 56 bits valid.
-    #[inline(always)]
-    fn fill(&mut self) {
-        match self.data.get(self.next..self.next + 8) {
-            Some(bytes) => {
-                let mut raw = [0; 8];
-                raw.copy_from_slice(bytes);
-                self.acc |= u64::from_be_bytes(raw) >> self.have;
-                let bytes = (63 - self.have) >> 3;
-                self.next += bytes as usize;
-                self.have += bytes * 8;
-            }
-            None => self.fill_at_end(),
-        }
-    }
-
-    #[cold]
-    fn fill_at_end(&mut self) {
-        while self.have < 56 {
-            let byte = self.data.get(self.next).copied().unwrap_or(0);
-            self.acc |= u64::from(byte) << (56 - self.have);
-            self.next += 1;
-            self.have += 8;
-        }
-    }
-
-    /// Drops `n <= have` bits.
-    #[inline(always)]
-    fn skip(&mut self, n: u32) {
-        self.acc <<= n;
-        self.have -= n;
-    }
-
-    /// Reads `n <= have` bits.
-    #[inline(always)]
-    fn read(&mut self, n: u32) -> u64 {
-        let v = self.acc >> 1 >> (63 - n);
-        self.skip(n);
-        v
-    }
-
-    /// Reads `56 < n <= 64` bits from a register that was just filled.
-    #[cold]
-    fn read_wide(&mut self, n: u32) -> u64 {
-        let high = self.acc >> (64 - (n - 32));
-        self.skip(n - 32);
-        self.fill();
-        let low = self.acc >> 32;
-        self.skip(32);
-        high << 32 | low
-    }
-
-    /// Reads a delta of deltas that is not zero, and leaves at least one bit.
-    #[inline]
-    fn delta_of_delta(&mut self) -> i64 {
-        let width = match self.acc.leading_ones() {
-            1 => 14,
-            2 => 17,
-            3 => 20,
-            _ => {
-                self.skip(4);
-                self.fill();
-                let wide = self.read_wide(64) as i64;
-                self.fill();
-                return wide;
-            }
-        };
-        let ones = match width {
-            14 => 1,
-            17 => 2,
-            _ => 3,
-        };
-        self.skip(ones + 1);
-        let v = self.read(width) as i64;
-        if v > 1 << (width - 1) {
-            v - (1 << width)
-        } else {
-            v
-        }
-    }
-
-    /// Whether no bit was read behind the end.
-    fn check(&self) -> Result<(), DecodeError> {
-        if self.next * 8 - self.have as usize > self.data.len() * 8 {
+        if self.pos > self.data.len() * 8 {
             return Err(END);
         }
         Ok(())
     }
+}
+
+/// `32 < n <= 64` bits from a position on.
+#[cold]
+fn wide_bits_at(data: &[u8], pos: usize, n: u32) -> u64 {
+    let high = bits_at(data, pos) >> (64 - (n - 32));
+    high << 32 | bits_at(data, pos + n as usize - 32) >> 32
 }
 
 #[cfg(test)]
@@ -417,13 +303,6 @@ mod tests {
         assert_eq!((out.timestamps[0], out.values[0]), (-7, 7.0));
         let values = out.values.iter().map(|v| v.to_bits());
         Some(out.timestamps.iter().copied().zip(values).skip(1).collect())
-    }
-
-    fn fast_two(a: &[u8], b: &[u8], mint: i64) -> Option<Vec<(i64, u64)>> {
-        let mut out = SampleBuffer::default();
-        decode_two(a, b, mint, &mut out).ok()?;
-        let values = out.values.iter().map(|v| v.to_bits());
-        Some(out.timestamps.iter().copied().zip(values).collect())
     }
 
     fn value() -> impl Strategy<Value = f64> {
@@ -470,49 +349,6 @@ mod tests {
             for (mint, maxt) in ranges {
                 prop_assert_eq!(fast(&data, limit, mint, maxt), plain(&data, limit, mint, maxt));
             }
-        }
-
-        #[test]
-        fn two_at_once_equal_one_after_the_other(
-            samples in proptest::collection::vec((step(), value()), 2..200),
-            (cut, from) in (0usize..200, 0usize..200),
-            overlap in prop_oneof![9 => Just(0i64), 1 => 0i64..1 << 40],
-        ) {
-            let (mut t, mut times) = (1 << 41, Vec::new());
-            let mut chunks = [xor::XorAppender::default(), xor::XorAppender::default()];
-            let mut last = [0; 2];
-            for (i, (step, v)) in samples.into_iter().enumerate() {
-                let to = usize::from(i >= cut);
-                let time = t - overlap * to as i64;
-                chunks[to].append(last[to], time, v);
-                last[to] = time;
-                times.push(time);
-                t += step;
-            }
-            let [a, b] = chunks.map(|c| c.to_chunk());
-            let mint = times.get(from).copied().unwrap_or(i64::MIN);
-            if a.len() > 2 && b.len() > 2 {
-                let mut wanted = plain(&a, usize::MAX, mint, i64::MAX).unwrap();
-                wanted.extend(plain(&b, usize::MAX, mint, i64::MAX).unwrap());
-                prop_assert_eq!(fast_two(&a, &b, mint), Some(wanted));
-            }
-        }
-
-        #[test]
-        fn any_two_decode_alike(
-            (a, b) in (proptest::collection::vec(any::<u8>(), 0..90), proptest::collection::vec(any::<u8>(), 0..90)),
-            counts in (0u8..40, 0u8..40),
-        ) {
-            let [a, b] = [(a, counts.0), (b, counts.1)].map(|(bytes, count)| {
-                let mut data = vec![0, count];
-                data.extend(bytes);
-                data
-            });
-            let all = plain(&a, usize::MAX, i64::MIN, i64::MAX).and_then(|mut first| {
-                first.extend(plain(&b, usize::MAX, i64::MIN, i64::MAX)?);
-                Some(first)
-            });
-            prop_assert_eq!(fast_two(&a, &b, i64::MIN), all);
         }
 
         #[test]

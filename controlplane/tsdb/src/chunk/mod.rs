@@ -29,33 +29,6 @@ pub(crate) fn count(data: &[u8]) -> u16 {
     }
 }
 
-/// A chunk of a series.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Piece<'a> {
-    pub(crate) encoding: u8,
-    pub(crate) data: &'a [u8],
-    /// The time of its last sample.
-    pub(crate) maxt: i64,
-}
-
-/// Appends the samples in `mint..=maxt` of two chunks, one after the other.
-pub(crate) fn read_two_into(
-    pieces: [Piece<'_>; 2],
-    mint: i64,
-    maxt: i64,
-    out: &mut SampleBuffer,
-) -> Result<(), DecodeError> {
-    if pieces
-        .iter()
-        .all(|p| p.encoding == ENC_XOR && p.maxt <= maxt)
-    {
-        return columns::decode_two(pieces[0].data, pieces[1].data, mint, out);
-    }
-    pieces
-        .iter()
-        .try_for_each(|p| read_into(p.encoding, p.data, usize::MAX, mint, maxt, out))
-}
-
 /// Appends those of a chunk's first `limit` samples that lie in `mint..=maxt` to a buffer.
 pub(crate) fn read_into(
     encoding: u8,

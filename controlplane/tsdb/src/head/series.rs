@@ -13,9 +13,9 @@ use super::slab::{LabelsAt, Marks};
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::{self, Sample};
+use crate::chunk;
 use crate::chunk::histogram::{CutFlags, Fit, Flat, HistogramAppender};
 use crate::chunk::xor::XorAppender;
-use crate::chunk::{self, Piece};
 use crate::encoding::DecodeError;
 use crate::merge;
 
@@ -464,21 +464,8 @@ impl SeriesState {
                 hidden = hidden.saturating_sub(n);
             }
         }
-        let mut in_range = self
-            .closed
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| c.maxt >= mint && c.mint <= maxt);
-        while let Some((i, c)) = in_range.next() {
-            if limits.is_empty()
-                && let Some((_, next)) = in_range.next()
-            {
-                let pieces = [c, next].map(|c| Piece {
-                    encoding: c.encoding,
-                    data: &c.data,
-                    maxt: c.maxt,
-                });
-                chunk::read_two_into(pieces, mint, maxt, out)?;
+        for (i, c) in self.closed.iter().enumerate() {
+            if c.maxt < mint || c.mint > maxt {
                 continue;
             }
             let limit = limits.get(i).copied().unwrap_or(usize::MAX);
