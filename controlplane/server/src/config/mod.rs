@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `load` | text to [`Config`], all checks, `${VAR}` in external labels |
 //! | `global` | the `global` section and its defaults |
+//! | `otlp` | the `otlp` section |
 //! | `sections` | the sections of Prometheus that this build refuses by name, and `storage` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
@@ -17,11 +18,14 @@
 mod error;
 mod global;
 mod load;
+mod otlp;
 mod sections;
 
 pub use error::ConfigError;
 pub use global::GlobalConfig;
+pub(crate) use load::to_yaml;
 pub use load::{Config, ConfigSource};
+pub use otlp::{OtlpConfig, TranslationStrategy};
 pub use sections::{
     ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, RuntimeConfig,
     StorageConfig, TsdbConfig,

@@ -1,5 +1,5 @@
-//! CORS as Prometheus 3 does it: only requests with an `Origin` get headers, the origin is echoed when it matches
-//! `--web.cors.origin`. `OPTIONS` on any API path answers 204.
+//! CORS as Prometheus 3 does it: only requests with an `Origin` get headers; the origin is echoed when it matches
+//! `--web.cors.origin`, unless that takes every origin. `OPTIONS` on any API path answers 204.
 
 use std::sync::Arc;
 
@@ -14,6 +14,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::state::AppState;
 
+/// Not of the API, although it has the headers.
+const FEDERATE: &str = "/federate";
+/// The default of `--web.cors.origin`.
+const ANY_ORIGIN: &str = ".*";
+
 /// Middleware around `/api/v1` and `/federate`.
 pub(super) async fn apply(
     State(state): State<Arc<AppState>>,
@@ -21,7 +26,8 @@ pub(super) async fn apply(
     next: Next,
 ) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
-    let mut response = if request.method() == Method::OPTIONS {
+    let is_api = request.uri().path() != FEDERATE;
+    let mut response = if request.method() == Method::OPTIONS && is_api {
         StatusCode::NO_CONTENT.into_response()
     } else {
         next.run(request).await
@@ -52,7 +58,10 @@ fn set_headers(headers: &mut HeaderMap, state: &AppState, origin: Option<HeaderV
         ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("Date"),
     );
-    if origin.to_str().is_ok_and(|text| state.cors.is_match(text)) {
+    // As since 3.6: a pattern that takes every origin is told as such, so that caches may share the answer.
+    if state.web.cors_origin == ANY_ORIGIN {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    } else if origin.to_str().is_ok_and(|text| state.cors.is_match(text)) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     }
 }

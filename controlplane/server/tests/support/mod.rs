@@ -321,6 +321,11 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// The directory that holds its configuration and, in `data`, its database.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Ends it without warning and returns what it leaves: the folder `data` in there is its database.
     pub fn kill(mut self) -> tempfile::TempDir {
         let _ = self.child.kill();
@@ -386,5 +391,28 @@ pub async fn start_reference_in(
             "the reference server does not start"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Takes the members out of a syntax tree that 3.5 does not have.
+pub fn without_newer_members(tree: &mut serde_json::Value) {
+    use serde_json::Value;
+    match tree {
+        Value::Object(members) => {
+            members.retain(|name, _| {
+                !matches!(
+                    name.as_str(),
+                    "anchored"
+                        | "smoothed"
+                        | "fillValues"
+                        | "rangeExpr"
+                        | "offsetExpr"
+                        | "stepExpr"
+                )
+            });
+            members.values_mut().for_each(without_newer_members);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_newer_members),
+        _ => {}
     }
 }
