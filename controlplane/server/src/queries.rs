@@ -149,6 +149,7 @@ impl Queries {
                 fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
                 ..ParseOptions::default()
             },
+            ..EngineOptions::default()
         };
         Ok(Self {
             active: ActiveQueries::open(db.dir(), settings.max_concurrency)?,

@@ -63,7 +63,7 @@ pub struct ChunkSeries {
 enum Part {
     Block {
         block: Arc<Block>,
-        chunks: Vec<ChunkMeta>,
+        chunks: Box<[ChunkMeta]>,
         deleted: Box<[Interval]>,
     },
     Head {
@@ -93,16 +93,16 @@ impl Db {
             if block.mint > maxt || block.maxt <= mint {
                 continue;
             }
-            let stones = block.tombstones();
             let block = Arc::clone(block);
             let querier = BlockQuerier { block, mint, maxt };
-            querier.each(matchers, |reference, labels, chunks| {
-                found.entry(labels).or_default().push(Part::Block {
-                    block: Arc::clone(&querier.block),
-                    chunks,
-                    deleted: stones.of(u64::from(reference)).into(),
+            for series in querier.found(matchers)? {
+                let series = series?;
+                found.entry(series.labels).or_default().push(Part::Block {
+                    block: series.block,
+                    chunks: series.chunks,
+                    deleted: series.deleted,
                 });
-            })?;
+            }
         }
         let head = HeadQuerier {
             head: Arc::clone(&self.head),

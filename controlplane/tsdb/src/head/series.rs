@@ -88,11 +88,13 @@ pub(crate) fn range_start(t: i64, width: i64) -> i64 {
 /// Predicts when a chunk that is a `1/ratio` full will be full, so that what is left of its range is split
 /// evenly (Prometheus' `computeChunkEndTime`).
 fn predicted_end(start: i64, current: i64, max: i64, ratio: f64) -> i64 {
-    let n = (max - start) as f64 / ((current - start + 1) as f64 * ratio);
+    // A block range may be as long as time itself.
+    let (left, used) = (max.saturating_sub(start), current.saturating_sub(start));
+    let n = left as f64 / (used.saturating_add(1) as f64 * ratio);
     if n <= 1.0 {
         return max;
     }
-    (start as f64 + (max - start) as f64 / n.floor()) as i64
+    (start as f64 + left as f64 / n.floor()) as i64
 }
 
 impl MemSeries {
