@@ -24,8 +24,8 @@ use crate::reload::{ReloadHandle, ReloadReply};
 use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
-    DEFAULT_RETENTION, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
-    WalCompressionSetting,
+    DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings, ServerSettings,
+    StorageSettings, WalCompressionSetting,
 };
 use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
 
@@ -33,8 +33,6 @@ use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc33
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two tries of what waits for the end of a query.
 const MAINTENANCE_RETRY: Duration = Duration::from_secs(2);
-/// Exemplars kept when the feature is on and the configuration says nothing.
-const EXEMPLARS_MAX: usize = 100_000;
 
 /// What opening and reloading need beyond the shared state.
 pub(crate) struct Parts {
@@ -88,7 +86,7 @@ pub(crate) fn prepare(
         cors,
         flags,
         features: settings.features.clone(),
-        config: ArcSwap::from_pointee(RunningConfig::new(config)),
+        config: ArcSwap::from_pointee(RunningConfig::new(config, &settings.features)),
         reload,
         rules: RuleSource::default(),
         notifications,
@@ -280,7 +278,7 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
     };
     match applied {
         Ok(config) => {
-            let running = RunningConfig::new(config);
+            let running = RunningConfig::new(config, &state.features);
             parts.config_metrics.loaded(running.loaded_at_ms);
             state.notifications.remove(notifications::RELOAD_FAILED);
             state.config.store(Arc::new(running));

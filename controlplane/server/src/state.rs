@@ -51,8 +51,8 @@ pub(crate) struct RunningConfig {
 }
 
 impl RunningConfig {
-    pub(crate) fn new(config: Config) -> Self {
-        let yaml = config.to_yaml();
+    pub(crate) fn new(config: Config, features: &Features) -> Self {
+        let yaml = config.with_defaults(features).to_yaml();
         Self {
             config,
             yaml,

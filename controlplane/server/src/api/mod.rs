@@ -8,6 +8,8 @@
 //! | `exemplars` | `/query_exemplars` |
 //! | `pools` | `/scrape_pools/config`, `/targets/relabel_steps` |
 //! | `status` | `/status/...` |
+//! | `self_metrics` | `/status/self_metrics` |
+//! | `openapi` | `/openapi.yaml` |
 //! | `features`, `notifications` | `/features`, `/notifications`, `/notifications/live` |
 //! | `admin` | `/admin/tsdb/...` |
 //! | `rules` | `/rules`, `/alerts`, `/alertmanagers` |
@@ -29,6 +31,7 @@ mod histogram;
 mod json;
 mod members;
 mod notifications;
+mod openapi;
 mod origin;
 mod otlp;
 mod params;
@@ -37,6 +40,7 @@ mod query;
 mod query_body;
 mod read;
 mod rules;
+mod self_metrics;
 mod series;
 mod status;
 mod targets;
@@ -153,6 +157,11 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
         .route("/notifications", only(get(notifications::list), GET))
         .route("/notifications/live", only(get(notifications::live), GET))
         .route("/status/tsdb/blocks", only(get(status::blocks), GET))
+        .route("/openapi.yaml", only(get(openapi::openapi), GET))
+        .route(
+            "/status/self_metrics",
+            only(get(self_metrics::self_metrics), GET),
+        )
         .route("/metadata", only(get(targets::metadata), GET))
         .route("/status/buildinfo", only(get(status::build_info), GET))
         .route("/status/config", only(get(status::config), GET))

@@ -41,8 +41,8 @@ pub(crate) async fn config(
     _: Core,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let running = state.config.load();
-    let config = pool(&params, &running.config.scrape_configs)?;
+    let shown = state.config.load().config.with_defaults(&state.features);
+    let config = pool(&params, &shown.scrape_configs)?;
     let yaml = to_yaml(config)
         .map_err(|e| ApiError::internal(format!("error marshaling scrape config: {e}")))?;
     Ok(wire::success_value(&json!({ "yaml": yaml })))

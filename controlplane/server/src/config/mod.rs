@@ -11,6 +11,7 @@
 //! | `global` | the `global` section and its defaults |
 //! | `otlp` | the `otlp` section |
 //! | `sections` | the sections of Prometheus that this build refuses by name, and `storage` |
+//! | `shown` | the defaults in force, for `/api/v1/status/config` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
 //! A configuration is either wholly good or refused; a refused one never replaces a running one.
@@ -20,6 +21,7 @@ mod global;
 mod load;
 mod otlp;
 mod sections;
+mod shown;
 
 pub use error::ConfigError;
 pub use global::GlobalConfig;

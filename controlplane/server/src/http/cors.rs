@@ -14,20 +14,17 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::state::AppState;
 
-/// Not of the API, although it has the headers.
-const FEDERATE: &str = "/federate";
 /// The default of `--web.cors.origin`.
 const ANY_ORIGIN: &str = ".*";
 
-/// Middleware around `/api/v1` and `/federate`.
+/// Middleware around `/api/v1`.
 pub(super) async fn apply(
     State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
-    let is_api = request.uri().path() != FEDERATE;
-    let mut response = if request.method() == Method::OPTIONS && is_api {
+    let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {
         next.run(request).await

@@ -45,9 +45,9 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     let ui_config = state.web.ui_config.clone();
     let api = Router::new()
         .nest("/api/v1", api::routes().fallback(not_found))
-        .route("/federate", page(get(api::federate), GET))
         .layer(from_fn_with_state(Arc::clone(&state), cors::apply));
     let own = Router::new()
+        .route("/federate", page(get(api::federate), GET))
         .route("/-/healthy", page(get(lifecycle::healthy), GET_HEAD))
         .route("/-/ready", page(get(lifecycle::ready), GET_HEAD))
         .route("/-/reload", any(lifecycle::reload))

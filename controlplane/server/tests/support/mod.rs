@@ -352,6 +352,16 @@ pub async fn start_reference_in(
     config: &str,
     flags: &[&str],
 ) -> Option<Reference> {
+    start_reference_at(dir, config, flags, "").await
+}
+
+/// The same behind a prefix of all paths, which the flags set.
+pub async fn start_reference_at(
+    dir: tempfile::TempDir,
+    config: &str,
+    flags: &[&str],
+    prefix: &str,
+) -> Option<Reference> {
     let program = reference("prometheus")?;
     std::fs::write(dir.path().join("p.yml"), config).unwrap();
     // The port is free at this moment; the program takes no listener from outside.
@@ -379,10 +389,11 @@ pub async fn start_reference_in(
         child,
         dir,
     };
+    let ready_path = format!("{prefix}/-/ready");
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let ready =
-            TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.status == 200;
+            TcpStream::connect(address).is_ok() && get(address, &ready_path).await.status == 200;
         if ready {
             return Some(reference);
         }
