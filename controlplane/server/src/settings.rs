@@ -14,6 +14,9 @@ use crate::flags::{Feature, Features};
 /// Prometheus' retention when nothing is set.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 
+/// Exemplars kept when the feature is on and the configuration says nothing.
+pub(crate) const EXEMPLARS_MAX: usize = 100_000;
+
 /// Everything the server needs to start.
 #[derive(Debug)]
 pub struct ServerSettings {

@@ -375,6 +375,7 @@ fn fold(
             }
             groups[at].add(row, &mut noter);
         }
+        ctx.recycle(rows);
         ctx.check()
     })?;
     // After the notes of the operand: of equal texts the last one's place counts.

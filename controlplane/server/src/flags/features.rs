@@ -21,6 +21,10 @@ pub enum Feature {
     PromqlDelayedNameRemoval,
     /// Reload when the configuration file changes.
     AutoReloadConfig,
+    /// Store OTLP points with delta temporality as they are.
+    OtlpNativeDelta,
+    /// Statistics of each step of a query, with `stats=all`.
+    PromqlPerStepStats,
     /// Old form of `--web.enable-remote-write-receiver`.
     RemoteWriteReceiver,
 }
@@ -38,7 +42,9 @@ const SUPPORTED: &[(&str, Feature)] = &[
         "promql-delayed-name-removal",
         Feature::PromqlDelayedNameRemoval,
     ),
+    ("otlp-native-delta-ingestion", Feature::OtlpNativeDelta),
     ("promql-duration-expr", Feature::PromqlDurationExpr),
+    ("promql-per-step-stats", Feature::PromqlPerStepStats),
     (
         "promql-experimental-functions",
         Feature::PromqlExperimentalFunctions,
@@ -73,9 +79,6 @@ const MISSING: &[&str] = &[
     "metadata-wal-records",
     "old-ui",
     "otlp-deltatocumulative",
-    "otlp-native-delta-ingestion",
-    "otlp-write-receiver",
-    "promql-per-step-stats",
     "type-and-unit-labels",
 ];
 
