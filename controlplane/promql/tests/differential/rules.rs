@@ -277,14 +277,16 @@ pub(crate) const RULES: &[Rule] = &[
         },
     ),
     rule(
-        "deviations close to zero",
-        "what is left of equal numbers depends on the order of summation",
+        "deviations far below the numbers",
+        "what is left of numbers that are almost equal depends on the order of summation",
         |case| {
-            let deviations = ["stddev", "stdvar"];
-            deviations.iter().any(|f| case.expr.contains(f))
+            let deviations = ["stddev", "stdvar"].iter().any(|f| case.expr.contains(f));
+            let close = deviations
                 && take_theirs(case, |ours, theirs| {
                     ours.abs() < 1e-9 && theirs.abs() < 1e-9 && ours != theirs
-                })
+                });
+            let of_times = deviations && case.expr.contains("time");
+            widen(case, of_times, 1e-5) || close
         },
     ),
     rule("the name of @ in errors", "3.5 does not know it", |case| {
