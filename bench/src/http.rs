@@ -108,3 +108,91 @@ impl Pusher {
         Ok(())
     }
 }
+
+/// A connection that asks one question after the other, as a dashboard does.
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+    address: SocketAddr,
+    body: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        Ok(Self {
+            stream: BufReader::with_capacity(256 * 1024, stream),
+            address,
+            body: Vec::new(),
+        })
+    }
+
+    /// Asks and reads the whole answer, which stays in the client's buffer. Any answer but a 2xx is an error.
+    pub(crate) fn get(&mut self, path: &str) -> anyhow::Result<&[u8]> {
+        write!(
+            self.stream.get_mut(),
+            "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            self.address
+        )?;
+        let (status, length) = self.head()?;
+        self.body.clear();
+        match length {
+            Some(length) => self.piece(length)?,
+            None => self.pieces()?,
+        }
+        if !status.starts_with('2') {
+            bail!(
+                "GET {path}: {status}: {}",
+                String::from_utf8_lossy(&self.body)
+            );
+        }
+        Ok(&self.body)
+    }
+
+    /// The status, and the length of the body where it is known beforehand.
+    fn head(&mut self) -> anyhow::Result<(String, Option<usize>)> {
+        let mut line = self.line()?;
+        let status = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut length = Some(0);
+        loop {
+            line = self.line()?;
+            let Some((name, value)) = line.split_once(':') else {
+                return Ok((status, length));
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = Some(value.trim().parse()?);
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                length = None;
+            }
+        }
+    }
+
+    /// A body in pieces, each after its length.
+    fn pieces(&mut self) -> anyhow::Result<()> {
+        loop {
+            let line = self.line()?;
+            let length = usize::from_str_radix(&line, 16)?;
+            self.piece(length)?;
+            self.line()?;
+            if length == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn piece(&mut self, length: usize) -> anyhow::Result<()> {
+        let from = self.body.len();
+        self.body.resize(from + length, 0);
+        self.stream.read_exact(&mut self.body[from..])?;
+        Ok(())
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            bail!("the server closed the connection");
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}

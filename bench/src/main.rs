@@ -16,6 +16,7 @@ mod page;
 mod population;
 mod process;
 mod push;
+mod query;
 mod report;
 mod server;
 mod source;
@@ -47,6 +48,8 @@ enum Case {
     Compaction(cases::compaction::Options),
     /// Size of blocks.
     Blocks(cases::blocks::Options),
+    /// CPU, time and memory of queries.
+    Query(cases::query::Options),
 }
 
 /// What all cases have in common.
@@ -54,7 +57,7 @@ enum Case {
 pub(crate) struct Common {
     /// The program to measure.
     #[arg(long, default_value = "target/release/bellwether")]
-    bellwether: PathBuf,
+    pub(crate) bellwether: PathBuf,
     /// Folder of the reference programs.
     #[arg(long, env = "BELLWETHER_REFERENCE_BIN")]
     reference: PathBuf,
@@ -126,6 +129,7 @@ fn main() -> anyhow::Result<()> {
         Case::Restart(options) => cases::restart::run(&options),
         Case::Compaction(options) => cases::compaction::run(&options),
         Case::Blocks(options) => cases::blocks::run(&options),
+        Case::Query(options) => cases::query::run(&options),
     }
 }
 

@@ -64,7 +64,18 @@ impl Server {
         dir: &Path,
         scraping: Scraping<'_>,
     ) -> anyhow::Result<Self> {
-        let mut server = Self::launch(programs, kind, dir, scraping)?;
+        Self::start_with(programs, kind, dir, scraping, &[])
+    }
+
+    /// [`Server::start`] with more flags.
+    pub(crate) fn start_with(
+        programs: &Programs,
+        kind: Kind,
+        dir: &Path,
+        scraping: Scraping<'_>,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
+        let mut server = Self::launch_with(programs, kind, dir, scraping, flags)?;
         let health = match kind {
             Kind::Victoria => "/health",
             Kind::Bellwether | Kind::Prometheus => "/-/ready",
@@ -80,6 +91,16 @@ impl Server {
         kind: Kind,
         dir: &Path,
         scraping: Scraping<'_>,
+    ) -> anyhow::Result<Self> {
+        Self::launch_with(programs, kind, dir, scraping, &[])
+    }
+
+    fn launch_with(
+        programs: &Programs,
+        kind: Kind,
+        dir: &Path,
+        scraping: Scraping<'_>,
+        flags: &[&str],
     ) -> anyhow::Result<Self> {
         fs::create_dir_all(dir)?;
         let config = dir.join("config.yml");
@@ -110,6 +131,7 @@ impl Server {
                 "-search.latencyOffset=0s".to_owned(),
             ]),
         };
+        command.args(flags);
         let process = Process::start(&mut command, &dir.join("log"))?;
         Ok(Self {
             kind,

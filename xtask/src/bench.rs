@@ -30,6 +30,8 @@ enum Name {
     Compaction,
     /// Whole servers: size of blocks.
     Blocks,
+    /// Whole servers: CPU, time and memory of queries.
+    Query,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
@@ -60,9 +62,12 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Name::Ingest | Name::RemoteWrite | Name::Restart | Name::Compaction | Name::Blocks => {
-            servers(args)
-        }
+        Name::Ingest
+        | Name::RemoteWrite
+        | Name::Restart
+        | Name::Compaction
+        | Name::Blocks
+        | Name::Query => servers(args),
     }
 }
 

@@ -3,5 +3,6 @@
 pub(crate) mod blocks;
 pub(crate) mod compaction;
 pub(crate) mod ingest;
+pub(crate) mod query;
 pub(crate) mod remote_write;
 pub(crate) mod restart;

@@ -91,14 +91,22 @@ impl Labels {
 
     /// Packs pairs that are already sorted by name, unique and without empty values.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut packed = String::with_capacity(256);
+        Self::from_sorted_in(&mut String::with_capacity(256), pairs)
+    }
+
+    /// [`Labels::from_sorted`] by way of a buffer, whose content does not matter: who packs many sets keeps one.
+    pub fn from_sorted_in<'a>(
+        buffer: &mut String,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        buffer.clear();
         for (name, value) in pairs {
-            push_len(&mut packed, name.len());
-            packed.push_str(name);
-            push_len(&mut packed, value.len());
-            packed.push_str(value);
+            push_len(buffer, name.len());
+            buffer.push_str(name);
+            push_len(buffer, value.len());
+            buffer.push_str(value);
         }
-        Self::from_packed(&packed)
+        Self::from_packed(buffer)
     }
 
     fn from_packed(packed: &str) -> Self {
@@ -167,21 +175,20 @@ impl Labels {
         if self.get(name).is_none() {
             return self.clone();
         }
-        Self::from_sorted(
-            self.iter()
-                .filter(|l| l.name != name)
-                .map(|l| (l.name, l.value)),
-        )
+        self.filter(|own| own != name)
     }
 
     /// The labels for which `keep` says yes.
     #[must_use]
-    pub fn filter(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
-        Self::from_sorted(
-            self.iter()
-                .filter(|l| keep(l.name))
-                .map(|l| (l.name, l.value)),
-        )
+    pub fn filter(&self, keep: impl FnMut(&str) -> bool) -> Self {
+        self.filter_in(&mut Selection::default(), keep)
+    }
+
+    /// [`Labels::filter`] by way of a buffer, whose content does not matter.
+    #[must_use]
+    pub fn filter_in(&self, buffer: &mut Selection, keep: impl FnMut(&str) -> bool) -> Self {
+        buffer.fill(self, keep);
+        buffer.to_labels()
     }
 
     /// A builder that starts from this set.
@@ -202,6 +209,39 @@ impl Labels {
         static STATE: LazyLock<foldhash::fast::FixedState> =
             LazyLock::new(|| foldhash::fast::FixedState::with_seed(0x5eed));
         STATE.hash_one(self.0.as_bytes())
+    }
+}
+
+/// Labels chosen from a set, as a key for look-ups that allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Selection(String);
+
+impl Selection {
+    /// Takes the labels for which `keep` says yes, in place of what was there.
+    pub fn fill(&mut self, labels: &Labels, mut keep: impl FnMut(&str) -> bool) {
+        self.0.clear();
+        let mut all = labels.iter();
+        loop {
+            let from = all.pos;
+            let Some(label) = all.next() else {
+                return;
+            };
+            if keep(label.name) {
+                self.0.push_str(&labels.0[from..all.pos]);
+            }
+        }
+    }
+
+    /// The same bytes as [`Labels::as_packed`] of the set.
+    #[must_use]
+    pub fn as_packed(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The set.
+    #[must_use]
+    pub fn to_labels(&self) -> Labels {
+        Labels::from_packed(&self.0)
     }
 }
 
@@ -254,10 +294,33 @@ impl Hash for Labels {
     }
 }
 
+/// How many bytes two slices have in common from their beginnings.
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let words = a.chunks_exact(8).zip(b.chunks_exact(8));
+    let same = 8 * words.take_while(|(a, b)| a == b).count();
+    let rest = a[same..].iter().zip(&b[same..]);
+    same + rest.take_while(|(a, b)| a == b).count()
+}
+
 /// Prometheus' order: pair by pair, name before value, a prefix first.
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (own, theirs) = (self.0.as_bytes(), other.0.as_bytes());
+        let same = common_prefix(own, theirs);
+        if same == own.len() || same == theirs.len() {
+            // A set that is the beginning of the other.
+            return own.len().cmp(&theirs.len());
+        }
+        // The first text that differs, in its content or by its length.
+        let mut pos = 0;
+        loop {
+            let (mut a, mut b) = (pos, pos);
+            let (a_len, b_len) = (take_len(own, &mut a), take_len(theirs, &mut b));
+            if a_len != b_len || a + a_len > same {
+                return own[a..a + a_len].cmp(&theirs[b..b + b_len]);
+            }
+            pos = a + a_len;
+        }
     }
 }
 
@@ -444,6 +507,31 @@ mod tests {
                                   b in proptest::collection::btree_map("[a-c]{1,2}", "[a-c]{1,2}", 0..3)) {
             let order = a.iter().cmp(b.iter());
             prop_assert_eq!(Labels::from_pairs(&a).cmp(&Labels::from_pairs(&b)), order);
+        }
+
+        #[test]
+        fn order_of_long_texts_is_that_of_pairs(
+            base in proptest::collection::btree_map("[a-c]{1,3}", "é{30,40}[ab]{20,70}", 1..5),
+            (name, end) in ("[a-c]{1,3}", "[ab]{0,2}"),
+        ) {
+            let mut other = base.clone();
+            other.entry(name).or_default().push_str(&end);
+            let pairs = |set: &std::collections::BTreeMap<String, String>| {
+                set.clone().into_iter().filter(|(_, v)| !v.is_empty()).collect::<Vec<_>>()
+            };
+            let order = pairs(&base).cmp(&pairs(&other));
+            prop_assert_eq!(Labels::from_pairs(&base).cmp(&Labels::from_pairs(&other)), order);
+            prop_assert_eq!(Labels::from_pairs(&other).cmp(&Labels::from_pairs(&base)), order.reverse());
+        }
+
+        #[test]
+        fn a_selection_is_a_filtered_set(pairs in proptest::collection::btree_map("[a-f]{1,2}", ".{1,90}", 0..8)) {
+            let labels = Labels::from_pairs(&pairs);
+            let mut selection = Selection::default();
+            selection.fill(&labels, |name| name.contains('a'));
+            let kept = Labels::from_pairs(pairs.iter().filter(|(n, _)| n.contains('a')));
+            prop_assert_eq!(selection.as_packed(), kept.as_packed());
+            prop_assert_eq!(selection.to_labels(), kept);
         }
     }
 }

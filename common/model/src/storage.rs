@@ -94,6 +94,9 @@ pub struct SampleBuffer {
     pub values: Vec<f64>,
     /// Empty for a series of floats only; else one entry per timestamp, `Some` where the sample is a histogram.
     pub histograms: Vec<Option<Arc<FloatHistogram>>>,
+    /// When each sample's counter began, in milliseconds since the epoch, 0 where unknown. May be shorter than
+    /// `timestamps`: what is missing is unknown. Empty for storages that do not keep start timestamps.
+    pub start_timestamps: Vec<i64>,
 }
 
 impl SampleBuffer {
@@ -102,6 +105,7 @@ impl SampleBuffer {
         self.timestamps.clear();
         self.values.clear();
         self.histograms.clear();
+        self.start_timestamps.clear();
     }
 
     /// Number of samples.
@@ -135,12 +139,30 @@ impl SampleBuffer {
         self.histograms.push(Some(h));
     }
 
+    /// Sets the start timestamp of the sample added last.
+    pub fn set_start_timestamp(&mut self, start: i64) {
+        self.start_timestamps.resize(self.timestamps.len(), 0);
+        if let Some(last) = self.start_timestamps.last_mut() {
+            *last = start;
+        }
+    }
+
+    /// The start timestamp at an index, 0 when it is not known.
+    #[must_use]
+    pub fn start_timestamp(&self, index: usize) -> i64 {
+        self.start_timestamps.get(index).copied().unwrap_or(0)
+    }
+
     /// The histogram at an index, `None` for a float sample.
     #[must_use]
     pub fn histogram(&self, index: usize) -> Option<&Arc<FloatHistogram>> {
         self.histograms.get(index).and_then(Option::as_ref)
     }
 }
+
+/// Series one after the other, see [`Querier::stream`].
+pub type SeriesStream<'a> =
+    Box<dyn Iterator<Item = Result<Arc<dyn Series>, StorageError>> + Send + 'a>;
 
 /// A point in time view of a storage's readable part.
 pub trait Queryable: Send + Sync {
@@ -164,6 +186,19 @@ pub trait Querier: Send + Sync {
         sorted: bool,
         matchers: &[Matcher],
     ) -> Result<Vec<Arc<dyn Series>>, StorageError>;
+
+    /// As [`Querier::select`], but each series is made when it is asked for: whoever drops them one by one needs
+    /// memory for one only.
+    ///
+    /// # Errors
+    /// On unreadable data, also later from the stream.
+    fn stream<'a>(
+        &'a self,
+        sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<SeriesStream<'a>, StorageError> {
+        Ok(Box::new(self.select(sorted, matchers)?.into_iter().map(Ok)))
+    }
 
     /// Sorted label names of the matching series (of all series without matchers).
     ///

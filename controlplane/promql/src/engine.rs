@@ -28,6 +28,11 @@ pub struct EngineOptions {
     pub default_subquery_step_ms: i64,
     /// Drop `__name__` at the very end instead of in each operation.
     pub delayed_name_removal: bool,
+    /// Take the samples' start timestamps into account: `rate`, `irate`, `increase` and `resets` find counter
+    /// resets by them, `start_timestamp` shows them (`use-start-timestamps`).
+    pub start_timestamps: bool,
+    /// Tell by the `__type__` label instead of by the name what is a counter (`type-and-unit-labels`).
+    pub type_and_unit_labels: bool,
     /// Which parts of the language are on.
     pub parse: ParseOptions,
 }
@@ -40,6 +45,8 @@ impl Default for EngineOptions {
             timeout: Duration::from_secs(120),
             default_subquery_step_ms: 60 * 1000,
             delayed_name_removal: false,
+            start_timestamps: false,
+            type_and_unit_labels: false,
             parse: ParseOptions::default(),
         }
     }

@@ -14,6 +14,7 @@
 //! | `server` | bind, run, stop |
 //! | `runtime` | the database, scraping, reloads and maintenance behind the listeners |
 //! | `state`, `queries`, `reload` | what handlers share; the engine behind a limit; reload requests |
+//! | `rules` | what the API shows of rules, alerts and Alertmanagers |
 //! | `http` | the router and what wraps every request |
 //! | `api` | `/api/v1` and `/federate` |
 //! | `metrics`, `version` | what the server says about itself |
@@ -34,6 +35,7 @@ mod http;
 mod metrics;
 mod queries;
 mod reload;
+mod rules;
 mod runtime;
 mod server;
 mod settings;
@@ -51,8 +53,8 @@ pub use flags::{
 pub use reload::ReloadHandle;
 pub use server::{Server, ServerError};
 pub use settings::{
-    DEFAULT_RETENTION, Listen, QuerySettings, ServerSettings, StorageSettings,
-    WalCompressionSetting, WebSettings,
+    DEFAULT_RETENTION, Listen, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
+    WalCompressionSetting, WebSettings, WriteMessage,
 };
 pub use state::Phase;
 pub use version::PROMETHEUS_COMPATIBILITY;

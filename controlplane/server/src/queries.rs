@@ -118,6 +118,7 @@ impl Queries {
                 fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
                 ..ParseOptions::default()
             },
+            ..EngineOptions::default()
         };
         Self {
             db,

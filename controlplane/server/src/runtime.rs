@@ -20,9 +20,11 @@ use crate::http::HttpMetrics;
 use crate::metrics::{self, ConfigMetrics};
 use crate::queries::Queries;
 use crate::reload::{ReloadHandle, ReloadReply};
+use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
-    DEFAULT_RETENTION, QuerySettings, ServerSettings, StorageSettings, WalCompressionSetting,
+    DEFAULT_RETENTION, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
+    WalCompressionSetting,
 };
 use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
 
@@ -39,6 +41,7 @@ pub(crate) struct Parts {
     data_dir: PathBuf,
     db_options: DbOptions,
     query: QuerySettings,
+    remote_read: RemoteReadSettings,
     features: Features,
     scrape_options: ScrapeOptions,
     auto_reload: Option<Duration>,
@@ -79,6 +82,7 @@ pub(crate) fn prepare(
         flags,
         config: ArcSwap::from_pointee(RunningConfig::new(config)),
         reload,
+        rules: RuleSource::default(),
         quit: CancellationToken::new(),
         hostname: hostname(),
         started_text: now_rfc3339_nanos(),
@@ -91,6 +95,7 @@ pub(crate) fn prepare(
         data_dir: settings.data_dir,
         db_options,
         query: settings.query,
+        remote_read: settings.remote_read,
         features: settings.features,
         scrape_options: ScrapeOptions {
             fast_first_scrape: settings.fast_first_scrape,
@@ -186,6 +191,7 @@ pub(crate) async fn open_core(
     let core = Arc::new(OpenCore {
         db,
         remote_series: SeriesCache::default(),
+        remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
         queries,
         scrape,
     });

@@ -31,6 +31,8 @@ pub struct ServerSettings {
     pub storage: StorageSettings,
     /// Queries.
     pub query: QuerySettings,
+    /// Remote read.
+    pub remote_read: RemoteReadSettings,
     /// Enabled features.
     pub features: Features,
     /// How often to look for changes of the configuration file; `None` never.
@@ -65,6 +67,12 @@ pub struct WebSettings {
     pub enable_admin_api: bool,
     /// `/api/v1/write` works.
     pub enable_remote_write_receiver: bool,
+    /// Messages that `/api/v1/write` takes.
+    pub write_messages: Vec<WriteMessage>,
+    /// `/api/v1/otlp/v1/metrics` works.
+    pub enable_otlp_receiver: bool,
+    /// Clients of `/api/v1/notifications/live`.
+    pub notification_subscribers_max: usize,
     /// Connections of each listener.
     pub max_connections: usize,
     /// Time to read a request.
@@ -83,11 +91,43 @@ impl Default for WebSettings {
             enable_lifecycle: false,
             enable_admin_api: false,
             enable_remote_write_receiver: false,
+            write_messages: WriteMessage::ALL.to_vec(),
+            enable_otlp_receiver: false,
+            notification_subscribers_max: 16,
             max_connections: 512,
             read_timeout: Duration::from_secs(300),
             cors_origin: ".*".to_owned(),
             ui_config: bellwether_dashboard::UiConfig::default(),
         }
+    }
+}
+
+/// A message of remote write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMessage {
+    /// `prometheus.WriteRequest`, version 1.
+    V1,
+    /// `io.prometheus.write.v2.Request`, version 2.
+    V2,
+}
+
+impl WriteMessage {
+    /// All, in Prometheus' order.
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// Its protobuf name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "prometheus.WriteRequest",
+            Self::V2 => "io.prometheus.write.v2.Request",
+        }
+    }
+
+    /// The message of a protobuf name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.as_str() == name)
     }
 }
 
@@ -132,6 +172,27 @@ impl Default for StorageSettings {
             wal_sync: WalSync::default(),
             min_block_duration: Duration::from_secs(2 * 3600),
             max_block_duration: None,
+        }
+    }
+}
+
+/// Limits of `/api/v1/read`.
+#[derive(Clone, Debug)]
+pub struct RemoteReadSettings {
+    /// Samples of a query's answer, 0 for no limit. Streamed answers are not limited.
+    pub sample_limit: usize,
+    /// Requests at one time, 0 for no limit.
+    pub concurrent_max: usize,
+    /// Bytes that a frame of a streamed answer aims at.
+    pub bytes_in_frame_max: usize,
+}
+
+impl Default for RemoteReadSettings {
+    fn default() -> Self {
+        Self {
+            sample_limit: 50_000_000,
+            concurrent_max: 10,
+            bytes_in_frame_max: 1 << 20,
         }
     }
 }
@@ -187,6 +248,7 @@ impl ServerSettings {
             web: WebSettings::default(),
             storage: StorageSettings::default(),
             query: QuerySettings::default(),
+            remote_read: RemoteReadSettings::default(),
             features: Features::of(&[Feature::ExemplarStorage]),
             auto_reload: None,
             fast_first_scrape: true,

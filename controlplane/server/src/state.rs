@@ -15,10 +15,12 @@ use bellwether_tsdb::Db;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::RemoteRead;
 use crate::config::Config;
 use crate::http::HttpMetrics;
 use crate::queries::Queries;
 use crate::reload::ReloadHandle;
+use crate::rules::RuleSource;
 use crate::settings::WebSettings;
 
 /// The extractor of the shared state.
@@ -62,6 +64,7 @@ impl RunningConfig {
 pub(crate) struct OpenCore {
     pub(crate) db: Arc<Db>,
     pub(crate) remote_series: SeriesCache,
+    pub(crate) remote_read: RemoteRead,
     pub(crate) queries: Queries,
     pub(crate) scrape: ScrapeManager,
 }
@@ -75,6 +78,7 @@ pub(crate) struct AppState {
     pub(crate) flags: BTreeMap<String, String>,
     pub(crate) config: ArcSwap<RunningConfig>,
     pub(crate) reload: ReloadHandle,
+    pub(crate) rules: RuleSource,
     /// Cancelled by `/-/quit`.
     pub(crate) quit: CancellationToken,
     pub(crate) hostname: String,

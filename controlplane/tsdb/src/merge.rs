@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellwether_model::histogram::{CounterResetHint, FloatHistogram};
-use bellwether_model::storage::{Querier, SampleBuffer, Series, StorageError};
+use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
 use bellwether_model::{Labels, Matcher};
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 
 /// Queriers by rising time range; where two have a sample at the same time, the earlier querier's counts.
 pub(crate) struct MergeQuerier {
@@ -20,35 +18,28 @@ impl Querier for MergeQuerier {
         sorted: bool,
         matchers: &[Matcher],
     ) -> Result<Vec<Arc<dyn Series>>, StorageError> {
+        self.stream(sorted, matchers)?.collect()
+    }
+
+    fn stream<'a>(
+        &'a self,
+        sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<SeriesStream<'a>, StorageError> {
         if let [only] = self.parts.as_slice() {
-            return only.select(sorted, matchers);
+            return only.stream(sorted, matchers);
         }
-        let mut groups: Vec<Vec<Arc<dyn Series>>> = Vec::new();
-        let mut at: HashMap<Labels, usize, RandomState> = HashMap::default();
+        let mut sources = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            for series in part.select(false, matchers)? {
-                match at.get(series.labels()) {
-                    Some(i) => groups[*i].push(series),
-                    None => {
-                        at.insert(series.labels().clone(), groups.len());
-                        groups.push(vec![series]);
-                    }
-                }
+            let mut stream = part.stream(true, matchers)?;
+            if let Some(first) = stream.next() {
+                sources.push(Source {
+                    next: first?,
+                    stream,
+                });
             }
         }
-        if sorted {
-            groups.sort_by(|a, b| a[0].labels().cmp(b[0].labels()));
-        }
-        Ok(groups
-            .into_iter()
-            .map(|mut parts| match (parts.pop(), parts.is_empty()) {
-                (Some(only), true) => only,
-                (last, _) => {
-                    parts.extend(last);
-                    Arc::new(MergedSeries { parts })
-                }
-            })
-            .collect())
+        Ok(Box::new(Merged { sources }))
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
@@ -65,6 +56,70 @@ impl Querier for MergeQuerier {
             all.extend(part.label_values(name, matchers)?);
         }
         Ok(all.into_iter().collect())
+    }
+}
+
+/// The sorted series of a part; never empty.
+struct Source<'a> {
+    next: Arc<dyn Series>,
+    stream: SeriesStream<'a>,
+}
+
+/// Merges sorted series. Parts of a database have most of their series in common, so nearly all comparisons find
+/// equal labels.
+struct Merged<'a> {
+    /// In the order of the parts; those at their end are gone.
+    sources: Vec<Source<'a>>,
+}
+
+impl Merged<'_> {
+    /// Takes the next series of a source. Says whether the source has more.
+    fn take(&mut self, at: usize) -> Result<(Arc<dyn Series>, bool), StorageError> {
+        let source = &mut self.sources[at];
+        match source.stream.next() {
+            Some(next) => Ok((std::mem::replace(&mut source.next, next?), true)),
+            None => Ok((self.sources.remove(at).next, false)),
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Arc<dyn Series>>, StorageError> {
+        let Some(first) = self.sources.first() else {
+            return Ok(None);
+        };
+        let mut least = Arc::clone(&first.next);
+        for source in &self.sources[1..] {
+            let (ours, theirs) = (least.labels(), source.next.labels());
+            if ours != theirs && theirs < ours {
+                least = Arc::clone(&source.next);
+            }
+        }
+        let mut parts: Vec<Arc<dyn Series>> = Vec::new();
+        let mut at = 0;
+        while at < self.sources.len() {
+            let mut more = true;
+            if self.sources[at].next.labels() == least.labels() {
+                let (series, has_more) = self.take(at)?;
+                parts.push(series);
+                more = has_more;
+            }
+            at += usize::from(more);
+        }
+        Ok(Some(match parts.len() {
+            1 => least,
+            _ => Arc::new(MergedSeries { parts }),
+        }))
+    }
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Result<Arc<dyn Series>, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.step();
+        if step.is_err() {
+            self.sources.clear();
+        }
+        step.transpose()
     }
 }
 

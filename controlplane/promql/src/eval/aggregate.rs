@@ -1,10 +1,12 @@
 //! Aggregations into groups. Input rows come in batches and are folded into one accumulator per group and
 //! step, so that memory follows the number of groups.
 
+use std::hash::BuildHasher as _;
+
 use bellwether_model::Labels;
 use bellwether_model::float::{kahan_add, plain};
-use bellwether_model::labels::METRIC_NAME;
-use hashbrown::HashMap;
+use bellwether_model::labels::{METRIC_NAME, Selection};
+use hashbrown::{HashMap, HashTable};
 
 use crate::annotations::{AnnotationKind, Annotations, Bits};
 use crate::ast::{AggregateOp, Span};
@@ -69,46 +71,65 @@ pub(super) fn param(
 /// Finds the group of each series.
 pub(super) struct Grouping<'a> {
     a: &'a Aggregate,
-    index: HashMap<Labels, usize, foldhash::fast::FixedState>,
+    index: HashTable<usize>,
+    hasher: foldhash::fast::FixedState,
+    groups: Vec<Labels>,
+    /// The labels of the group that is looked for.
+    wanted: Selection,
 }
 
 impl<'a> Grouping<'a> {
     pub(super) fn new(a: &'a Aggregate) -> Self {
         Self {
             a,
-            index: HashMap::default(),
+            index: HashTable::new(),
+            hasher: foldhash::fast::FixedState::default(),
+            groups: Vec::new(),
+            wanted: Selection::default(),
         }
-    }
-
-    /// The labels of a series' group.
-    fn labels(&self, labels: &Labels) -> Labels {
-        group_labels(labels, &self.a.grouping, self.a.without)
     }
 
     /// The group's number and, when it is new, its labels.
     pub(super) fn find(&mut self, labels: &Labels) -> (usize, Option<Labels>) {
-        let key = self.labels(labels);
-        let next = self.index.len();
-        match self.index.get(&key) {
-            Some(&at) => (at, None),
-            None => {
-                self.index.insert(key.clone(), next);
-                (next, Some(key))
-            }
+        let Self {
+            index,
+            hasher,
+            groups,
+            wanted,
+            ..
+        } = self;
+        fill_group(wanted, labels, &self.a.grouping, self.a.without);
+        let key = wanted.as_packed();
+        let hash = hasher.hash_one(key);
+        if let Some(at) = index.find(hash, |at| groups[*at].as_packed() == key) {
+            return (*at, None);
         }
+        let new = wanted.to_labels();
+        groups.push(new.clone());
+        index.insert_unique(hash, groups.len() - 1, |at| {
+            hasher.hash_one(groups[*at].as_packed())
+        });
+        (groups.len() - 1, Some(new))
+    }
+}
+
+/// Takes the labels that `by` keeps or `without` leaves; `grouping` is sorted.
+fn fill_group(selection: &mut Selection, labels: &Labels, grouping: &[String], without: bool) {
+    let listed = |name: &str| grouping.binary_search_by(|g| g.as_str().cmp(name)).is_ok();
+    if without {
+        selection.fill(labels, |name| name != METRIC_NAME && !listed(name));
+    } else if grouping.is_empty() {
+        selection.fill(&Labels::empty(), |_| false);
+    } else {
+        selection.fill(labels, listed);
     }
 }
 
 /// The labels that `by` keeps or `without` leaves; `grouping` is sorted.
 fn group_labels(labels: &Labels, grouping: &[String], without: bool) -> Labels {
-    let listed = |name: &str| grouping.binary_search_by(|g| g.as_str().cmp(name)).is_ok();
-    if without {
-        labels.filter(|name| name != METRIC_NAME && !listed(name))
-    } else if grouping.is_empty() {
-        Labels::empty()
-    } else {
-        labels.filter(listed)
-    }
+    let mut selection = Selection::default();
+    fill_group(&mut selection, labels, grouping, without);
+    selection.to_labels()
 }
 
 struct Group {
@@ -150,6 +171,9 @@ impl Group {
     /// Folds a series in.
     fn add(&mut self, row: &Row, noter: &mut Noter<'_>) {
         self.drop_name |= row.drop_name;
+        if row.histograms.is_none() && self.add_floats(&row.values) {
+            return;
+        }
         let steps = row.values.len();
         let metric = || row.labels.metric_name().unwrap_or("").to_owned();
         match &mut self.state {
@@ -244,6 +268,41 @@ impl Group {
                 }
             }
         }
+    }
+
+    /// The common case: a series of floats into a group that has seen nothing else. False where it is another.
+    fn add_floats(&mut self, values: &[f64]) -> bool {
+        fn each<T>(cells: &mut [T], values: &[f64], mut add: impl FnMut(&mut T, f64)) {
+            for (cell, v) in cells.iter_mut().zip(values) {
+                if !is_absent(*v) {
+                    add(cell, *v);
+                }
+            }
+        }
+        match &mut self.state {
+            State::Sum(cells, histograms) if histograms.is_empty() => {
+                each(cells, values, |cell, v| {
+                    *cell = if is_absent(cell.0) {
+                        (v, 0.0)
+                    } else {
+                        kahan_add(v, cell.0, cell.1)
+                    };
+                });
+            }
+            State::Avg(cells, histograms) if histograms.is_empty() => {
+                each(cells, values, |cell, v| match cell {
+                    Some(mean) => mean.add(v),
+                    None => *cell = Some(Mean::new(v)),
+                });
+            }
+            State::Extreme(cells, better, _) => each(cells, values, |cell, v| {
+                if cell.is_nan() || better(v, *cell) {
+                    *cell = v;
+                }
+            }),
+            _ => return false,
+        }
+        true
     }
 
     fn finish(self, steps: usize, param: &Param, noter: &mut Noter<'_>) -> Row {

@@ -85,6 +85,11 @@ impl Noter<'_> {
 }
 
 impl<T: HistogramTotal> Histograms<T> {
+    /// Whether there was no histogram at any step.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the step's group cannot have a result any more.
     pub(super) fn broken(&self, step: usize) -> bool {
         matches!(self.0.get(step), Some(Some(cell)) if cell.incompatible)

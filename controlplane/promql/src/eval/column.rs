@@ -1,7 +1,9 @@
 //! Series with one value per step.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use bellwether_model::labels::Selection;
 use bellwether_model::{FloatHistogram, Labels, STALE_NAN_BITS, stale_nan};
 use hashbrown::HashMap;
 
@@ -162,13 +164,17 @@ pub(crate) fn same_labelset() -> QueryError {
 
 /// Labels that describe the metric and go away together: its name, type and unit.
 pub(crate) fn is_metadata_label(name: &str) -> bool {
-    matches!(name, "__name__" | "__type__" | "__unit__")
+    // Nearly all names are told by their beginning.
+    name.starts_with("__") && matches!(name, "__name__" | "__type__" | "__unit__")
 }
 
 /// The labels without name, type and unit.
 pub(crate) fn drop_metadata(labels: &Labels) -> Labels {
     if labels.iter().any(|l| is_metadata_label(l.name)) {
-        labels.filter(|name| !is_metadata_label(name))
+        thread_local! {
+            static BUFFER: RefCell<Selection> = RefCell::default();
+        }
+        BUFFER.with_borrow_mut(|buffer| labels.filter_in(buffer, |name| !is_metadata_label(name)))
     } else {
         labels.clone()
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bellwether_model::storage::Querier;
 
-use crate::engine::QueryStats;
+use crate::engine::{EngineOptions, QueryStats};
 use crate::error::QueryError;
 
 /// Shared by all nodes (and threads) of one evaluation.
@@ -14,6 +14,10 @@ pub(crate) struct Context<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) lookback_ms: i64,
     pub(crate) delayed_names: bool,
+    /// Counters restart where start timestamps say so.
+    pub(crate) start_timestamps: bool,
+    /// The `__type__` label says what is a counter.
+    pub(crate) type_labels: bool,
     max_samples: i64,
     deadline: Instant,
     cancel: Option<Arc<AtomicBool>>,
@@ -26,17 +30,18 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(crate) fn new(
         querier: &'a dyn Querier,
+        options: &EngineOptions,
         lookback_ms: i64,
-        delayed_names: bool,
-        max_samples: usize,
         deadline: Instant,
         cancel: Option<Arc<AtomicBool>>,
     ) -> Self {
         Self {
             querier,
             lookback_ms,
-            delayed_names,
-            max_samples: i64::try_from(max_samples).unwrap_or(i64::MAX),
+            delayed_names: options.delayed_name_removal,
+            start_timestamps: options.start_timestamps,
+            type_labels: options.type_and_unit_labels,
+            max_samples: i64::try_from(options.max_samples).unwrap_or(i64::MAX),
             deadline,
             cancel,
             current: AtomicI64::new(0),

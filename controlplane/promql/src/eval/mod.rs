@@ -53,9 +53,8 @@ pub(crate) fn run(
     let querier = queryable.querier(mint, maxt)?;
     let ctx = Context::new(
         &*querier,
+        options,
         lookback,
-        options.delayed_name_removal,
-        options.max_samples,
         Instant::now() + timeout,
         query.cancel.clone(),
     );

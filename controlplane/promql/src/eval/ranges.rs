@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bellwether_model::histogram::CounterResetHint;
+use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::storage::{SampleBuffer, Series};
-use bellwether_model::{FloatHistogram, Labels};
+use bellwether_model::{FloatHistogram, Labels, MatchOp};
 use hashbrown::HashSet;
 use rayon::prelude::*;
 
@@ -15,7 +16,9 @@ use crate::error::QueryError;
 use crate::functions::range_table::RangeDef;
 use crate::plan::{Call, Kind, Node, Selector, Subquery};
 
-use super::column::{Cell, Row, Sample, drop_metadata, histogram_weight, same_labelset};
+use super::column::{
+    Cell, Row, Sample, drop_metadata, histogram_weight, is_metadata_label, same_labelset,
+};
 use super::context::Context;
 use super::grid::StepGrid;
 use super::{Sink, eval, range_span, scalar_args, selector, smoothed};
@@ -27,6 +30,10 @@ pub(crate) struct RangeInput {
     pub(crate) floats: Vec<f64>,
     pub(crate) histogram_times: Vec<i64>,
     pub(crate) histograms: Vec<Arc<FloatHistogram>>,
+    /// When the counter of each float began, 0 where unknown; empty when none is known.
+    pub(crate) float_starts: Vec<i64>,
+    /// As `float_starts`, of the histograms.
+    pub(crate) histogram_starts: Vec<i64>,
     buffer: SampleBuffer,
 }
 
@@ -46,6 +53,13 @@ impl RangeInput {
         self.floats.clear();
         self.histogram_times.clear();
         self.histograms.clear();
+        self.forget_starts();
+    }
+
+    /// Start timestamps are not to be looked at.
+    fn forget_starts(&mut self) {
+        self.float_starts.clear();
+        self.histogram_starts.clear();
     }
 
     fn is_empty(&self) -> bool {
@@ -58,22 +72,34 @@ impl RangeInput {
         if self.buffer.histograms.is_empty() {
             self.histogram_times.clear();
             self.histograms.clear();
+            self.histogram_starts.clear();
             // The buffer's columns are exactly what is needed: trade instead of copying.
             std::mem::swap(&mut self.float_times, &mut self.buffer.timestamps);
             std::mem::swap(&mut self.floats, &mut self.buffer.values);
+            std::mem::swap(&mut self.float_starts, &mut self.buffer.start_timestamps);
+            if !self.float_starts.is_empty() {
+                self.float_starts.resize(self.floats.len(), 0);
+            }
             return Ok(());
         }
         self.clear();
+        let starts = !self.buffer.start_timestamps.is_empty();
         for i in 0..self.buffer.len() {
             let t = self.buffer.timestamps[i];
             match self.buffer.histogram(i) {
                 Some(h) => {
                     self.histogram_times.push(t);
                     self.histograms.push(Arc::clone(h));
+                    if starts {
+                        self.histogram_starts.push(self.buffer.start_timestamp(i));
+                    }
                 }
                 None => {
                     self.float_times.push(t);
                     self.floats.push(self.buffer.values[i]);
+                    if starts {
+                        self.float_starts.push(self.buffer.start_timestamp(i));
+                    }
                 }
             }
         }
@@ -235,20 +261,23 @@ pub(crate) fn range_call(
     };
     let names = ctx.delayed_names || def.keeps_name;
     let mut unique = Unique::default();
-    let mut checked = |rows: Vec<Row>, notes: &mut Annotations| {
-        if !names {
+    let mut checked = |rows: Vec<Row>, differ: bool, notes: &mut Annotations| {
+        if !names && !differ {
             unique.check(&rows)?;
         }
         sink(rows, notes)
     };
     match &plain(arg).kind {
         Kind::Window(w) => {
-            smoothed::check_function(&w.selector, def.name)?;
+            smoothed::check_function(&w.selector, call.func.name)?;
             let job = job(Source::Selector(&w.selector), w.range_ms);
-            for series in selector::select(ctx, &w.selector)?.chunks(selector::BATCH) {
+            let one_name = has_one_name(&w.selector);
+            let mut untyped = true;
+            selector::each_batch(ctx, &w.selector, |series| {
+                untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
                 let rows = job.over_series(ctx, series, notes)?;
-                checked(rows, notes)?;
-            }
+                checked(rows, untyped, notes)
+            })?;
         }
         Kind::Subquery(s) => {
             let job = job(Source::Subquery(s), s.range_ms);
@@ -258,7 +287,7 @@ pub(crate) fn range_call(
             let rows = job.over_rows(ctx, &inner, inner_grid, notes)?;
             drop(inner);
             ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
-            checked(rows, notes)?;
+            checked(rows, false, notes)?;
         }
         _ => {
             return Err(QueryError::Execution(format!(
@@ -268,6 +297,18 @@ pub(crate) fn range_call(
         }
     }
     Ok(())
+}
+
+/// Whether all series of a selector have the same metric name. Then they differ without it too.
+fn has_one_name(selector: &Selector) -> bool {
+    let mut names = selector.matchers.iter();
+    names.any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty())
+}
+
+/// Whether the name is all that describes the metric.
+fn is_untyped(labels: &Labels) -> bool {
+    let mut all = labels.iter();
+    all.all(|l| l.name == METRIC_NAME || !is_metadata_label(l.name))
 }
 
 /// A range vector behind a wrapper for fixed values.
@@ -317,6 +358,9 @@ impl Job<'_> {
             let (input, function) = state;
             ctx.check()?;
             input.load(&**series, mint, maxt)?;
+            if !ctx.start_timestamps {
+                input.forget_starts();
+            }
             let mut notes = Annotations::new();
             let row = self.one(
                 ctx,
@@ -330,7 +374,7 @@ impl Job<'_> {
         };
         let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
-            if series.len() < selector::PARALLEL_FROM {
+            if !selector::pays_threads(series.len(), maxt.saturating_sub(mint), self.grid.steps()) {
                 let mut state = fresh();
                 series.iter().map(|s| one(&mut state, s)).collect()
             } else {
@@ -363,7 +407,7 @@ impl Job<'_> {
         };
         let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
-            if rows.len() < selector::PARALLEL_FROM {
+            if !selector::pays_threads(rows.len(), 0, grid.steps() + self.grid.steps()) {
                 let mut state = fresh();
                 rows.iter().map(|r| one(&mut state, r)).collect()
             } else {
@@ -455,23 +499,38 @@ impl Job<'_> {
         }
         ctx.hold(row.weight())?;
         if self.def.wants_counter && !name.is_empty() {
-            self.doubt_counter(name, &row, notes);
+            self.doubt_counter(ctx, (name, labels), &row, notes);
         }
         Ok(Some(row))
     }
 
-    /// A rate of something that is not named like a counter deserves a hint.
-    fn doubt_counter(&self, name: &str, row: &Row, notes: &mut Annotations) {
-        let like_counter = ["_total", "_sum", "_count", "_bucket"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix));
+    /// A rate of something that is not named or typed like a counter deserves a hint.
+    fn doubt_counter(
+        &self,
+        ctx: &Context<'_>,
+        (name, labels): (&str, &Labels),
+        row: &Row,
+        notes: &mut Annotations,
+    ) {
+        let kind = labels.value("__type__");
+        let like_counter = if ctx.type_labels {
+            matches!(kind, "counter" | "histogram")
+        } else {
+            ["_total", "_sum", "_count", "_bucket"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix))
+        };
         let has_floats = (0..row.values.len()).any(|i| matches!(row.cell(i), Cell::Float(_)));
-        if !like_counter && has_floats {
-            notes.add(
-                AnnotationKind::PossibleNonCounter(name.to_owned()),
-                self.span,
-            );
+        if like_counter || !has_floats {
+            return;
         }
+        let name = name.to_owned();
+        let kind = if ctx.type_labels {
+            AnnotationKind::PossibleNonCounterType(name, kind.to_owned())
+        } else {
+            AnnotationKind::PossibleNonCounter(name)
+        };
+        notes.add(kind, self.span);
     }
 }
 

@@ -17,17 +17,51 @@ use super::grid::StepGrid;
 
 /// Series per batch: large enough to keep all cores busy, small enough that a batch of long rows stays small.
 pub(crate) const BATCH: usize = 256;
-/// Below this number of series the work does not pay for threads.
-pub(crate) const PARALLEL_FROM: usize = 32;
+/// Below this number of samples and steps the work does not pay for threads: some milliseconds.
+const PARALLEL_FROM: i64 = 400_000;
+/// The distance of samples that estimates of work assume, in milliseconds.
+const USUAL_INTERVAL: i64 = 15_000;
 
-/// The series of a selector, sorted by labels, so that results do not depend on the storage's order.
+/// Whether to read some series, each over `span_ms`, for so many steps with several threads.
+pub(crate) fn pays_threads(series: usize, span_ms: i64, steps: usize) -> bool {
+    let one = (span_ms / USUAL_INTERVAL).saturating_add(2 * steps as i64);
+    series > 1 && one.saturating_mul(series as i64) >= PARALLEL_FROM
+}
+
+/// The series of a selector in the storage's order.
 pub(crate) fn select(
     ctx: &Context<'_>,
     selector: &Selector,
 ) -> Result<Vec<Arc<dyn Series>>, QueryError> {
-    let series = ctx.querier.select(true, &selector.matchers)?;
-    ctx.count(0, series.len() as u64);
-    Ok(series)
+    let mut all = Vec::new();
+    each_batch(ctx, selector, |batch| {
+        all.append(batch);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Hands over the series of a selector, batch by batch, in the storage's order. Only those of a batch are in memory
+/// at one time, unless they are taken out.
+pub(crate) fn each_batch(
+    ctx: &Context<'_>,
+    selector: &Selector,
+    mut each: impl FnMut(&mut Vec<Arc<dyn Series>>) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
+    let mut stream = ctx.querier.stream(false, &selector.matchers)?;
+    let mut batch = Vec::new();
+    loop {
+        ctx.check()?;
+        batch.clear();
+        for series in stream.by_ref().take(BATCH) {
+            batch.push(series?);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        ctx.count(0, batch.len() as u64);
+        each(&mut batch)?;
+    }
 }
 
 /// Reads the samples of `mint..=maxt` without stale markers into a cleared buffer.
@@ -39,6 +73,9 @@ pub(crate) fn read(
 ) -> Result<(), StorageError> {
     buffer.clear();
     series.read(mint, maxt, buffer)?;
+    if buffer.histograms.is_empty() && !buffer.values.iter().any(|v| is_stale_nan(*v)) {
+        return Ok(());
+    }
     let stale = |b: &SampleBuffer, i: usize| match b.histogram(i) {
         Some(h) => is_stale_nan(h.sum),
         None => is_stale_nan(b.values[i]),
@@ -46,6 +83,10 @@ pub(crate) fn read(
     let Some(first) = (0..buffer.len()).find(|&i| stale(buffer, i)) else {
         return Ok(());
     };
+    let starts = !buffer.start_timestamps.is_empty();
+    if starts {
+        buffer.start_timestamps.resize(buffer.len(), 0);
+    }
     let mut kept = first;
     for i in first..buffer.len() {
         if stale(buffer, i) {
@@ -56,6 +97,9 @@ pub(crate) fn read(
         if !buffer.histograms.is_empty() {
             buffer.histograms.swap(kept, i);
         }
+        if starts {
+            buffer.start_timestamps.swap(kept, i);
+        }
         kept += 1;
     }
     buffer.timestamps.truncate(kept);
@@ -63,6 +107,7 @@ pub(crate) fn read(
     if !buffer.histograms.is_empty() {
         buffer.histograms.truncate(kept);
     }
+    buffer.start_timestamps.truncate(kept);
     Ok(())
 }
 
@@ -103,6 +148,8 @@ pub(crate) enum Show {
     Value,
     /// The sample's own time in seconds.
     Time,
+    /// The time in seconds when the sample's counter began, 0 where it is not known.
+    StartTime,
     /// As [`Show::Time`], of an info metric: a histogram is an error.
     InfoTime,
 }
@@ -137,6 +184,10 @@ fn row(
                 weight += 1;
                 row.set_float(step, buffer.values[i]);
             }
+            (Show::StartTime, _) => {
+                weight += 1;
+                row.set_float(step, buffer.start_timestamp(i) as f64 / 1000.0);
+            }
             (Show::Time | Show::InfoTime, histogram) => {
                 no_info |= show == Show::InfoTime && histogram.is_some();
                 weight += 1;
@@ -166,7 +217,12 @@ pub(crate) fn rows_of(
     show: Show,
     series: &[Arc<dyn Series>],
 ) -> Result<SeriesSet, QueryError> {
-    if series.len() < PARALLEL_FROM {
+    let span = grid.last().saturating_sub(grid.start);
+    if !pays_threads(
+        series.len(),
+        span.saturating_add(ctx.lookback_ms),
+        grid.steps(),
+    ) {
         let mut buffer = SampleBuffer::default();
         let rows = series
             .iter()
@@ -189,10 +245,10 @@ pub(super) fn rows(
     grid: StepGrid,
 ) -> Result<SeriesSet, QueryError> {
     let mut rows = Vec::new();
-    for series in select(ctx, selector)?.chunks(BATCH) {
+    each_batch(ctx, selector, |series| {
         rows.extend(rows_of(ctx, selector, grid, Show::Value, series)?);
-        ctx.check_cells(rows.len(), grid.steps())?;
-    }
+        ctx.check_cells(rows.len(), grid.steps())
+    })?;
     Ok(rows)
 }
 
@@ -205,8 +261,7 @@ pub(super) fn batches(
     notes: &mut Annotations,
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
-    for series in select(ctx, selector)?.chunks(BATCH) {
-        sink(rows_of(ctx, selector, grid, Show::Value, series)?, notes)?;
-    }
-    Ok(())
+    each_batch(ctx, selector, |series| {
+        sink(rows_of(ctx, selector, grid, Show::Value, series)?, notes)
+    })
 }

@@ -78,8 +78,9 @@ fn make_monotonic(buckets: &mut [Bucket]) -> Option<Repaired> {
     repaired
 }
 
-/// The q-quantile by linear interpolation within a bucket, and what had to be repaired for it.
-pub(super) fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, Option<Repaired>) {
+/// The q-quantile by linear interpolation within a bucket, and what had to be repaired for it. The buckets are left
+/// sorted and repaired.
+pub(super) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Repaired>) {
     if q.is_nan() {
         return (f64::NAN, None);
     }
@@ -89,10 +90,10 @@ pub(super) fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, Option<Repaire
     if q > 1.0 {
         return (f64::INFINITY, None);
     }
-    if prepare(&mut buckets).is_none() {
+    if prepare(buckets).is_none() {
         return (f64::NAN, None);
     }
-    let repaired = make_monotonic(&mut buckets);
+    let repaired = make_monotonic(buckets);
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
     if last == 0 || observations == 0.0 {
@@ -119,8 +120,8 @@ pub(super) fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, Option<Repaire
 }
 
 /// The share of observations between two bounds.
-pub(super) fn fraction(lower: f64, upper: f64, mut buckets: Vec<Bucket>) -> f64 {
-    if prepare(&mut buckets).is_none() {
+pub(super) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
+    if prepare(buckets).is_none() {
         return f64::NAN;
     }
     let count = buckets[buckets.len() - 1].count;
@@ -137,7 +138,7 @@ pub(super) fn fraction(lower: f64, upper: f64, mut buckets: Vec<Bucket>) -> f64 
     } else {
         0.0
     };
-    for b in &buckets {
+    for b in &*buckets {
         let at = |v: f64| {
             if start == f64::NEG_INFINITY {
                 b.count
@@ -178,16 +179,16 @@ mod tests {
 
     #[test]
     fn interpolates_in_the_bucket() {
-        let b = buckets(&[(1.0, 1.0), (2.0, 3.0), (f64::INFINITY, 4.0)]);
-        assert_eq!(quantile(0.5, b.clone()).0, 1.5);
-        assert_eq!(quantile(1.0, b.clone()).0, 2.0);
-        assert_eq!(fraction(f64::NEG_INFINITY, 2.0, b), 0.75);
+        let mut b = buckets(&[(1.0, 1.0), (2.0, 3.0), (f64::INFINITY, 4.0)]);
+        assert_eq!(quantile(0.5, &mut b).0, 1.5);
+        assert_eq!(quantile(1.0, &mut b).0, 2.0);
+        assert_eq!(fraction(f64::NEG_INFINITY, 2.0, &mut b), 0.75);
     }
 
     #[test]
     fn repairs_decreasing_counts() {
-        let b = buckets(&[(1.0, 5.0), (2.0, 3.0), (f64::INFINITY, 10.0)]);
-        let (_, repaired) = quantile(0.5, b);
+        let mut b = buckets(&[(1.0, 5.0), (2.0, 3.0), (f64::INFINITY, 10.0)]);
+        let (_, repaired) = quantile(0.5, &mut b);
         let r = repaired.expect("a repair");
         assert_eq!((r.least, r.greatest, r.max_diff), (2.0, 2.0, 2.0));
     }

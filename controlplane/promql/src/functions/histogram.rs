@@ -1,14 +1,19 @@
 //! The `histogram_*` functions over instant vectors.
 
+use std::cmp::Ordering;
+
 use bellwether_model::float::{self, kahan_add};
-use bellwether_model::labels::BUCKET_LABEL;
+use bellwether_model::labels::{BUCKET_LABEL, METRIC_NAME};
 use bellwether_model::{FloatHistogram, Labels};
 use hashbrown::HashMap;
 
 use crate::annotations::{AnnotationKind, Annotations, Bits, Repair};
 use crate::ast::Span;
 use crate::error::QueryError;
-use crate::eval::column::{Cell, Row, RowBuilder, Sample, SeriesSet, drop_metadata};
+use crate::eval::column::{
+    Cell, Row, RowBuilder, Sample, SeriesSet, drop_metadata, merge_same_labels,
+};
+use crate::eval::context::Context;
 
 use super::classic::{self, Bucket};
 use super::{Invocation, native};
@@ -66,6 +71,13 @@ pub(super) fn call(
         row.histograms = None;
     }
     rows.retain(Row::has_samples);
+    if !inv.ctx.delayed_names {
+        // As upstream, only the name goes away here, not type and unit.
+        for row in &mut rows {
+            row.labels = row.labels.without(METRIC_NAME);
+        }
+        return merge_same_labels(rows);
+    }
     inv.dropped(rows)
 }
 
@@ -133,6 +145,13 @@ impl Histograms {
             });
             all.classic[at].buckets.push((bound, i));
         }
+        for c in &mut all.classic {
+            // Sorted once here, the buckets of each step are sorted already.
+            if !c.buckets.iter().any(|b| b.0.is_nan()) {
+                c.buckets
+                    .sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal));
+            }
+        }
         for &i in &all.natives {
             if let Some(&at) = index.get(&all.rows[i].labels) {
                 all.classic[at].native = Some(i);
@@ -153,10 +172,11 @@ impl Histograms {
     /// Calls `native` or `classic` for each histogram at each step, `None` where both kinds clash.
     fn evaluate(
         &self,
+        ctx: &Context<'_>,
         steps: usize,
         notes: &mut Annotations,
         native: impl Fn(&FloatHistogram, usize, &Labels, &mut Annotations, &mut Put<'_>) -> Done,
-        classic: impl Fn(Vec<Bucket>, usize, &Labels, &mut Annotations, &mut Put<'_>) -> Done,
+        classic: impl Fn(&mut Vec<Bucket>, usize, &Labels, &mut Annotations, &mut Put<'_>) -> Done,
     ) -> Result<SeriesSet, QueryError> {
         let mut out = RowBuilder::new(steps);
         for &i in &self.bad {
@@ -195,19 +215,22 @@ impl Histograms {
                 native(h, step, &row.labels, notes, &mut put)?;
             }
         }
+        let mut buckets: Vec<Bucket> = Vec::new();
         for c in &self.classic {
+            ctx.check()?;
+            // From step to step the result's labels seldom change.
+            let mut last: Option<(Labels, usize)> = None;
             for step in 0..steps {
-                let buckets: Vec<Bucket> = c
-                    .buckets
-                    .iter()
-                    .filter_map(|(upper, row)| match self.rows[*row].cell(step) {
+                buckets.clear();
+                buckets.extend(c.buckets.iter().filter_map(|(upper, row)| {
+                    match self.rows[*row].cell(step) {
                         Cell::Float(count) => Some(Bucket {
                             upper: *upper,
                             count,
                         }),
                         _ => None,
-                    })
-                    .collect();
+                    }
+                }));
                 let native_here = c
                     .native
                     .is_some_and(|n| matches!(self.rows[n].cell(step), Cell::Histogram(_)));
@@ -215,10 +238,17 @@ impl Histograms {
                     continue;
                 }
                 let mut put = |labels: &Labels, v: f64| {
-                    let at = out.row(&self.result_labels(labels), true);
+                    let at = match &last {
+                        Some((known, at)) if known == labels => *at,
+                        _ => {
+                            let at = out.row(&self.result_labels(labels), true);
+                            last = Some((labels.clone(), at));
+                            at
+                        }
+                    };
                     out.put(at, step, Sample::Float(v))
                 };
-                classic(buckets, step, &c.labels, notes, &mut put)?;
+                classic(&mut buckets, step, &c.labels, notes, &mut put)?;
             }
         }
         Ok(out.finish())
@@ -291,6 +321,7 @@ fn quantiles_of(
         Some(name) => labels.to_builder().set(name, &quantile_text(q)).build(),
     };
     all.evaluate(
+        inv.ctx,
         inv.grid.steps(),
         notes,
         |h, step, labels, notes, put| {
@@ -303,7 +334,11 @@ fn quantiles_of(
         },
         |buckets, step, labels, notes, put| {
             for (qs, label) in wanted {
-                let (v, repaired) = classic::quantile(qs[step], buckets.clone());
+                let (v, repaired) = match wanted.len() {
+                    1 => classic::quantile(qs[step], buckets),
+                    // Each one is to find what there is to repair.
+                    _ => classic::quantile(qs[step], &mut buckets.clone()),
+                };
                 if let Some(r) = repaired {
                     let t = inv.grid.time(step);
                     let repair = Repair {
@@ -329,6 +364,7 @@ pub(super) fn fraction(
     let (lower, upper) = (inv.scalar(0, notes)?, inv.scalar(1, notes)?);
     let all = Histograms::new(inv, 2, notes)?;
     all.evaluate(
+        inv.ctx,
         inv.grid.steps(),
         notes,
         |h, step, labels, notes, put| {

@@ -9,6 +9,7 @@ use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
 
 use bellwether_model::histogram::CounterResetHint;
 
+use super::start_time::{begun, overlap, restarted};
 use super::{extended, rate_histogram};
 
 /// The family of functions that compare the ends of a window.
@@ -16,10 +17,13 @@ use super::{extended, rate_histogram};
 pub(crate) struct ExtrapolatedRate {
     pub(crate) counter: bool,
     pub(crate) per_second: bool,
-    /// Indexes of floats that are less than the one before.
+    /// Indexes of floats before which the counter began anew: they are less than the one before, or their start
+    /// timestamp says so.
     resets: Vec<usize>,
     /// The first entry of `resets` that may be inside the window; only grows.
     next_reset: usize,
+    /// Indexes of floats whose start timestamps overlap with the sample before.
+    overlaps: Vec<usize>,
 }
 
 impl ExtrapolatedRate {
@@ -33,6 +37,7 @@ impl ExtrapolatedRate {
             per_second,
             resets: Vec::new(),
             next_reset: 0,
+            overlaps: Vec::new(),
         }
     }
 
@@ -55,13 +60,87 @@ impl ExtrapolatedRate {
         }
         change
     }
+
+    fn float(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
+        let times = w.float_times();
+        let inside = w.f.start + 1..w.f.end;
+        if self.overlaps.iter().any(|i| inside.contains(i)) {
+            env.note(AnnotationKind::StartTimeOverlap);
+        }
+        let first = w.floats()[0];
+        let mut change = self.float_change(w);
+        let mut reach = Reach::new(times, w);
+        if let Some(start) = self.start_inside(&w.input.float_starts, w.f.start, times[0], w) {
+            reach.began_at(start);
+            change += first;
+        } else if times.len() < 2 {
+            return None;
+        } else {
+            let zero_after = (self.counter && change > 0.0 && first >= 0.0)
+                .then(|| reach.sampled * (first / change));
+            reach.limit_start(zero_after);
+        }
+        Some(Sample::Float(change * self.factor(&reach, w)))
+    }
+
+    fn histogram(&self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
+        let (times, all) = (w.histogram_times(), w.histograms());
+        let starts = w.input.histogram_starts.get(w.h.clone()).unwrap_or(&[]);
+        let mut change = None;
+        if all.len() > 1 {
+            change = Some(rate_histogram::change(
+                all,
+                (starts, times),
+                self.counter,
+                env,
+            )?);
+        }
+        let mut reach = Reach::new(times, w);
+        let start = self.start_inside(&w.input.histogram_starts, w.h.start, times[0], w);
+        let mut change = match (start, change) {
+            (Some(start), change) => {
+                reach.began_at(start);
+                match change {
+                    Some(change) => rate_histogram::plus(change, &all[0], env)?,
+                    None => (*all[0]).clone(),
+                }
+            }
+            (None, Some(change)) => {
+                let first = all[0].count;
+                let zero_after = (self.counter && change.count > 0.0 && first >= 0.0)
+                    .then(|| reach.sampled * (first / change.count));
+                reach.limit_start(zero_after);
+                change
+            }
+            (None, None) => return None,
+        };
+        change.mul(self.factor(&reach, w));
+        Some(Sample::Histogram(Arc::new(change)))
+    }
+
+    /// The start timestamp of the window's first sample, where the counter began inside the window.
+    fn start_inside(&self, starts: &[i64], at: usize, first: i64, w: &Window<'_>) -> Option<i64> {
+        let start = starts.get(at).copied().filter(|_| self.counter)?;
+        (start != 0 && start > w.start && start < first).then_some(start)
+    }
+
+    fn factor(&self, reach: &Reach, w: &Window<'_>) -> f64 {
+        let factor = reach.factor();
+        if self.per_second {
+            factor / w.range_seconds()
+        } else {
+            factor
+        }
+    }
 }
 
 /// How far a window's first and last sample lie apart and from its ends, in seconds.
 struct Reach {
+    last: i64,
     sampled: f64,
     to_start: f64,
     to_end: f64,
+    /// Between two samples; zero for a single one.
     average: f64,
 }
 
@@ -70,18 +149,31 @@ impl Reach {
         let (first, last) = (times[0], times[times.len() - 1]);
         let sampled = (last - first) as f64 / 1000.0;
         Self {
+            last,
             sampled,
             to_start: (first - w.start) as f64 / 1000.0,
             to_end: (w.end - last) as f64 / 1000.0,
-            average: sampled / (times.len() - 1) as f64,
+            average: match times.len() {
+                1 => 0.0,
+                n => sampled / (n - 1) as f64,
+            },
         }
     }
 
-    /// By what to multiply the change between first and last sample. `zero_after` is the time in seconds that
-    /// the counter took from zero to the first sample at the same slope, where that makes sense.
-    fn factor(mut self, zero_after: Option<f64>) -> f64 {
-        let threshold = self.average * 1.1;
-        if self.to_start >= threshold {
+    fn threshold(&self) -> f64 {
+        self.average * 1.1
+    }
+
+    /// The counter is known to have been zero at a time inside the window.
+    fn began_at(&mut self, start: i64) {
+        self.sampled = (self.last - start) as f64 / 1000.0;
+        self.to_start = 0.0;
+    }
+
+    /// How far to extrapolate to the left. `zero_after` is the time in seconds that the counter took from zero to
+    /// the first sample at the same slope, where that makes sense.
+    fn limit_start(&mut self, zero_after: Option<f64>) {
+        if self.to_start >= self.threshold() {
             self.to_start = self.average / 2.0;
         }
         if let Some(zero) = zero_after
@@ -89,13 +181,19 @@ impl Reach {
         {
             self.to_start = zero;
         }
-        if self.to_end >= threshold {
-            self.to_end = self.average / 2.0;
-        }
+    }
+
+    /// By what to multiply the change between first and last sample.
+    fn factor(&self) -> f64 {
+        let to_end = if self.to_end >= self.threshold() {
+            self.average / 2.0
+        } else {
+            self.to_end
+        };
         if self.sampled == 0.0 {
             return 1.0;
         }
-        (self.sampled + self.to_start + self.to_end) / self.sampled
+        (self.sampled + self.to_start + to_end) / self.sampled
     }
 }
 
@@ -103,13 +201,29 @@ impl RangeFunction for ExtrapolatedRate {
     fn begin(&mut self, input: &RangeInput) {
         self.resets.clear();
         self.next_reset = 0;
-        if self.counter {
-            let falls = input.floats.windows(2).enumerate();
+        self.overlaps.clear();
+        if !self.counter {
+            return;
+        }
+        let values = &input.floats;
+        if input.float_starts.is_empty() {
+            let falls = values.windows(2).enumerate();
             self.resets.extend(
                 falls
                     .filter(|(_, pair)| pair[1] < pair[0])
                     .map(|(i, _)| i + 1),
             );
+            return;
+        }
+        for i in 1..values.len() {
+            let at = |i| begun(&input.float_starts, &input.float_times, i);
+            let (previous, current) = (at(i - 1), at(i));
+            if values[i] < values[i - 1] || restarted(previous, current) {
+                self.resets.push(i);
+            }
+            if overlap(previous, current) {
+                self.overlaps.push(i);
+            }
         }
     }
 
@@ -126,34 +240,11 @@ impl RangeFunction for ExtrapolatedRate {
                     .map(|h| Sample::Histogram(Arc::new(h)))
             });
         }
-        if w.h.len() > 1 {
-            let Some(mut change) = rate_histogram::change(w.histograms(), self.counter, env) else {
-                return Ok(None);
-            };
-            let reach = Reach::new(w.histogram_times(), w);
-            let first = w.histograms()[0].count;
-            let zero_after = (self.counter && change.count > 0.0 && first >= 0.0)
-                .then(|| reach.sampled * (first / change.count));
-            let mut factor = reach.factor(zero_after);
-            if self.per_second {
-                factor /= w.range_seconds();
-            }
-            change.mul(factor);
-            return Ok(Some(Sample::Histogram(Arc::new(change))));
-        }
-        if w.f.len() < 2 {
-            return Ok(None);
-        }
-        let change = self.float_change(w);
-        let reach = Reach::new(w.float_times(), w);
-        let first = w.floats()[0];
-        let zero_after = (self.counter && change > 0.0 && first >= 0.0)
-            .then(|| reach.sampled * (first / change));
-        let mut factor = reach.factor(zero_after);
-        if self.per_second {
-            factor /= w.range_seconds();
-        }
-        Ok(Some(Sample::Float(change * factor)))
+        Ok(if w.h.is_empty() {
+            self.float(w, env)
+        } else {
+            self.histogram(w, env)
+        })
     }
 }
 
@@ -170,26 +261,34 @@ impl RangeFunction for InstantDelta {
         }
         // Walk back through both lists by time to find the last two samples of either kind.
         let (mut f, mut h) = (w.f.len(), w.h.len());
+        let input = w.input;
         let mut newest = || {
             let ft = f.checked_sub(1).map(|i| w.float_times()[i]);
             let ht = h.checked_sub(1).map(|i| w.histogram_times()[i]);
             if ht > ft {
                 h -= 1;
-                (w.histogram_times()[h], None, Some(&w.histograms()[h]))
+                let at = begun(
+                    &input.histogram_starts,
+                    &input.histogram_times,
+                    w.h.start + h,
+                );
+                (at, None, Some(&w.histograms()[h]))
             } else {
                 f -= 1;
-                (w.float_times()[f], Some(w.floats()[f]), None)
+                let at = begun(&input.float_starts, &input.float_times, w.f.start + f);
+                (at, Some(w.floats()[f]), None)
             }
         };
         let (last, previous) = (newest(), newest());
-        let seconds = (last.0 - previous.0) as f64 / 1000.0;
+        let seconds = (last.0.time - previous.0.time) as f64 / 1000.0;
+        let restarted = restarted(previous.0, last.0);
         if seconds == 0.0 {
             return Ok(None);
         }
         match (last, previous) {
             ((_, Some(new), _), (_, Some(old), _)) => {
                 // After a reset the value itself is the increase.
-                let change = if self.rate && new < old {
+                let change = if self.rate && (new < old || restarted) {
                     new
                 } else {
                     new - old
@@ -210,7 +309,7 @@ impl RangeFunction for InstantDelta {
                     env.note(AnnotationKind::NativeNotGauge);
                 }
                 let mut change = (**new).clone();
-                if !self.rate || !new.detect_reset(old) {
+                if !self.rate || !(restarted || new.detect_reset(old)) {
                     let Ok(outcome) = change.sub(old) else {
                         env.note(AnnotationKind::MixedExponentialCustom);
                         return Ok(None);

@@ -8,15 +8,13 @@
 //! | `exemplars` | `/query_exemplars` |
 //! | `status` | `/status/...` |
 //! | `admin` | `/admin/tsdb/...` |
-//! | `write` | `/write` |
+//! | `rules` | `/rules`, `/alerts`, `/alertmanagers` |
+//! | `read`, `write` | `/read`, `/write` |
 //! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
-//! | `params`, `json`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
+//! | `params`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
 //! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
 //! server stops, the endpoints answer 503 `Service Unavailable`.
-//!
-//! Rules, alerts and Alertmanagers (`/rules`, `/alerts`, `/alertmanagers`) are not there yet: 404, like any unknown
-//! path, which Grafana and the dashboard take as "no rules".
 
 mod admin;
 mod ast_json;
@@ -26,9 +24,12 @@ mod exemplars;
 mod federate;
 mod histogram;
 mod json;
+mod members;
 mod params;
 mod query;
 mod query_body;
+mod read;
+mod rules;
 mod series;
 mod status;
 mod targets;
@@ -49,6 +50,7 @@ use crate::http::{method_not_allowed, service_unavailable};
 use crate::state::{AppState, OpenCore};
 
 pub(crate) use federate::federate;
+pub(crate) use read::RemoteRead;
 pub(crate) use status::retention_text;
 
 /// Largest compressed remote write request, and largest form.
@@ -149,6 +151,10 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
             "/admin/tsdb/snapshot",
             only(on(change, admin::snapshot), POST_PUT),
         )
+        .route("/rules", only(get(rules::rules), GET))
+        .route("/alerts", only(get(rules::alerts), GET))
+        .route("/alertmanagers", only(get(rules::alertmanagers), GET))
+        .route("/read", only(on(MethodFilter::POST, read::read), POST))
         .route("/write", only(on(MethodFilter::POST, write::write), POST))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }

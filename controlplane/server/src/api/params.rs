@@ -283,6 +283,32 @@ pub(crate) fn go_atoi(text: &str) -> Result<i64, String> {
         .map_err(|_| format!("strconv.Atoi: parsing {}: value out of range", quote(text)))
 }
 
+/// Go's `strconv.ParseInt` in base 10 for a type of some size, with its error text.
+pub(crate) fn go_parse_int<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let why = if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        "invalid syntax"
+    } else {
+        match text.parse() {
+            Ok(number) => return Ok(number),
+            Err(_) => "value out of range",
+        }
+    };
+    Err(format!("strconv.ParseInt: parsing {}: {why}", quote(text)))
+}
+
+/// Go's `strconv.ParseBool` with its error text.
+pub(crate) fn go_parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
+        _ => Err(format!(
+            "strconv.ParseBool: parsing {}: invalid syntax",
+            quote(text)
+        )),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

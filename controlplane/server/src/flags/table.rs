@@ -71,9 +71,6 @@ const TABLE: &[Entry] = &[
     value("storage.agent.retention.min-time", "0s"),
     switch("storage.agent.wal-compression", "true"),
     value("storage.remote.flush-deadline", "1m"),
-    value("storage.remote.read-concurrent-limit", "10"),
-    value("storage.remote.read-max-bytes-in-frame", "1048576"),
-    value("storage.remote.read-sample-limit", "50000000"),
     switch("storage.tsdb.allow-overlapping-compaction", "true"),
     value("storage.tsdb.delay-compact-file.path", ""),
     value("storage.tsdb.delayed-compaction.max-percent", "10"),
@@ -83,13 +80,7 @@ const TABLE: &[Entry] = &[
     value("web.config.file", ""),
     ignored(value("web.console.libraries", "console_libraries")),
     ignored(value("web.console.templates", "consoles")),
-    switch("web.enable-otlp-receiver", "false"),
     ignored(value("web.local-assets", "")),
-    value("web.max-notifications-subscribers", "16"),
-    value(
-        "web.remote-write-receiver.accepted-protobuf-messages",
-        "prometheus.WriteRequest",
-    ),
     ignored(value(
         "web.page-title",
         "Prometheus Time Series Collection and Processing Server",
@@ -185,7 +176,6 @@ const NEGATIONS: &[&str] = &[
     "no-storage.agent.wal-compression",
     "no-storage.tsdb.allow-overlapping-compaction",
     "no-storage.tsdb.no-lockfile",
-    "no-web.enable-otlp-receiver",
 ];
 
 impl FromArgMatches for OtherFlags {

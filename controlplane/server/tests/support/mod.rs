@@ -12,14 +12,23 @@ use bellwether_server::{ConfigSource, Listen, Phase, Server, ServerError, Server
 use tokio_util::sync::CancellationToken;
 
 /// An answer, read whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: String,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
+    /// All values of a header, joined; the name in small letters.
+    pub fn header(&self, name: &str) -> String {
+        let lines = self.head.lines().filter_map(|l| l.split_once(':'));
+        let values = lines.filter(|(n, _)| *n == name).map(|(_, v)| v.trim());
+        values.collect::<Vec<_>>().join(", ")
+    }
+
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
@@ -49,7 +58,10 @@ pub fn request(
     stream.write_all(body).unwrap();
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).unwrap();
-    let at = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    // No answer at all, as when Prometheus' handler panics, has status 0.
+    let Some(at) = raw.windows(4).position(|w| w == b"\r\n\r\n") else {
+        return Answer::default();
+    };
     let head = String::from_utf8_lossy(&raw[..at]).to_lowercase();
     let mut body = raw[at + 4..].to_vec();
     if head.contains("transfer-encoding: chunked") {
@@ -59,6 +71,7 @@ pub fn request(
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
         head,
         body: String::from_utf8_lossy(&body).into_owned(),
+        bytes: body,
     }
 }
 
@@ -184,7 +197,7 @@ fn packed(values: &[u64]) -> Vec<u8> {
     out
 }
 
-fn label_fields(labels: &[(&str, &str)]) -> Vec<u8> {
+pub fn label_fields(labels: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in labels {
         let mut label = Vec::new();
@@ -195,13 +208,13 @@ fn label_fields(labels: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
-fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+pub fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     out.push(number << 3 | 2);
     varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-fn varint(out: &mut Vec<u8>, mut n: u64) {
+pub fn varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;

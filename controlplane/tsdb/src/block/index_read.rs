@@ -1,7 +1,7 @@
 //! Reads a block's index, versions 1 and 2, from a memory map.
 //!
-//! Only samples of the symbol table and of the postings offset table are kept in memory (every 32nd entry);
-//! a look-up jumps to the sample before and walks.
+//! Only samples of the symbol table and of the postings offset table are kept in memory (every 8th and every 32nd
+//! entry); a look-up jumps to the sample before and walks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,10 @@ use crate::error::TsdbError;
 use crate::files::{FileBytes, Files};
 use crate::select::Postings;
 
-/// Table entries per one kept in memory.
+/// Postings table entries per one kept in memory.
 const SAMPLING: usize = 32;
+/// Symbols per one kept in memory; every series needs a dozen of them.
+const SYMBOL_SAMPLING: usize = 8;
 
 /// Entries of one label name in the postings offset table.
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ pub(crate) struct IndexReader {
     path: PathBuf,
     map: FileBytes,
     version: u8,
-    /// Positions of every 32nd symbol; number of symbols.
+    /// Positions of every 8th symbol; number of symbols.
     symbols: Vec<u32>,
     symbol_count: usize,
     names: BTreeMap<String, NameTable>,
@@ -156,7 +158,7 @@ impl IndexReader {
         let mut dec = Dec::new(content);
         self.symbol_count = dec.be32()? as usize;
         for i in 0..self.symbol_count {
-            if i % SAMPLING == 0 {
+            if i % SYMBOL_SAMPLING == 0 {
                 self.symbols
                     .push((base + content.len() - dec.remaining()) as u32);
             }
@@ -211,8 +213,8 @@ impl IndexReader {
         let (start, skip) = if self.version == VERSION_1 {
             (symbol, 0)
         } else {
-            let sample = self.symbols.get(symbol / SAMPLING).ok_or(missing)?;
-            (*sample as usize, symbol % SAMPLING)
+            let sample = self.symbols.get(symbol / SYMBOL_SAMPLING).ok_or(missing)?;
+            (*sample as usize, symbol % SYMBOL_SAMPLING)
         };
         let mut dec = Dec::new(self.map.get(start..).ok_or(missing)?);
         for _ in 0..skip {
@@ -240,34 +242,16 @@ impl IndexReader {
         reference: u32,
         chunks: &mut Vec<ChunkMeta>,
     ) -> Result<Labels, TsdbError> {
-        self.decode_series(reference, chunks)
-            .map_err(|e| TsdbError::corrupt(&self.path, format!("series {reference}: {}", e.0)))
+        self.entries().series(reference, chunks)
     }
 
-    fn decode_series(
-        &self,
-        reference: u32,
-        chunks: &mut Vec<ChunkMeta>,
-    ) -> Result<Labels, DecodeError> {
-        let at = match self.version {
-            VERSION_1 => reference as usize,
-            _ => reference as usize * 16,
-        };
-        let mut dec = Dec::new(self.map.get(at..).ok_or(DecodeError("out of range"))?);
-        let len = dec.count(1)?;
-        let entry = dec.bytes(len)?;
-        if dec.be32()? != crc32c(entry) {
-            return Err(DecodeError("checksum mismatch"));
+    /// Reads the entries of many series.
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        Entries {
+            index: self,
+            texts: Vec::new(),
+            packed: String::new(),
         }
-        let mut dec = Dec::new(entry);
-        let pairs = dec.count(2)?;
-        let mut texts = Vec::with_capacity(pairs);
-        for _ in 0..pairs {
-            texts.push((self.symbol(dec.uvarint()?)?, self.symbol(dec.uvarint()?)?));
-        }
-        let labels = Labels::from_sorted(texts.iter().map(|(n, v)| (n.as_ref(), v.as_ref())));
-        decode_chunks(&mut dec, chunks)?;
-        Ok(labels)
     }
 
     /// The list of series at a position.
@@ -356,6 +340,63 @@ impl IndexReader {
             }
         }
         Ok(None)
+    }
+}
+
+/// Reads entries of series. Of series that follow each other most texts are those of the one before.
+pub(crate) struct Entries<'a> {
+    index: &'a IndexReader,
+    /// Symbols of the last entry with their texts.
+    texts: Vec<(u64, std::borrow::Cow<'a, str>)>,
+    packed: String,
+}
+
+impl Entries<'_> {
+    /// Labels and chunks of a series by its reference in the postings.
+    pub(crate) fn series(
+        &mut self,
+        reference: u32,
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<Labels, TsdbError> {
+        self.decode(reference, chunks).map_err(|e| {
+            TsdbError::corrupt(&self.index.path, format!("series {reference}: {}", e.0))
+        })
+    }
+
+    fn decode(
+        &mut self,
+        reference: u32,
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<Labels, DecodeError> {
+        let index = self.index;
+        let at = match index.version {
+            VERSION_1 => reference as usize,
+            _ => reference as usize * 16,
+        };
+        let mut dec = Dec::new(index.map.get(at..).ok_or(DecodeError("out of range"))?);
+        let len = dec.count(1)?;
+        let entry = dec.bytes(len)?;
+        if dec.be32()? != crc32c(entry) {
+            return Err(DecodeError("checksum mismatch"));
+        }
+        let mut dec = Dec::new(entry);
+        let count = dec.count(2)? * 2;
+        self.texts.truncate(count);
+        for i in 0..count {
+            let symbol = dec.uvarint()?;
+            match self.texts.get_mut(i) {
+                Some((known, _)) if *known == symbol => {}
+                Some(text) => *text = (symbol, index.symbol(symbol)?),
+                None => self.texts.push((symbol, index.symbol(symbol)?)),
+            }
+        }
+        let pairs = self.texts.chunks_exact(2);
+        let labels = Labels::from_sorted_in(
+            &mut self.packed,
+            pairs.map(|p| (p[0].1.as_ref(), p[1].1.as_ref())),
+        );
+        decode_chunks(&mut dec, chunks)?;
+        Ok(labels)
     }
 }
 

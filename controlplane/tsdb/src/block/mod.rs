@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bellwether_model::storage::{Querier, SampleBuffer, Series, StorageError};
+use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
 use bellwether_model::{Labels, Matcher};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
@@ -134,52 +134,70 @@ pub(crate) struct BlockQuerier {
 }
 
 impl BlockQuerier {
-    /// Calls `each` with labels and chunks in range of the matching series, in order of labels.
+    /// Calls `each` with the labels of the matching series that have chunks in range, in order of labels.
     fn each(
         &self,
         matchers: &[Matcher],
-        mut each: impl FnMut(u32, Labels, Vec<ChunkMeta>),
-    ) -> Result<(), TsdbError> {
-        let mut chunks = Vec::new();
-        // References rise with the labels: the index is sorted by them.
-        for reference in select::select(&self.block.index, matchers)? {
-            let labels = self.block.index.series(reference, &mut chunks)?;
-            let in_range: Vec<ChunkMeta> = chunks
-                .iter()
-                .filter(|c| c.maxt >= self.mint && c.mint <= self.maxt)
-                .copied()
-                .collect();
-            if !in_range.is_empty() {
-                each(reference, labels, in_range);
-            }
+        mut each: impl FnMut(&Labels),
+    ) -> Result<(), StorageError> {
+        for series in self.found(matchers)? {
+            each(&series?.labels);
         }
         Ok(())
+    }
+
+    /// The matching series that have chunks in range, in order of labels.
+    pub(crate) fn found(
+        &self,
+        matchers: &[Matcher],
+    ) -> Result<impl Iterator<Item = Result<BlockSeries, StorageError>> + use<'_>, StorageError>
+    {
+        let deleted = self.block.tombstones();
+        let mut entries = self.block.index.entries();
+        let mut chunks = Vec::new();
+        let mut one = move |reference| -> Result<Option<BlockSeries>, StorageError> {
+            let labels = entries.series(reference, &mut chunks)?;
+            let deleted: Box<[Interval]> = deleted.of(u64::from(reference)).into();
+            chunks.retain(|c| {
+                c.maxt >= self.mint
+                    && c.mint <= self.maxt
+                    && !tombstones::covers_all(&deleted, c.mint, c.maxt)
+            });
+            Ok((!chunks.is_empty()).then(|| BlockSeries {
+                labels,
+                chunks: chunks.as_slice().into(),
+                deleted,
+                block: Arc::clone(&self.block),
+                mint: self.mint,
+                maxt: self.maxt,
+            }))
+        };
+        // References rise with the labels: the index is sorted by them.
+        let references = select::select(&self.block.index, matchers)?;
+        Ok(references
+            .into_iter()
+            .filter_map(move |reference| one(reference).transpose()))
     }
 }
 
 impl Querier for BlockQuerier {
     fn select(
         &self,
-        _sorted: bool,
+        sorted: bool,
         matchers: &[Matcher],
     ) -> Result<Vec<Arc<dyn Series>>, StorageError> {
-        let mut out: Vec<Arc<dyn Series>> = Vec::new();
-        let deleted = self.block.tombstones();
-        self.each(matchers, |reference, labels, mut chunks| {
-            let deleted: Box<[Interval]> = deleted.of(u64::from(reference)).into();
-            chunks.retain(|c| !tombstones::covers_all(&deleted, c.mint, c.maxt));
-            if !chunks.is_empty() {
-                out.push(Arc::new(BlockSeries {
-                    labels,
-                    chunks,
-                    deleted,
-                    block: Arc::clone(&self.block),
-                    mint: self.mint,
-                    maxt: self.maxt,
-                }));
-            }
-        })?;
-        Ok(out)
+        self.stream(sorted, matchers)?.collect()
+    }
+
+    fn stream<'a>(
+        &'a self,
+        _sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<SeriesStream<'a>, StorageError> {
+        let found = self.found(matchers)?;
+        Ok(Box::new(
+            found.map(|s| s.map(|s| -> Arc<dyn Series> { Arc::new(s) })),
+        ))
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
@@ -187,8 +205,8 @@ impl Querier for BlockQuerier {
             return Ok(self.block.index.label_names());
         }
         let mut names = BTreeSet::new();
-        self.each(matchers, |_, labels, _| {
-            for l in &labels {
+        self.each(matchers, |labels| {
+            for l in labels {
                 if !names.contains(l.name) {
                     names.insert(l.name.to_owned());
                 }
@@ -202,7 +220,7 @@ impl Querier for BlockQuerier {
             return Ok(self.block.index.label_values(name)?);
         }
         let mut values = BTreeSet::new();
-        self.each(matchers, |_, labels, _| {
+        self.each(matchers, |labels| {
             if let Some(v) = labels.get(name)
                 && !values.contains(v)
             {
@@ -214,11 +232,11 @@ impl Querier for BlockQuerier {
 }
 
 /// A series of a block within a query.
-struct BlockSeries {
-    labels: Labels,
-    chunks: Vec<ChunkMeta>,
-    deleted: Box<[Interval]>,
-    block: Arc<Block>,
+pub(crate) struct BlockSeries {
+    pub(crate) labels: Labels,
+    pub(crate) chunks: Box<[ChunkMeta]>,
+    pub(crate) deleted: Box<[Interval]>,
+    pub(crate) block: Arc<Block>,
     mint: i64,
     maxt: i64,
 }

@@ -152,6 +152,11 @@ impl<'a> BitReader<'a> {
         Self { data, pos: 0 }
     }
 
+    /// Whole bytes that were read.
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.pos / 8
+    }
+
     /// The next 64 bits from the position, padded with zeros at the end of the data.
     #[inline]
     fn window(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Chunk encodings: XOR floats and native histograms, byte for byte Prometheus' encodings 1, 2 and 3.
 
 mod bits;
+mod columns;
 pub(crate) mod histogram;
 mod layout;
 mod number;
@@ -38,11 +39,7 @@ pub(crate) fn read_into(
     out: &mut SampleBuffer,
 ) -> Result<(), DecodeError> {
     match encoding {
-        ENC_XOR => xor::decode(data, limit, |t, v| {
-            if t >= mint && t <= maxt {
-                out.push_float(t, v);
-            }
-        }),
+        ENC_XOR => columns::decode(data, limit, mint, maxt, out),
         ENC_HISTOGRAM => histogram::decode::<i64>(data, limit, |t, sample| {
             if t >= mint && t <= maxt {
                 out.push_histogram(t, Arc::new(sample.to_model().to_float()));

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use bellwether_model::storage::SampleBuffer;
+
 use super::bits::{BitReader, BitWriter, XorWindow};
+use super::columns;
 use crate::encoding::{DecodeError, put_uvarint, put_varint};
 
 /// Most bytes of a chunk's header and first sample.
@@ -30,10 +33,16 @@ impl XorAppender {
         copy
     }
 
-    /// Calls `each` for the first `limit` samples.
-    pub(crate) fn each(&self, limit: usize, each: impl FnMut(i64, f64)) -> Result<(), DecodeError> {
+    /// Appends those of the first `limit` samples that lie in `mint..=maxt` to a buffer.
+    pub(crate) fn read_into(
+        &self,
+        limit: usize,
+        mint: i64,
+        maxt: i64,
+        out: &mut SampleBuffer,
+    ) -> Result<(), DecodeError> {
         let body = self.bits.bytes().get(2..).unwrap_or_default();
-        decode_body(usize::from(self.count).min(limit), body, each)
+        columns::decode_body(usize::from(self.count).min(limit), body, mint, maxt, out)
     }
 
     /// Samples in the chunk.
@@ -131,7 +140,7 @@ pub(crate) fn decode(
     decode_body(count, body, each)
 }
 
-fn decode_body(
+pub(super) fn decode_body(
     count: usize,
     body: &[u8],
     mut each: impl FnMut(i64, f64),

@@ -54,13 +54,7 @@ impl Open {
         out: &mut SampleBuffer,
     ) -> Result<(), DecodeError> {
         let bytes = match self {
-            Self::Float(c) => {
-                return c.each(limit, |t, v| {
-                    if t >= mint && t <= maxt {
-                        out.push_float(t, v);
-                    }
-                });
-            }
+            Self::Float(c) => return c.read_into(limit, mint, maxt, out),
             Self::Histogram(c) => c.bytes(),
             Self::FloatHistogram(c) => c.bytes(),
         };

@@ -73,11 +73,12 @@ impl Run {
         Ok(())
     }
 
-    /// Appends the samples in `mint..=maxt` in no order.
+    /// Appends the samples in `mint..=maxt` that a reader may see, in no order.
     fn collect(
         &self,
         mint: i64,
         maxt: i64,
+        seen: u64,
         out: &mut Vec<(i64, Sample)>,
     ) -> Result<(), DecodeError> {
         for c in &self.chunks {
@@ -89,7 +90,7 @@ impl Run {
                 })?;
             }
         }
-        let in_range = |e: &&Entry| e.t >= mint && e.t <= maxt;
+        let in_range = |e: &&Entry| e.t >= mint && e.t <= maxt && e.txn <= seen;
         let entries = self.entries.iter().filter(in_range);
         out.extend(entries.map(|e| (e.t, e.sample.clone())));
         Ok(())
@@ -179,18 +180,19 @@ impl OutOfOrder {
         }
     }
 
-    /// The samples in `mint..=maxt` as chunks that do not overlap, without deleted ones.
+    /// The samples in `mint..=maxt` that a reader may see as chunks that do not overlap, without deleted ones.
     fn to_chunks(
         &self,
         what: Part,
         (mint, maxt): (i64, i64),
+        seen: u64,
         deleted: &[Interval],
         chunk_range: i64,
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
         let mut samples = Vec::new();
-        self.frozen.collect(mint, maxt, &mut samples)?;
+        self.frozen.collect(mint, maxt, seen, &mut samples)?;
         if what == Part::All {
-            self.live.collect(mint, maxt, &mut samples)?;
+            self.live.collect(mint, maxt, seen, &mut samples)?;
         }
         samples.sort_by_key(|s| s.0);
         samples.dedup_by_key(|s| s.0);
@@ -287,7 +289,23 @@ impl Head {
         deleted: &[Interval],
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
         match &series.state.read().out_of_order {
-            Some(ooo) => ooo.to_chunks(what, range, deleted, self.options.block_range),
+            Some(ooo) => {
+                let block_range = self.options.block_range;
+                ooo.to_chunks(what, range, u64::MAX, deleted, block_range)
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The chunks of a series in `range` (both ends included) with what a reader may see.
+    pub(crate) fn visible_out_of_order_chunks(
+        &self,
+        series: &MemSeries,
+        range: (i64, i64),
+        seen: u64,
+    ) -> Result<Vec<EncodedChunk>, DecodeError> {
+        match &series.state.read().out_of_order {
+            Some(ooo) => ooo.to_chunks(Part::All, range, seen, &[], self.options.block_range),
             None => Ok(Vec::new()),
         }
     }
@@ -364,7 +382,7 @@ mod tests {
         ooo.insert(8, Sample::Float(3.0), txn(4, 4)).unwrap();
         ooo.freeze();
         let chunks = ooo
-            .to_chunks(Part::Frozen, (0, 10), &deleted, 1_000_000)
+            .to_chunks(Part::Frozen, (0, 10), u64::MAX, &deleted, 1_000_000)
             .unwrap();
         assert_eq!(chunks.len(), 1);
         assert_eq!((chunks[0].mint, chunks[0].maxt), (5, 5));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bellwether_model::storage::{Querier, SampleBuffer, Series, StorageError};
+use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
 use bellwether_model::{Labels, Matcher};
 
 use super::Head;
@@ -51,7 +51,7 @@ impl HeadQuerier {
     }
 
     /// The matching series with samples in range.
-    fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
+    pub(crate) fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
         let mut series = self.head.matching(matchers)?;
         series.retain(|s| {
             let state = s.state.read();
@@ -67,6 +67,14 @@ impl Querier for HeadQuerier {
         sorted: bool,
         matchers: &[Matcher],
     ) -> Result<Vec<Arc<dyn Series>>, StorageError> {
+        self.stream(sorted, matchers)?.collect()
+    }
+
+    fn stream<'a>(
+        &'a self,
+        sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<SeriesStream<'a>, StorageError> {
         let range = Arc::new(Range {
             mint: self.mint,
             in_order_from: self.in_order_from,
@@ -74,21 +82,24 @@ impl Querier for HeadQuerier {
             reader: Arc::clone(&self.reader),
         });
         let found = self.found(matchers)?;
-        let deleted = self.head.tombstones.read();
-        let mut all: Vec<Arc<dyn Series>> = Vec::with_capacity(found.len());
-        all.extend(found.into_iter().map(|series| -> Arc<dyn Series> {
-            Arc::new(HeadSeries {
-                labels: self.head.labels(&series),
-                deleted: deleted.of(u64::from(series.id)).into(),
-                range: Arc::clone(&range),
-                series,
-            })
-        }));
-        drop(deleted);
-        if sorted {
-            all.sort_by(|a, b| a.labels().cmp(b.labels()));
+        let mut packed = String::new();
+        let one = move |series: Arc<MemSeries>| HeadSeries {
+            labels: self.head.labels_in(&series, &mut packed),
+            deleted: self.head.tombstones.read().of(u64::from(series.id)).into(),
+            range: Arc::clone(&range),
+            series,
+        };
+        if !sorted {
+            let all = found.into_iter().map(one);
+            return Ok(Box::new(
+                all.map(|s| -> Result<Arc<dyn Series>, _> { Ok(Arc::new(s)) }),
+            ));
         }
-        Ok(all)
+        let mut all: Vec<HeadSeries> = found.into_iter().map(one).collect();
+        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(Box::new(all.into_iter().map(
+            |s| -> Result<Arc<dyn Series>, _> { Ok(Arc::new(s)) },
+        )))
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {

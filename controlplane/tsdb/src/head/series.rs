@@ -24,6 +24,8 @@ const SAMPLES_PER_CHUNK: u16 = 120;
 /// Bytes that a histogram chunk aims at, with at least [`MIN_HISTOGRAMS`] samples.
 const HISTOGRAM_CHUNK_BYTES: usize = 1024;
 const MIN_HISTOGRAMS: u16 = 10;
+/// A chunk range in milliseconds that no chunk reaches the end of, far from the ends of the integers.
+const UNCUT: i64 = 1 << 60;
 
 /// The part of a series that its lock guards.
 #[derive(Debug)]
@@ -86,11 +88,13 @@ pub(crate) fn range_start(t: i64, width: i64) -> i64 {
 /// Predicts when a chunk that is a `1/ratio` full will be full, so that what is left of its range is split
 /// evenly (Prometheus' `computeChunkEndTime`).
 fn predicted_end(start: i64, current: i64, max: i64, ratio: f64) -> i64 {
-    let n = (max - start) as f64 / ((current - start + 1) as f64 * ratio);
+    // A block range may be as long as time itself.
+    let (left, used) = (max.saturating_sub(start), current.saturating_sub(start));
+    let n = left as f64 / (used.saturating_add(1) as f64 * ratio);
     if n <= 1.0 {
         return max;
     }
-    (start as f64 + (max - start) as f64 / n.floor()) as i64
+    (start as f64 + left as f64 / n.floor()) as i64
 }
 
 impl MemSeries {
@@ -489,6 +493,29 @@ impl SeriesState {
             });
         }
         out
+    }
+
+    /// [`Self::all_chunks`] without the samples that a reader must not see; those are the newest.
+    pub(crate) fn visible_chunks(&self, seen: u64) -> Result<Vec<EncodedChunk>, DecodeError> {
+        let mut chunks = self.all_chunks();
+        let mut hidden = self.txns.hidden(seen) as usize;
+        while hidden > 0
+            && let Some(last) = chunks.pop()
+        {
+            let samples = usize::from(chunk::count(&last.data));
+            if hidden < samples {
+                let visible = samples - hidden;
+                let mut kept = Vec::with_capacity(visible);
+                write::decode(last.encoding, &last.data, |t, s| {
+                    if kept.len() < visible {
+                        kept.push((t, s));
+                    }
+                })?;
+                chunks.extend(write::encode(kept, UNCUT)?);
+            }
+            hidden = hidden.saturating_sub(samples);
+        }
+        Ok(chunks)
     }
 
     /// Takes chunks that were read from files. Chunks that are not newer than what is there are left out, and so are

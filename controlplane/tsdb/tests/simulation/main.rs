@@ -37,6 +37,7 @@ fn dangers(seed: u64) -> Dangers {
         power_cuts: !seed.is_multiple_of(5),
         wide_deletions: matches!(seed % 8, 5 | 7),
         late: seed % 4 == 3,
+        limited: seed % 7 == 2,
     }
 }
 
