@@ -28,6 +28,7 @@
 //! - a configuration is applied as a whole or not at all;
 //! - answers are Prometheus' own, byte for byte where clients look: status, JSON shape, error types and texts.
 
+mod alerting;
 mod api;
 pub mod config;
 mod flags;
@@ -47,7 +48,7 @@ mod version;
 
 pub use config::{Config, ConfigError, ConfigSource};
 pub use flags::{
-    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, ServerFlags,
+    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, RuleFlags, ServerFlags,
     WalCompressionFlag,
 };
 pub use reload::ReloadHandle;

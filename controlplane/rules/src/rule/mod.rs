@@ -94,15 +94,15 @@ pub struct Status {
 
 /// A recording or alerting rule.
 #[derive(Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Name of the series or the alert.
-    pub name: String,
+    pub(crate) name: String,
     /// The expression.
-    pub expr: Expr,
+    pub(crate) expr: Expr,
     /// The expression in its canonical form.
-    pub query: String,
+    pub(crate) query: String,
     /// Labels of group and rule; an empty value removes a label.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) kind: Kind,
     pub(crate) status: Mutex<Status>,
 }
@@ -183,14 +183,12 @@ impl Rule {
     }
 
     /// How the latest evaluation went.
-    #[must_use]
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         self.status.lock().clone()
     }
 
     /// The alerts that are pending or firing; none of a recording rule.
-    #[must_use]
-    pub fn active_alerts(&self) -> Vec<Alert> {
+    pub(crate) fn active_alerts(&self) -> Vec<Alert> {
         self.alerting()
             .map(Alerting::active_alerts)
             .unwrap_or_default()

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Sections of Prometheus' configuration that are accepted only when they are empty.
 pub(crate) const UNSUPPORTED_SECTIONS: &[&str] =
-    &["alerting", "remote_write", "remote_read", "otlp", "tracing"];
+    &["remote_write", "remote_read", "otlp", "tracing"];
 
 /// `runtime`: settings of the Go runtime. Read for compatibility; there is no garbage collector to set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
