@@ -256,7 +256,7 @@ pub(crate) fn write_head(
         // The open chunk, which has to be copied, mostly begins behind the block.
         let chunks = match state.open_mint < maxt {
             true => state.all_chunks(),
-            false => state.closed.to_vec(),
+            false => state.closed().to_vec(),
         };
         drop(state);
         cut(chunks, mint, maxt - 1, deleted, head.options.block_range)
