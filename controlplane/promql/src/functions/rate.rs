@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::annotations::{AnnotationKind, HistogramOperation};
 use crate::error::QueryError;
 use crate::eval::column::Sample;
-use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
+use crate::eval::ranges::{Env, RangeFunction, RangeInput, Regular, Window};
 
 use bellwether_model::histogram::CounterResetHint;
 
@@ -77,6 +77,18 @@ impl ExtrapolatedRate {
                 factor
             }
         };
+        self.extrapolate(first, change, usual, || (Reach::new(times, w), w))
+    }
+
+    /// The rate from the first value and the change in a window.
+    #[inline(always)]
+    fn extrapolate<'a>(
+        &self,
+        first: f64,
+        change: f64,
+        usual: Factor,
+        window: impl Fn() -> (Reach, &'a Window<'a>),
+    ) -> f64 {
         let may_reach_zero = self.counter && change > 0.0 && first >= 0.0;
         if !may_reach_zero {
             return change * usual.factor;
@@ -88,7 +100,8 @@ impl ExtrapolatedRate {
             return change * usual.factor;
         }
         let zero_after = usual.sampled * (first / change);
-        change * self.scaled(Reach::new(times, w).factor(Some(zero_after)), w)
+        let (reach, w) = window();
+        change * self.scaled(reach.factor(Some(zero_after)), w)
     }
 
     /// Histograms, and selectors that are anchored or smoothed.
@@ -161,6 +174,7 @@ impl ExtrapolatedRate {
 }
 
 /// How far a window's first and last sample lie apart and from its ends, in seconds.
+#[derive(Clone, Copy, Debug)]
 struct Reach {
     sampled: f64,
     to_start: f64,
@@ -181,7 +195,7 @@ impl Reach {
     }
 
     /// How far to extrapolate to the start.
-    fn to_start_at_most(&self) -> f64 {
+    fn to_start_at_most(self) -> f64 {
         if self.to_start >= self.average * 1.1 {
             self.average / 2.0
         } else {
@@ -234,6 +248,21 @@ impl RangeFunction for ExtrapolatedRate {
                     .extend(places.map(|(i, _)| block * BLOCK + i + 1));
             }
         }
+    }
+
+    fn eval_regular(&mut self, windows: &Regular<'_>, out: &mut [f64]) -> bool {
+        let w = &windows.window;
+        if w.f.len() < 2 || !self.resets.is_empty() {
+            return false;
+        }
+        let reach = Reach::new(w.float_times(), w);
+        let usual = self.usual_factor(w.float_times(), w);
+        let from = |index: usize| w.input.floats[index..].iter().step_by(windows.stride);
+        let ends = from(w.f.start).zip(from(w.f.end - 1));
+        for (out, (first, last)) in out.iter_mut().zip(ends) {
+            *out = self.extrapolate(*first, last - first, usual, || (reach, w));
+        }
+        true
     }
 
     #[inline(always)]
