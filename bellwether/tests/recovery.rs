@@ -151,11 +151,27 @@ fn assert_still_shown(api: &Api, end: i64, shown: &Shown) {
     }
 }
 
-/// Kills a server that is scraping and being written to, again and again; `BELLWETHER_KILLS=n` sets how often.
+fn number(name: &str) -> Option<i64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Kills servers that are scraping and being written to, again and again. `BELLWETHER_KILLS=n` sets how often,
+/// `BELLWETHER_KILL_SERVERS=n` how many servers, each with a directory of its own, share that at the same time.
 #[test]
 fn nothing_acknowledged_is_missing_after_kill_9() {
-    let kills = std::env::var("BELLWETHER_KILLS");
-    let kills: i64 = kills.ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+    let kills = number("BELLWETHER_KILLS").unwrap_or(5);
+    let servers = number("BELLWETHER_KILL_SERVERS")
+        .unwrap_or(1)
+        .clamp(1, kills.max(1));
+    std::thread::scope(|scope| {
+        for i in 0..servers {
+            let share = kills / servers + i64::from(i < kills % servers);
+            scope.spawn(move || kill_again_and_again(share));
+        }
+    });
+}
+
+fn kill_again_and_again(kills: i64) {
     let dir = tempfile::tempdir().unwrap();
     let [port] = free_ports();
     let target = start_target();

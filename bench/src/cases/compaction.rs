@@ -1,8 +1,13 @@
 //! A block from the head: what it costs and how long appends and queries wait for it.
+//!
+//! The same small load runs through two windows of equal length, one before the block is due and one from then on. It
+//! comes at a fixed rate, and its query asks for the same samples all the time, so it costs a server the same in both:
+//! what the second window takes more is the block's.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use clap::Args;
 
 use crate::http::Pusher;
@@ -12,8 +17,10 @@ use crate::server::{Kind, Programs, Scraping, Server};
 use crate::{Common, now_ms, sleep};
 
 const HOUR: i64 = 3600 * 1000;
-/// Between two appends and between two queries.
-const PAUSE: Duration = Duration::from_millis(10);
+/// From one append to the next, and from one query to the next.
+const BEAT: Duration = Duration::from_millis(20);
+/// The series of one append.
+const APPENDED: usize = 240;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -24,12 +31,10 @@ pub(crate) struct Options {
     /// Seconds between the samples of a series; the head holds three hours of them.
     #[arg(long, default_value_t = 60)]
     step: i64,
-    /// Seconds of the same small load before the block is due, for comparison.
-    #[arg(long, default_value_t = 20)]
-    baseline: u64,
-    /// Seconds that are watched after the block is made: removal from memory and log belongs to it.
-    #[arg(long, default_value_t = 10)]
-    settle: u64,
+    /// Seconds of each window. A server may wait a minute before it begins, and removal from memory and log belongs to
+    /// the block.
+    #[arg(long, default_value_t = 120)]
+    window: u64,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -40,7 +45,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             options.series, options.step
         ),
         &[
-            compared("CPU s", 2),
+            plain("CPU s before", 2),
+            compared("more with the block", 2),
             plain("s from due to done", 1),
             plain("slowest append before, ms", 1),
             compared("meanwhile, ms", 1),
@@ -61,14 +67,26 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the small load found.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slowest {
-    append_ms: f64,
-    query_ms: f64,
+/// The small load.
+struct Probe {
+    requests: Requests,
+    /// What the query asks for, in seconds: the two hours before have samples of the block and of the head.
+    time: i64,
+    window: Duration,
 }
 
-fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result<[f64; 8]> {
+/// What was seen in a window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    cpu: f64,
+    /// The slowest append and query.
+    append_ms: f64,
+    query_ms: f64,
+    /// When the head was truncated.
+    done: Option<Duration>,
+}
+
+fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result<[f64; 9]> {
     let scratch = options.common.scratch()?;
     let server = Server::start(programs, kind, scratch.path(), Scraping::default())?;
     let start = (now_ms() - 3 * HOUR - HOUR / 10).div_euclid(2 * HOUR) * 2 * HOUR;
@@ -78,30 +96,25 @@ fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result
 
     // The head is due when it spans more than three hours.
     let clock = AtomicI64::new(start + 3 * HOUR - HOUR / 60);
-    let mut probe = Requests::new("probe", "one", 240, 240, 7);
-    let (cpu, from) = (server.process.cpu()?, Instant::now());
-    let calm = watch(&server, &mut probe, &clock, |_| {
-        Ok(from.elapsed().as_secs() >= options.baseline)
-    })?;
-    let idle = (server.process.cpu()? - cpu) / from.elapsed().as_secs_f64();
-
+    let mut probe = Probe {
+        requests: Requests::new("probe", "one", APPENDED, APPENDED, 7),
+        time: (start + 3 * HOUR - HOUR / 20) / 1000,
+        window: Duration::from_secs(options.window),
+    };
+    let calm = watch(&server, &mut probe, &clock)?;
+    ensure!(calm.done.is_none(), "{kind} made the block too early");
     clock.store(start + 3 * HOUR + HOUR / 60, Ordering::Relaxed);
-    let truncations = "prometheus_tsdb_head_truncations_total";
-    let done_before = server.metric(truncations)?;
-    let (cpu, from) = (server.process.cpu()?, Instant::now());
-    let mut done = None;
-    let busy = watch(&server, &mut probe, &clock, |server| {
-        if done.is_none() && server.metric(truncations)? > done_before {
-            done = Some(from.elapsed());
-        }
-        Ok(done.is_some_and(|d| from.elapsed() > d + Duration::from_secs(options.settle)))
-    })?;
-    let elapsed = from.elapsed().as_secs_f64();
-    let cpu = server.process.cpu()? - cpu - idle * elapsed;
+    let busy = watch(&server, &mut probe, &clock)?;
+    ensure!(
+        busy.done.is_some(),
+        "{kind} did not make the block in {} s",
+        options.window
+    );
     let peak = server.process.memory()?.peak;
     Ok([
-        cpu,
-        done.map_or(f64::NAN, |d| d.as_secs_f64()),
+        calm.cpu,
+        busy.cpu - calm.cpu,
+        busy.done.map_or(f64::NAN, |d| d.as_secs_f64()),
         calm.append_ms,
         busy.append_ms,
         calm.query_ms,
@@ -123,54 +136,71 @@ fn load(options: &Options, server: &Server, start: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Appends and asks for a small set of series until `is_over`, which is called ten times a second.
-fn watch(
-    server: &Server,
-    probe: &mut Requests,
-    clock: &AtomicI64,
-    mut is_over: impl FnMut(&Server) -> anyhow::Result<bool>,
-) -> anyhow::Result<Slowest> {
+/// Appends and asks at a fixed rate for the length of a window.
+fn watch(server: &Server, probe: &mut Probe, clock: &AtomicI64) -> anyhow::Result<Seen> {
+    let truncations = "prometheus_tsdb_head_truncations_total";
     let over = AtomicBool::new(false);
+    let Probe {
+        requests,
+        time,
+        window,
+    } = probe;
+    let done_before = server.metric(truncations)?;
+    let (cpu, start) = (server.process.cpu()?, Instant::now());
     std::thread::scope(|scope| {
         let appends = scope.spawn(|| -> anyhow::Result<f64> {
             let mut pusher = Pusher::connect(server.address, server.push_path())?;
-            let mut slowest = 0f64;
-            while !over.load(Ordering::Relaxed) {
+            slowest(&over, || {
                 let time = clock.fetch_add(1, Ordering::Relaxed);
-                let start = Instant::now();
-                probe.round(time, |body, _| pusher.push(body))?;
-                slowest = slowest.max(start.elapsed().as_secs_f64() * 1000.0);
-                std::thread::sleep(PAUSE);
-            }
-            Ok(slowest)
+                requests.round(time, |body, _| pusher.push(body))
+            })
         });
         let queries = scope.spawn(|| -> anyhow::Result<f64> {
-            let mut slowest = 0f64;
-            while !over.load(Ordering::Relaxed) {
-                let time = clock.load(Ordering::Relaxed) / 1000;
-                let start = Instant::now();
-                server.query(
-                    r#"sum by (code) (rate(app00_requests_total{job="probe"}[5m]))"#,
-                    time,
-                )?;
-                slowest = slowest.max(start.elapsed().as_secs_f64() * 1000.0);
-                std::thread::sleep(PAUSE);
-            }
-            Ok(slowest)
+            let query = r#"sum by (code) (increase(app00_requests_total{job="bench",pod="0000-0000"}[2h]))"#;
+            let answer = server.query(query, *time)?;
+            slowest(&over, || {
+                let again = server.query(query, *time)?;
+                ensure!(again == answer, "{again:?} instead of {answer:?}");
+                Ok(())
+            })
         });
-        let mut result = Ok(false);
-        while matches!(result, Ok(false)) && !appends.is_finished() && !queries.is_finished() {
-            std::thread::sleep(Duration::from_millis(100));
-            result = is_over(server);
+        let mut seen = Seen::default();
+        let mut result = Ok(());
+        while start.elapsed() < *window && !appends.is_finished() && !queries.is_finished() {
+            std::thread::sleep(Duration::from_millis(200));
+            match server.metric(truncations) {
+                Ok(n) if n > done_before => seen.done = seen.done.or(Some(start.elapsed())),
+                Ok(_) => {}
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            }
         }
         over.store(true, Ordering::Relaxed);
-        let found = Slowest {
-            append_ms: join(appends)?,
-            query_ms: join(queries)?,
-        };
+        seen.append_ms = join(appends)?;
+        seen.query_ms = join(queries)?;
         result?;
-        Ok(found)
+        seen.cpu = server.process.cpu()? - cpu;
+        Ok(seen)
     })
+}
+
+/// Does something on every beat until it is over; how long it took at most, in milliseconds. Beats that pass meanwhile
+/// are left out.
+fn slowest(over: &AtomicBool, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let mut slowest = Duration::ZERO;
+    let mut next = Instant::now();
+    while !over.load(Ordering::Relaxed) {
+        let begin = Instant::now();
+        work()?;
+        slowest = slowest.max(begin.elapsed());
+        while next <= Instant::now() {
+            next += BEAT;
+        }
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(slowest.as_secs_f64() * 1000.0)
 }
 
 fn join(thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<f64>>) -> anyhow::Result<f64> {

@@ -94,6 +94,9 @@ pub struct SampleBuffer {
     pub values: Vec<f64>,
     /// Empty for a series of floats only; else one entry per timestamp, `Some` where the sample is a histogram.
     pub histograms: Vec<Option<Arc<FloatHistogram>>>,
+    /// When each sample's counter began, in milliseconds since the epoch, 0 where unknown. May be shorter than
+    /// `timestamps`: what is missing is unknown. Empty for storages that do not keep start timestamps.
+    pub start_timestamps: Vec<i64>,
 }
 
 impl SampleBuffer {
@@ -102,6 +105,7 @@ impl SampleBuffer {
         self.timestamps.clear();
         self.values.clear();
         self.histograms.clear();
+        self.start_timestamps.clear();
     }
 
     /// Number of samples.
@@ -133,6 +137,20 @@ impl SampleBuffer {
         self.timestamps.push(t);
         self.values.push(0.0);
         self.histograms.push(Some(h));
+    }
+
+    /// Sets the start timestamp of the sample added last.
+    pub fn set_start_timestamp(&mut self, start: i64) {
+        self.start_timestamps.resize(self.timestamps.len(), 0);
+        if let Some(last) = self.start_timestamps.last_mut() {
+            *last = start;
+        }
+    }
+
+    /// The start timestamp at an index, 0 when it is not known.
+    #[must_use]
+    pub fn start_timestamp(&self, index: usize) -> i64 {
+        self.start_timestamps.get(index).copied().unwrap_or(0)
     }
 
     /// The histogram at an index, `None` for a float sample.

@@ -5,6 +5,7 @@
 //! An unknown key gets the nearest known one as a suggestion.
 
 mod locate;
+pub mod node;
 mod suggest;
 
 pub use locate::line_of;

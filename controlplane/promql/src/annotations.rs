@@ -78,6 +78,10 @@ pub enum AnnotationKind {
     CounterResetCollision(HistogramOperation),
     /// Info: the name does not look like a counter's.
     PossibleNonCounter(String),
+    /// Info: the `__type__` label is not that of a counter (metric, value of `__type__`).
+    PossibleNonCounterType(String, String),
+    /// Warning: a sample's counter began before the sample before it, but not when that one's began.
+    StartTimeOverlap(String),
     /// Info: `histogram_quantile` had to repair decreasing buckets.
     ForcedMonotonicity(String),
     /// Info: operator on types that do not fit (left type, operator, right type).
@@ -114,6 +118,7 @@ impl AnnotationKind {
                 | Self::IncompatibleBucketLayout(_)
                 | Self::SortInRangeQuery
                 | Self::CounterResetCollision(_)
+                | Self::StartTimeOverlap(_)
         )
     }
 
@@ -184,6 +189,15 @@ impl AnnotationKind {
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
                 quote(name)
             ),
+            Self::PossibleNonCounterType(name, kind) => format!(
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {}: {}",
+                quote(kind),
+                quote(name)
+            ),
+            Self::StartTimeOverlap(name) => format!(
+                "sample has start time that overlaps with previous sample timestamp for metric {}",
+                quote(name)
+            ),
             Self::ForcedMonotonicity(name) => named(
                 "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)",
                 name,
@@ -241,6 +255,8 @@ pub struct Annotation {
     pub span: Span,
     /// Details of [`AnnotationKind::ForcedMonotonicity`].
     pub repair: Option<Repair>,
+    /// How often it was added.
+    pub count: u64,
 }
 
 impl Annotation {
@@ -255,6 +271,12 @@ impl Annotation {
         let (line, column) = line_col(query, self.span.start as usize);
         let text = self.kind.text();
         match &self.repair {
+            None if self.count > 1 && matches!(self.kind, AnnotationKind::StartTimeOverlap(_)) => {
+                format!(
+                    "{prefix}: {text} ({} occurrences) ({line}:{column})",
+                    self.count
+                )
+            }
             None => format!("{prefix}: {text} ({line}:{column})"),
             Some(r) => format!(
                 "{prefix}: {text}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {} ({line}:{column})",
@@ -312,6 +334,7 @@ impl Annotations {
             kind,
             span,
             repair: None,
+            count: 1,
         });
     }
 
@@ -321,6 +344,7 @@ impl Annotations {
             kind: AnnotationKind::ForcedMonotonicity(metric),
             span,
             repair: Some(repair),
+            count: 1,
         });
     }
 
@@ -331,6 +355,7 @@ impl Annotations {
             return;
         };
         let old = &mut self.list[at];
+        old.count += new.count;
         match (&mut old.repair, new.repair) {
             (Some(have), Some(more)) => {
                 have.times = (
@@ -344,6 +369,8 @@ impl Annotations {
                 have.max_diff = have.max_diff.max(more.max_diff);
                 have.more += more.more + 1;
             }
+            // Counted ones keep the place of the first, as upstream.
+            _ if matches!(old.kind, AnnotationKind::StartTimeOverlap(_)) => {}
             _ => old.span = new.span,
         }
     }

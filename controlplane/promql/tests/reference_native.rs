@@ -297,13 +297,8 @@ fn native_histograms_agree_with_promtool() {
     }
     let storage = MemoryStorage::new();
     for command in parse(&script).unwrap() {
-        if let Script::Load {
-            step_ms,
-            with_nhcb,
-            series,
-        } = command
-        {
-            load(&storage, step_ms, with_nhcb, &series).unwrap();
+        if let Script::Load(commands) = command {
+            load(&storage, &commands).unwrap();
         }
     }
     let engine = Engine::new(EngineOptions {

@@ -2,8 +2,16 @@
 //!
 //! A sender names all labels of a series in every request. Taking them apart, sorting them and looking the set up
 //! in storage costs more than storing the sample, so the cache maps the label fields as sent, byte by byte, to
-//! the reference in storage. It keeps no bytes but 128 bits of keyed hashes: half of them from SipHash, whose keys
-//! are random and secret, so nobody can look for two label sets that share them, and by chance it does not happen.
+//! the reference in storage. It keeps no bytes but 128 bits of two keyed hashes, and trusts them: of two label sets
+//! that share all 128 bits the second would be stored as the first. Comparing bytes would rule that out at the price
+//! of keeping them, some hundred MB for a million series, or of reading the series' labels for every sample. The
+//! hashes are enough:
+//! - *By chance.* Both have random keys of their own for each cache, so they are independent, and a label set meets
+//!   one of the at most 2^21 others in the cache with a probability of 2^-107. With a million new label sets in every
+//!   second that happens once in 10^18 years.
+//! - *On purpose.* SipHash is made for secret keys: without them nobody can look for label sets that share its 64 bits,
+//!   and neither key nor hash ever leaves the process. Even if the other hash were worthless, a sender would have to
+//!   try 2^43 label sets against a full cache. What it won it has anyway: who may write may name any series.
 //!
 //! Storage may have dropped a series since; appending to it then says so, and the caller names it anew. Entries
 //! that no request asked for in [`KEEP_MS`] are forgotten: there are two generations, and the older one is dropped

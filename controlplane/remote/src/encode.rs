@@ -68,10 +68,7 @@ impl RequestBuilder {
                 });
             }
             for histogram in histograms {
-                w.message(4, |w| match histogram {
-                    HistogramRecord::Integer(t, h) => push_integer(w, *t, h),
-                    HistogramRecord::Float(t, h) => push_float(w, *t, h),
-                });
+                w.message(4, |w| push_histogram(w, histogram));
             }
         });
         self
@@ -118,11 +115,19 @@ pub fn encode_floats(samples: impl IntoIterator<Item = (Labels, i64, f64)>) -> V
         .expect("a request is far below snappy's limit of 4 GiB")
 }
 
-fn push_label(w: &mut Writer, name: &str, value: &str) {
+pub(crate) fn push_label(w: &mut Writer, name: &str, value: &str) {
     w.message(1, |w| {
         w.bytes(1, name.as_bytes());
         w.bytes(2, value.as_bytes());
     });
+}
+
+/// The fields of a `Histogram`.
+pub(crate) fn push_histogram(w: &mut Writer, histogram: &HistogramRecord) {
+    match histogram {
+        HistogramRecord::Integer(t, h) => push_integer(w, *t, h),
+        HistogramRecord::Float(t, h) => push_float(w, *t, h),
+    }
 }
 
 fn push_spans(w: &mut Writer, field: u64, spans: &[Span]) {

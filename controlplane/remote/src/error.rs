@@ -74,6 +74,14 @@ pub enum RemoteWriteError {
         /// What was stored and what not.
         stats: WriteStats,
     },
+    /// Parts of a request of version 2 are wrong; the rest is stored.
+    #[error("{}", .wrong.join("\n"))]
+    Partial {
+        /// What is wrong, one sentence each.
+        wrong: Vec<String>,
+        /// What was stored and what not.
+        stats: WriteStats,
+    },
     /// Storage failed; nothing was stored, the sender should try again.
     #[error("{0}")]
     Storage(#[source] AppendError),
@@ -98,11 +106,20 @@ pub enum Refusal {
 }
 
 impl RemoteWriteError {
+    /// What was stored in spite of the error.
+    #[must_use]
+    pub fn stats(&self) -> WriteStats {
+        match self {
+            Self::Refused { stats, .. } | Self::Partial { stats, .. } => *stats,
+            _ => WriteStats::default(),
+        }
+    }
+
     /// The HTTP status of the answer: 400 tells the sender not to try again, 500 to do so.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Snappy(_) | Self::Decode(_) | Self::Refused { .. } => 400,
+            Self::Snappy(_) | Self::Decode(_) | Self::Refused { .. } | Self::Partial { .. } => 400,
             Self::TooLarge { .. } => 413,
             Self::Storage(_) => 500,
         }

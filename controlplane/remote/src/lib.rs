@@ -1,6 +1,6 @@
-//! Remote write 1.0: the receiving side, and the encoder that tests and senders use.
+//! Remote write: the receiving side, and the encoder that tests and senders use; remote read: the answering side.
 //!
-//! Data flow: [`decompress`] opens the snappy block within a size limit; [`decode`] walks the protobuf message
+//! Data flow of version 1: [`decompress`] opens the snappy block within a size limit; [`decode`] walks the protobuf message
 //! `prometheus.WriteRequest` in place and hands out one borrowed [`TimeSeries`] after the other; [`write()`] puts
 //! them into storage in one transaction with Prometheus' semantics. HTTP (methods, content types, 415) is the
 //! server's business.
@@ -16,22 +16,33 @@
 //! | `request` | the messages: borrowed series, samples, exemplars, histograms, metadata |
 //! | `encode` | building a request |
 //! | `receive` | into storage |
+//! | `v2` | remote write 2.0 into storage |
+//! | `read` | remote read: requests, and answers in samples or in frames of chunks |
+//! | [`otlp`] | OTLP metrics into storage |
 //! | `cache` | series that earlier requests named |
 //! | `error` | [`RemoteWriteError`] and [`DecodeError`] |
 
 mod cache;
 mod encode;
 mod error;
+pub mod otlp;
+mod read;
 mod receive;
 mod request;
 #[cfg(test)]
 mod tests;
+mod v2;
 mod wire;
 
 pub use cache::SeriesCache;
 pub use encode::{RequestBuilder, encode_floats};
 pub use error::{DecodeError, Refusal, RemoteWriteError};
+pub use read::{
+    ChunkRecord, FrameWriter, READ_REQUEST_BYTES_MAX, ReadError, ReadQuery, ReadRequest,
+    ResponseType, SamplesResponse,
+};
 pub use receive::{MAX_AHEAD_MS, WriteStats, decompress, write};
 pub use request::{
     ExemplarRecord, HistogramRecord, MetricMetadata, SampleRecord, TimeSeries, WriteRequest, decode,
 };
+pub use v2::write_v2;

@@ -194,7 +194,7 @@ fn label<'a>(field: &Field<'a>) -> Result<(&'a str, &'a str), DecodeError> {
 }
 
 /// `Sample`: value 1 (double), timestamp 2 (int64).
-fn sample(mut cursor: Cursor<'_>) -> Result<SampleRecord, DecodeError> {
+pub(crate) fn sample(mut cursor: Cursor<'_>) -> Result<SampleRecord, DecodeError> {
     let mut sample = SampleRecord { t: 0, v: 0.0 };
     while let Some(field) = cursor.next()? {
         match field.number {
@@ -273,7 +273,7 @@ fn span(mut cursor: Cursor<'_>) -> Result<Span, DecodeError> {
 /// `Histogram`: count 1 (uint64) or 2 (double), sum 3, schema 4 (sint32), zero threshold 5, zero count 6 (uint64)
 /// or 7 (double), negative spans 8, deltas 9, counts 10, positive spans 11, deltas 12, counts 13, reset hint 14,
 /// timestamp 15, custom values 16. A float count makes it a float histogram.
-fn histogram(mut cursor: Cursor<'_>) -> Result<HistogramRecord, DecodeError> {
+pub(crate) fn histogram(mut cursor: Cursor<'_>) -> Result<HistogramRecord, DecodeError> {
     let mut h = Histogram::default();
     let mut float = FloatHistogram::default();
     let (mut t, mut is_float) = (0, false);

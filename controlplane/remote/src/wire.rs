@@ -201,6 +201,21 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// A repeated `uint64`, `uint32` or enumeration, packed or not.
+    pub(crate) fn push_uints(&self, out: &mut Vec<u64>) -> Result<(), DecodeError> {
+        match self.value {
+            Value::Varint(value) => out.push(value),
+            Value::Bytes(_) => {
+                let mut cursor = self.message(self.message)?;
+                while cursor.pos < cursor.data.len() {
+                    out.push(cursor.varint()?);
+                }
+            }
+            _ => return Err(self.wrong()),
+        }
+        Ok(())
+    }
+
     /// A repeated `sint64`, packed or not.
     pub(crate) fn push_sints(&self, out: &mut Vec<i64>) -> Result<(), DecodeError> {
         match self.value {
@@ -244,7 +259,7 @@ fn zigzag(value: u64) -> i64 {
 pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
-    fn varint(&mut self, mut value: u64) {
+    pub(crate) fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push((value as u8) | 0x80);
             value >>= 7;

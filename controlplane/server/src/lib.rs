@@ -14,6 +14,9 @@
 //! | `server` | bind, run, stop |
 //! | `runtime` | the database, scraping, reloads and maintenance behind the listeners |
 //! | `state`, `queries`, `reload` | what handlers share; the engine behind a limit; reload requests |
+//! | `notifications` | what people who look at the server are told |
+//! | `active_queries`, `query_log` | which queries run, and which ran |
+//! | `rules` | what the API shows of rules, alerts and Alertmanagers |
 //! | `http` | the router and what wraps every request |
 //! | `api` | `/api/v1` and `/federate` |
 //! | `metrics`, `version` | what the server says about itself |
@@ -27,13 +30,18 @@
 //! - a configuration is applied as a whole or not at all;
 //! - answers are Prometheus' own, byte for byte where clients look: status, JSON shape, error types and texts.
 
+mod active_queries;
+mod alerting;
 mod api;
 pub mod config;
 mod flags;
 mod http;
 mod metrics;
+mod notifications;
 mod queries;
+mod query_log;
 mod reload;
+mod rules;
 mod runtime;
 mod server;
 mod settings;
@@ -45,14 +53,14 @@ mod version;
 
 pub use config::{Config, ConfigError, ConfigSource};
 pub use flags::{
-    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, ServerFlags,
+    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, RuleFlags, ServerFlags,
     WalCompressionFlag,
 };
 pub use reload::ReloadHandle;
 pub use server::{Server, ServerError};
 pub use settings::{
-    DEFAULT_RETENTION, Listen, QuerySettings, ServerSettings, StorageSettings,
-    WalCompressionSetting, WebSettings,
+    DEFAULT_RETENTION, Listen, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
+    WalCompressionSetting, WebSettings, WriteMessage,
 };
 pub use state::Phase;
 pub use version::PROMETHEUS_COMPATIBILITY;

@@ -1,19 +1,24 @@
 //! Running queries: the engine, the limit on how many run at once, the way to stop one.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bellwether_promql::ast::Expr;
 use bellwether_promql::{
-    Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult,
+    Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
 use bellwether_tsdb::Db;
 use tokio::sync::Semaphore;
 
+use crate::active_queries::ActiveQueries;
 use crate::flags::{Feature, Features};
+use crate::query_log::{LoggedQuery, Origin, QueryLog};
 use crate::settings::QuerySettings;
+use crate::state::now_ms;
 
 /// What to evaluate.
 #[derive(Clone, Debug)]
@@ -31,8 +36,31 @@ pub(crate) struct QueryTimes {
     pub(crate) evaluated: Duration,
 }
 
+impl QueryTimes {
+    /// Prometheus' `stats`. The evaluation is one step here, so its parts that Prometheus times apart are zero.
+    pub(crate) fn to_json(self, stats: QueryStats) -> serde_json::Value {
+        let evaluated = self.evaluated.as_secs_f64();
+        serde_json::json!({
+            "timings": {
+                "evalTotalTime": evaluated,
+                "resultSortTime": 0,
+                "queryPreparationTime": 0,
+                "innerEvalTime": evaluated,
+                "execQueueTime": self.queued.as_secs_f64(),
+                "execTotalTime": evaluated + self.queued.as_secs_f64(),
+            },
+            "samples": {
+                "totalQueryableSamples": stats.total_samples,
+                "peakSamples": stats.peak_samples,
+            },
+        })
+    }
+}
+
 /// Evaluates queries on blocking threads, at most so many at one time.
 pub(crate) struct Queries {
+    active: Arc<ActiveQueries>,
+    log: ArcSwapOption<QueryLog>,
     db: Arc<Db>,
     engine: ArcSwap<Engine>,
     options: EngineOptions,
@@ -99,33 +127,62 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Which parts of PromQL are on.
+pub(crate) fn parse_options(features: &Features) -> ParseOptions {
+    ParseOptions {
+        experimental_functions: features.has(Feature::PromqlExperimentalFunctions),
+        extended_range_selectors: features.has(Feature::PromqlExtendedRangeSelectors),
+        fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
+        ..ParseOptions::default()
+    }
+}
+
 impl Queries {
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the file of active queries cannot be written.
     pub(crate) fn new(
         db: Arc<Db>,
         settings: &QuerySettings,
         features: &Features,
         registry: &Registry,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let options = EngineOptions {
             lookback_ms: millis(settings.lookback),
             max_samples: settings.max_samples,
             timeout: settings.timeout,
             default_subquery_step_ms: 60_000,
             delayed_name_removal: features.has(Feature::PromqlDelayedNameRemoval),
-            parse: ParseOptions {
-                experimental_functions: features.has(Feature::PromqlExperimentalFunctions),
-                extended_range_selectors: features.has(Feature::PromqlExtendedRangeSelectors),
-                fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
-                ..ParseOptions::default()
-            },
+            parse: parse_options(features),
+            ..EngineOptions::default()
         };
-        Self {
+        Ok(Self {
+            active: ActiveQueries::open(db.dir(), settings.max_concurrency)?,
+            log: ArcSwapOption::empty(),
             db,
             engine: ArcSwap::from_pointee(Engine::new(options.clone())),
             options,
             slots: Arc::new(Semaphore::new(settings.max_concurrency)),
             metrics: QueryMetrics::new(registry, settings.max_concurrency),
-        }
+        })
+    }
+
+    /// Opens the query log anew, also when its name stayed: it may have been moved away. No name, no log. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// In words; then the log stays as it was.
+    pub(crate) fn set_log(&self, path: Option<&Path>) -> Result<(), String> {
+        let log = path
+            .map(|path| {
+                QueryLog::open(path).map_err(|e| {
+                    format!("can't create json log file: open {}: {e}", path.display())
+                })
+            })
+            .transpose()?;
+        self.log.store(log.map(Arc::new));
+        Ok(())
     }
 
     /// Takes over a new default step of sub-queries: the global evaluation interval.
@@ -145,6 +202,47 @@ impl Queries {
         self.options.lookback_ms
     }
 
+    /// Waits for a free slot and evaluates a rule's expression on this thread, which must not be an async one.
+    pub(crate) fn run_here(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        expr: &Expr,
+        at_ms: i64,
+        cancel: &Arc<AtomicBool>,
+    ) -> Result<QueryResult, QueryError> {
+        self.metrics.running.inc();
+        let _running = Running(&self.metrics.running);
+        let arrived = Instant::now();
+        // The time-out has to be made inside the runtime.
+        let waiting =
+            async { tokio::time::timeout(self.options.timeout, self.slots.acquire()).await };
+        let _slot = runtime
+            .block_on(waiting)
+            .map_err(|_| QueryError::Timeout("query queue"))?
+            .expect("the semaphore is never closed");
+        let queued = arrived.elapsed();
+        self.metrics.queue.observe(queued.as_secs_f64());
+        let options = QueryOptions {
+            timeout: Some(self.options.timeout.saturating_sub(queued)),
+            cancel: Some(Arc::clone(cancel)),
+            ..QueryOptions::default()
+        };
+        let started = Instant::now();
+        let engine = self.engine.load_full();
+        let result = engine.instant_expr(&*self.db, expr, at_ms, &options);
+        let evaluated = started.elapsed();
+        self.metrics.inner_eval.observe(evaluated.as_secs_f64());
+        if let Ok(result) = &result {
+            self.metrics.samples.add(result.stats.total_samples as f64);
+        }
+        result
+    }
+
+    /// The engine with the options in force.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.engine.load_full()
+    }
+
     /// Waits for a free slot and evaluates on a blocking thread. The time limit covers the waiting. Dropping the
     /// future stops the evaluation.
     pub(crate) async fn run(
@@ -153,6 +251,7 @@ impl Queries {
         kind: QueryKind,
         timeout: Option<Duration>,
         lookback_ms: Option<i64>,
+        origin: Origin,
     ) -> Result<(QueryResult, QueryTimes), QueryError> {
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
@@ -160,10 +259,30 @@ impl Queries {
             .unwrap_or(self.options.timeout)
             .min(self.options.timeout);
         let arrived = Instant::now();
-        let slot = tokio::time::timeout(limit, Arc::clone(&self.slots).acquire_owned())
-            .await
-            .map_err(|_| QueryError::Timeout("query queue"))?
-            .expect("the semaphore is never closed");
+        let slot = tokio::time::timeout(limit, Arc::clone(&self.slots).acquire_owned()).await;
+        let log = self.log.load_full();
+        let Ok(slot) = slot else {
+            let error = QueryError::Timeout("query queue");
+            if let Some(log) = log {
+                let told = error.to_string();
+                let queued = arrived.elapsed();
+                tokio::task::spawn_blocking(move || {
+                    log.write(&LoggedQuery {
+                        text: &text,
+                        kind: &kind,
+                        times: QueryTimes {
+                            queued,
+                            ..QueryTimes::default()
+                        },
+                        stats: QueryStats::default(),
+                        error: Some(told),
+                        origin: &origin,
+                    });
+                });
+            }
+            return Err(error);
+        };
+        let slot = slot.expect("the semaphore is never closed");
         let queued = arrived.elapsed();
         self.metrics.queue.observe(queued.as_secs_f64());
         let cancel = Arc::new(AtomicBool::new(false));
@@ -174,16 +293,35 @@ impl Queries {
             cancel: Some(cancel),
         };
         let (engine, db) = (self.engine.load_full(), Arc::clone(&self.db));
+        let active = Arc::clone(&self.active);
         let started = Instant::now();
         let result = tokio::task::spawn_blocking(move || {
             // The slot is held by the work, not by the waiting request: a cancelled query counts until it ends.
             let _slot = slot;
-            match kind {
+            let noted = active.begin(&text, now_ms() / 1000);
+            let result = match kind {
                 QueryKind::Instant(t) => engine.instant(&*db, &text, t, &options),
                 QueryKind::Range { start, end, step } => {
                     engine.range(&*db, &text, start, end, step, &options)
                 }
+            };
+            drop(noted);
+            // Prometheus logs what it executes: not what does not parse.
+            let executed = !matches!(result, Err(QueryError::Parse(_) | QueryError::BadData(_)));
+            if let Some(log) = log.filter(|_| executed) {
+                log.write(&LoggedQuery {
+                    text: &text,
+                    kind: &kind,
+                    times: QueryTimes {
+                        queued,
+                        evaluated: started.elapsed(),
+                    },
+                    stats: result.as_ref().map(|r| r.stats).unwrap_or_default(),
+                    error: result.as_ref().err().map(ToString::to_string),
+                    origin: &origin,
+                });
             }
+            result
         })
         .await;
         drop(guard);

@@ -13,16 +13,20 @@ use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression, WalSync};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::alerting::{self, Rules};
 use crate::api;
-use crate::config::{Config, ConfigSource};
+use crate::config::{Config, ConfigError, ConfigSource};
 use crate::flags::{Feature, Features};
 use crate::http::HttpMetrics;
 use crate::metrics::{self, ConfigMetrics};
+use crate::notifications::{self, Notifications};
 use crate::queries::Queries;
 use crate::reload::{ReloadHandle, ReloadReply};
+use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
-    DEFAULT_RETENTION, QuerySettings, ServerSettings, StorageSettings, WalCompressionSetting,
+    DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings, RuleSettings,
+    ServerSettings, StorageSettings, WalCompressionSetting,
 };
 use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
 
@@ -30,8 +34,6 @@ use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc33
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two tries of what waits for the end of a query.
 const MAINTENANCE_RETRY: Duration = Duration::from_secs(2);
-/// Exemplars kept when the feature is on and the configuration says nothing.
-const EXEMPLARS_MAX: usize = 100_000;
 
 /// What opening and reloading need beyond the shared state.
 pub(crate) struct Parts {
@@ -39,10 +41,14 @@ pub(crate) struct Parts {
     data_dir: PathBuf,
     db_options: DbOptions,
     query: QuerySettings,
-    features: Features,
+    remote_read: RemoteReadSettings,
+    rules: RuleSettings,
+    /// The server's address as people reach it.
+    pub(crate) external_url: String,
+    pub(crate) features: Features,
     scrape_options: ScrapeOptions,
     auto_reload: Option<Duration>,
-    /// The configuration's text before it was loaded, to notice a change that happened since.
+    /// The texts of configuration and rule files before they were loaded, to notice a change that happened since.
     pub(crate) loaded_text: Option<String>,
     reload_on_sighup: bool,
     config_metrics: ConfigMetrics,
@@ -65,20 +71,30 @@ pub(crate) fn prepare(
             "web.enable-remote-write-receiver",
             settings.web.enable_remote_write_receiver,
         ),
+        (
+            "web.enable-otlp-receiver",
+            settings.web.enable_otlp_receiver,
+        ),
     ];
     flags.extend(switches.map(|(name, on)| (name.to_owned(), on.to_string())));
     let registry = Registry::new();
     let ready_gauge = metrics::register_process(&registry);
     let config_metrics = ConfigMetrics::new(&registry);
     let (reload, reloads) = ReloadHandle::new();
+    let followers_max = settings.web.notification_subscribers_max;
+    let notifications = Arc::new(Notifications::new(followers_max, &registry));
     let state = Arc::new(AppState {
         http: HttpMetrics::new(registry.clone()),
         registry,
         web: settings.web,
         cors,
         flags,
-        config: ArcSwap::from_pointee(RunningConfig::new(config)),
+        features: settings.features.clone(),
+        config: ArcSwap::from_pointee(RunningConfig::new(config, &settings.features)),
         reload,
+        rules: RuleSource::default(),
+        notifications,
+        auto_reload: settings.auto_reload.is_some(),
         quit: CancellationToken::new(),
         hostname: hostname(),
         started_text: now_rfc3339_nanos(),
@@ -91,6 +107,9 @@ pub(crate) fn prepare(
         data_dir: settings.data_dir,
         db_options,
         query: settings.query,
+        remote_read: settings.remote_read,
+        rules: settings.rules,
+        external_url: state.web.external_url.clone(),
         features: settings.features,
         scrape_options: ScrapeOptions {
             fast_first_scrape: settings.fast_first_scrape,
@@ -113,7 +132,9 @@ pub(crate) async fn run_core(
     reloads: &mut mpsc::Receiver<ReloadReply>,
     shutdown: &CancellationToken,
 ) -> Result<(), ServerError> {
+    state.notifications.add(notifications::STARTING);
     let core = open_core(state, parts).await?;
+    core.rules.show_in(&state.rules);
     let stopping = || shutdown.is_cancelled() || state.quit.is_cancelled();
     let first = state.config.load_full();
     if !stopping() {
@@ -126,6 +147,7 @@ pub(crate) async fn run_core(
         return Ok(());
     }
     state.phase.send_replace(Phase::Ready);
+    state.notifications.remove(notifications::STARTING);
     parts.ready_gauge.set(1.0);
     tracing::info!("Server is ready to receive web requests.");
     let maintenance = tokio::spawn(maintain(
@@ -177,6 +199,16 @@ pub(crate) async fn open_core(
         &parts.query,
         &parts.features,
         &state.registry,
+    )
+    .map_err(|error| ServerError::Internal(format!("file of active queries: {error}")))?;
+    let queries = Arc::new(queries);
+    let rules = Rules::new(
+        &db,
+        &queries,
+        &parts.rules,
+        &parts.features,
+        &state.registry,
+        &parts.external_url,
     );
     let scrape = ScrapeManager::new(
         Arc::clone(&db) as _,
@@ -186,8 +218,11 @@ pub(crate) async fn open_core(
     let core = Arc::new(OpenCore {
         db,
         remote_series: SeriesCache::default(),
+        otlp: api::OtlpMetrics::new(&state.registry),
+        remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
         queries,
         scrape,
+        rules,
     });
     if state.core.set(Arc::clone(&core)).is_err() {
         return Err(ServerError::Internal(
@@ -238,8 +273,13 @@ async fn watch_for_reloads(
 
 /// Loads and applies the configuration; on an error the running one stays.
 async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), String> {
-    let source = parts.source.clone();
-    let loaded = match blocking(move || source.load()).await {
+    let (source, features) = (parts.source.clone(), parts.features.clone());
+    let load = move || {
+        let config = source.load()?;
+        alerting::check_rule_files(&config, &features)?;
+        Ok::<_, ConfigError>(config)
+    };
+    let loaded = match blocking(load).await {
         Ok(loaded) => loaded.map_err(|e| {
             format!(
                 "couldn't load configuration (--config.file={:?}): {e}",
@@ -260,8 +300,9 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
     };
     match applied {
         Ok(config) => {
-            let running = RunningConfig::new(config);
+            let running = RunningConfig::new(config, &state.features);
             parts.config_metrics.loaded(running.loaded_at_ms);
+            state.notifications.remove(notifications::RELOAD_FAILED);
             state.config.store(Arc::new(running));
             tracing::info!(
                 source = parts.source.name(),
@@ -275,6 +316,7 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
                 "cannot reload the configuration, the running one stays in force"
             );
             parts.config_metrics.failed();
+            state.notifications.add(notifications::RELOAD_FAILED);
             state.config.rcu(|running| RunningConfig {
                 config: running.config.clone(),
                 yaml: running.yaml.clone(),
@@ -299,8 +341,13 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
         .apply(&config.scrape_configs, &defaults)
         .await
         .map_err(|e| e.to_string())?;
+    core.queries.set_log(config.query_log_path().as_deref())?;
     core.queries
         .set_subquery_step(config.global.evaluation_interval_ms());
+    core.rules
+        .apply(config, features)
+        .await
+        .map_err(|e| e.to_string())?;
     Ok(())
 }
 
@@ -398,7 +445,10 @@ impl Sighup {
 
 async fn read_text(source: &ConfigSource) -> Option<String> {
     let source = source.clone();
-    blocking(move || source.read().ok()).await.ok().flatten()
+    blocking(move || alerting::texts(&source))
+        .await
+        .ok()
+        .flatten()
 }
 
 /// Flags win over the configuration file, which wins over the defaults. As in Prometheus, a size alone switches the

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_rules::GroupOptions;
+use bellwether_rules::notifier::NotifierOptions;
 use bellwether_tsdb::WalSync;
 use tokio::net::TcpListener;
 
@@ -13,6 +15,9 @@ use crate::flags::{Feature, Features};
 
 /// Prometheus' retention when nothing is set.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
+
+/// Exemplars kept when the feature is on and the configuration says nothing.
+pub(crate) const EXEMPLARS_MAX: usize = 100_000;
 
 /// Everything the server needs to start.
 #[derive(Debug)]
@@ -31,6 +36,10 @@ pub struct ServerSettings {
     pub storage: StorageSettings,
     /// Queries.
     pub query: QuerySettings,
+    /// Remote read.
+    pub remote_read: RemoteReadSettings,
+    /// Rules and notifications.
+    pub rules: RuleSettings,
     /// Enabled features.
     pub features: Features,
     /// How often to look for changes of the configuration file; `None` never.
@@ -65,6 +74,12 @@ pub struct WebSettings {
     pub enable_admin_api: bool,
     /// `/api/v1/write` works.
     pub enable_remote_write_receiver: bool,
+    /// Messages that `/api/v1/write` takes.
+    pub write_messages: Vec<WriteMessage>,
+    /// `/api/v1/otlp/v1/metrics` works.
+    pub enable_otlp_receiver: bool,
+    /// Clients of `/api/v1/notifications/live`.
+    pub notification_subscribers_max: usize,
     /// Connections of each listener.
     pub max_connections: usize,
     /// Time to read a request.
@@ -83,11 +98,43 @@ impl Default for WebSettings {
             enable_lifecycle: false,
             enable_admin_api: false,
             enable_remote_write_receiver: false,
+            write_messages: WriteMessage::ALL.to_vec(),
+            enable_otlp_receiver: false,
+            notification_subscribers_max: 16,
             max_connections: 512,
             read_timeout: Duration::from_secs(300),
             cors_origin: ".*".to_owned(),
             ui_config: bellwether_dashboard::UiConfig::default(),
         }
+    }
+}
+
+/// A message of remote write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMessage {
+    /// `prometheus.WriteRequest`, version 1.
+    V1,
+    /// `io.prometheus.write.v2.Request`, version 2.
+    V2,
+}
+
+impl WriteMessage {
+    /// All, in Prometheus' order.
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// Its protobuf name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "prometheus.WriteRequest",
+            Self::V2 => "io.prometheus.write.v2.Request",
+        }
+    }
+
+    /// The message of a protobuf name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.as_str() == name)
     }
 }
 
@@ -136,6 +183,27 @@ impl Default for StorageSettings {
     }
 }
 
+/// Limits of `/api/v1/read`.
+#[derive(Clone, Debug)]
+pub struct RemoteReadSettings {
+    /// Samples of a query's answer, 0 for no limit. Streamed answers are not limited.
+    pub sample_limit: usize,
+    /// Requests at one time, 0 for no limit.
+    pub concurrent_max: usize,
+    /// Bytes that a frame of a streamed answer aims at.
+    pub bytes_in_frame_max: usize,
+}
+
+impl Default for RemoteReadSettings {
+    fn default() -> Self {
+        Self {
+            sample_limit: 50_000_000,
+            concurrent_max: 10,
+            bytes_in_frame_max: 1 << 20,
+        }
+    }
+}
+
 /// Limits of queries.
 #[derive(Clone, Debug)]
 pub struct QuerySettings {
@@ -156,6 +224,27 @@ impl Default for QuerySettings {
             timeout: Duration::from_secs(120),
             max_concurrency: 20,
             max_samples: 50_000_000,
+        }
+    }
+}
+
+/// Rules and notifications.
+#[derive(Clone, Debug)]
+pub struct RuleSettings {
+    /// Times around alerts.
+    pub groups: GroupOptions,
+    /// Rules that run beside others of their group; counts with [`Feature::ConcurrentRuleEval`].
+    pub max_concurrent_evals: usize,
+    /// Queues of Alertmanagers.
+    pub notifier: NotifierOptions,
+}
+
+impl Default for RuleSettings {
+    fn default() -> Self {
+        Self {
+            groups: GroupOptions::default(),
+            max_concurrent_evals: 4,
+            notifier: NotifierOptions::default(),
         }
     }
 }
@@ -187,6 +276,8 @@ impl ServerSettings {
             web: WebSettings::default(),
             storage: StorageSettings::default(),
             query: QuerySettings::default(),
+            remote_read: RemoteReadSettings::default(),
+            rules: RuleSettings::default(),
             features: Features::of(&[Feature::ExemplarStorage]),
             auto_reload: None,
             fast_first_scrape: true,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::block::meta::BlockMeta;
+use crate::head::series::range_start;
 
 /// Every level is this many times the one below.
 const LEVEL_FACTOR: i64 = 3;
@@ -11,13 +12,8 @@ const TOMBSTONE_RATIO: f64 = 0.05;
 
 /// Block ranges from the head's up to the largest allowed, in milliseconds.
 pub(crate) fn ranges(min: i64, max: i64) -> Vec<i64> {
-    let mut out = vec![min];
-    let mut next = min.saturating_mul(LEVEL_FACTOR);
-    while next <= max {
-        out.push(next);
-        next = next.saturating_mul(LEVEL_FACTOR);
-    }
-    out
+    let next = |range: &i64| range.checked_mul(LEVEL_FACTOR).filter(|next| *next <= max);
+    std::iter::successors(Some(min), next).collect()
 }
 
 /// Indexes of the blocks to merge next, none when all is well. `metas` are by rising first time.
@@ -36,7 +32,7 @@ pub(crate) fn plan(metas: &[BlockMeta], ranges: &[i64]) -> Vec<usize> {
     }
     let large = ranges.get(ranges.len() / 2).copied().unwrap_or(i64::MAX);
     for (i, m) in metas.iter().enumerate().rev() {
-        if m.max_time - m.min_time < large {
+        if m.max_time.saturating_sub(m.min_time) < large {
             break;
         }
         let ratio = m.stats.num_tombstones as f64 / (m.stats.num_series + 1) as f64;
@@ -77,9 +73,9 @@ fn by_range(metas: &[BlockMeta], ranges: &[i64]) -> Vec<usize> {
     for &range in ranges.iter().skip(1) {
         let mut parts: Vec<(i64, Vec<usize>)> = Vec::new();
         for (i, m) in metas.iter().enumerate() {
-            let start = m.min_time.div_euclid(range) * range;
+            let start = range_start(m.min_time, range);
             // A block that sticks out belongs to a larger range already.
-            if m.max_time > start + range {
+            if m.max_time > start.saturating_add(range) {
                 continue;
             }
             match parts.last_mut() {
@@ -95,7 +91,7 @@ fn by_range(metas: &[BlockMeta], ranges: &[i64]) -> Vec<usize> {
                 continue;
             }
             let (mint, maxt) = (metas[*first].min_time, metas[*last].max_time);
-            if maxt - mint == range || maxt <= newest.min_time {
+            if maxt.saturating_sub(mint) == range || maxt <= newest.min_time {
                 return part;
             }
         }
@@ -183,6 +179,16 @@ mod tests {
         check(&[(0, 60), (60, 120), (120, 180), (180, 200)], &[0, 1, 2]);
         check(&[(0, 20), (10, 30), (30, 50)], &[0, 1]);
         check(&[(0, 60), (20, 40), (40, 80), (90, 100)], &[0, 1, 2]);
+    }
+
+    #[test]
+    fn ranges_end_with_time() {
+        assert_eq!(ranges(20, 200), [20, 60, 180]);
+        assert_eq!(ranges(i64::MAX, i64::MAX), [i64::MAX]);
+        let all = ranges(1, i64::MAX);
+        assert_eq!(all.last(), Some(&3i64.pow(39)));
+        let metas = [(i64::MIN, 0), (0, 10), (10, i64::MAX)].map(|b| meta(b.0, b.1));
+        assert!(plan(&metas, &all).is_empty());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
+use crate::maintenance::horizon;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
@@ -100,7 +101,8 @@ impl Db {
         );
         let (blocks, unreadable) = maintenance::load_blocks(&files, dir)?;
         counters.blocks_unreadable.add(unreadable);
-        let head_from = maintenance::end_of_in_order(&blocks);
+        let horizon = horizon::read(&*files, dir)?;
+        let head_from = maintenance::end_of_in_order(&blocks).max(horizon);
         head.set_min_valid(head_from);
         let begin = Instant::now();
         let (chunk_files, chunks) = ChunkFiles::load(&*files, &dir.join("chunks_head"))?;
@@ -327,18 +329,25 @@ impl Db {
         record::tombstones(&mut bytes, &stones);
         let mut wal = self.head.wal.lock();
         let writer = wal.as_mut().ok_or(TsdbError::Closed)?;
-        writer
-            .log([bytes.as_slice()].into_iter())
-            .map_err(TsdbError::io("cannot write in", &self.wal_dir()))?;
-        let mut deleted = self.head.tombstones.write();
-        for s in stones {
-            let range = Interval {
-                mint: s.mint,
-                maxt: s.maxt,
-            };
-            deleted.add(s.series, range);
+        let logged = writer.log([bytes.as_slice()].into_iter());
+        let sync_due = writer.is_sync_due();
+        if logged.is_ok() {
+            let mut deleted = self.head.tombstones.write();
+            for s in stones {
+                let range = Interval {
+                    mint: s.mint,
+                    maxt: s.maxt,
+                };
+                deleted.add(s.series, range);
+            }
         }
-        Ok(())
+        drop(wal);
+        if sync_due {
+            self.head.sync_logs_after_commit();
+        }
+        logged
+            .map(|_| ())
+            .map_err(TsdbError::io("cannot write in", &self.wal_dir()))
     }
 
     /// Rewrites blocks that have deleted samples.

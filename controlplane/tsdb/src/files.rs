@@ -46,7 +46,7 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// removed.
     fn map(&self, path: &Path) -> io::Result<FileBytes>;
 
-    /// Forces the content of a finished file to the disk.
+    /// Forces the content of a file to the disk, whoever wrote it.
     fn sync(&self, path: &Path) -> io::Result<()>;
 
     /// Cuts a file to a length and syncs it.

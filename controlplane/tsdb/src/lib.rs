@@ -17,6 +17,7 @@
 //! | `block` | index, chunk files, `meta.json`, writing, merging, reading |
 //! | `maintenance`, `compact` | blocks from the head, truncation, levels, retention |
 //! | `select`, `merge` | matchers to series ids; one querier over many parts |
+//! | `chunk_read` | reads that keep the encoded chunks, for those who pass them on |
 //! | [`read_only`], `analyze`, [`verify`], [`block_builder`] | what tools need: reading beside the owner, figures, checks, backfilling |
 //! | `tombstones`, `lock`, `encoding` | deleted ranges; one process per directory; bytes |
 //!
@@ -40,6 +41,7 @@ mod analyze;
 mod block;
 pub mod block_builder;
 mod chunk;
+mod chunk_read;
 mod compact;
 pub mod db;
 mod encoding;
@@ -64,6 +66,7 @@ pub mod wal;
 pub use analyze::{BlockAnalysis, ChunkAnalysis};
 pub use block::meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
 pub use block_builder::BlockBuilder;
+pub use chunk_read::{ChunkSeries, StoredChunk};
 pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
 pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};

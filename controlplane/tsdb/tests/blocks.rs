@@ -293,37 +293,6 @@ fn an_open_query_keeps_its_view_while_blocks_are_cut() {
 }
 
 #[test]
-fn retention_deletes_by_time_and_by_size() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = DbOptions {
-        retention: Duration::from_secs(6 * 3600),
-        max_block_duration: Duration::from_secs(2 * 3600),
-        ..common::options()
-    };
-    let db = Db::open(dir.path(), options.clone()).unwrap();
-    fill(&db, 0, 16 * 60);
-    let report = db.run_maintenance().unwrap();
-    let blocks = db.blocks();
-    let newest = blocks.last().unwrap().max_time;
-    assert!(report.deleted_blocks > 0);
-    assert!(blocks.iter().all(|b| newest - b.max_time < 6 * HOUR));
-    assert_eq!(db.stats().time_retentions, 1);
-    db.close().unwrap();
-    let left = blocks.len();
-    let stats = db.stats();
-    let bytes = stats.blocks_bytes + stats.wal_size_bytes + stats.head_chunk_file_bytes - 1;
-    let options = DbOptions {
-        retention: Duration::ZERO,
-        retention_size: bytes,
-        ..options
-    };
-    let db = Db::open(dir.path(), options).unwrap();
-    db.run_maintenance().unwrap();
-    assert!(db.blocks().len() < left);
-    assert_eq!(db.blocks().last().unwrap().max_time, newest);
-}
-
-#[test]
 fn deleted_samples_vanish_from_blocks_and_head_and_from_the_disk_after_cleaning() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
@@ -346,27 +315,6 @@ fn deleted_samples_vanish_from_blocks_and_head_and_from_the_disk_after_cleaning(
     db.clean_tombstones().unwrap();
     assert_same(&dump(&*db, i64::MIN, i64::MAX), &wanted);
     assert!(db.blocks().iter().all(|b| b.stats.num_tombstones == 0));
-    drop(db);
-    assert_same(&dump(&*open(dir.path()), i64::MIN, i64::MAX), &wanted);
-}
-
-/// The log still has the samples of the newest block.
-#[test]
-fn cleaning_away_all_of_the_newest_block_brings_nothing_back_from_the_log() {
-    let dir = tempfile::tempdir().unwrap();
-    let db = open(dir.path());
-    fill(&db, 0, 4 * 60);
-    db.run_maintenance().unwrap();
-    let newest = db.blocks().last().unwrap().max_time;
-    let m = [Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap()];
-    db.delete(i64::MIN, newest - 1, &m).unwrap();
-    let wanted = dump(&*db, i64::MIN, i64::MAX);
-    assert!(!wanted.is_empty());
-    for _ in 0..2 {
-        db.clean_tombstones().unwrap();
-        db.run_maintenance().unwrap();
-    }
-    assert_same(&dump(&*db, i64::MIN, i64::MAX), &wanted);
     drop(db);
     assert_same(&dump(&*open(dir.path()), i64::MIN, i64::MAX), &wanted);
 }

@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::Write as _;
+use std::time::Duration;
 
 use bellwether_model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint};
 use bellwether_model::storage::{AppendError, Appendable as _, Queryable as _, SampleBuffer};
@@ -443,4 +444,34 @@ fn a_torn_end_and_a_flipped_bit_lose_only_what_they_touch() {
     let db = open(dir.path());
     assert_eq!(db.stats().wal_corruptions, 0);
     assert_same(&dump(&*db, i64::MIN, i64::MAX), &after);
+}
+
+/// Sums with such a range leave the numbers.
+#[test]
+fn a_block_range_as_long_as_time_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DbOptions {
+        min_block_duration: Duration::MAX,
+        out_of_order_window: Duration::MAX,
+        ..common::options()
+    };
+    let first = i64::MIN / 2;
+    let times: Vec<i64> = (0..100).map(|i| first + i * (i64::MAX / 150)).collect();
+    let late: Vec<i64> = times.iter().map(|t| t + 1).rev().collect();
+    let mut wanted = None;
+    for _ in 0..2 {
+        let db = Db::open(dir.path(), options.clone()).unwrap();
+        if wanted.is_none() {
+            for t in times.iter().chain(&late) {
+                let mut app = db.appender();
+                let series = app.series(&labels("m", 0)).unwrap();
+                app.append(series, *t, 1.0).unwrap();
+                app.commit().unwrap();
+            }
+        }
+        db.run_maintenance().unwrap();
+        let got = dump(&*db, i64::MIN, i64::MAX);
+        assert_eq!(got.values().map(|s| s.len()).sum::<usize>(), 200);
+        assert_eq!(*wanted.get_or_insert_with(|| got.clone()), got);
+    }
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
-#[path = "common/stubborn.rs"]
-mod stubborn;
+#[path = "common/meddled.rs"]
+mod meddled;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,6 +17,7 @@ use bellwether_model::storage::{AppendError, Appendable as _};
 use bellwether_model::{Labels, MatchOp, Matcher, Span};
 use bellwether_tsdb::{Db, DbOptions};
 use common::{Dump, Value, assert_same, dump, options};
+use meddled::{Call, Meddled};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -299,11 +300,16 @@ fn deleted_late_samples_stay_deleted() {
 fn deleted_late_samples_stay_deleted_when_their_log_cannot_be_removed() {
     let dir = tempfile::tempdir().unwrap();
     let on = Arc::new(AtomicBool::new(true));
+    let stays = Arc::clone(&on);
+    let files = Meddled::new(move |call, path| {
+        let here = call == Call::RemoveFile && path.parent().is_some_and(|p| p.ends_with("wbl"));
+        match here && stays.load(Ordering::Relaxed) {
+            true => Err(std::io::Error::other("does not go")),
+            false => Ok(()),
+        }
+    });
     let options = DbOptions {
-        files: Arc::new(stubborn::Stubborn {
-            dir: "wbl",
-            on: Arc::clone(&on),
-        }),
+        files: Arc::new(files),
         ..window(Duration::from_secs(3 * 3600))
     };
     let db = Db::open(dir.path(), options).unwrap();

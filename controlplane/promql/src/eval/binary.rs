@@ -1,6 +1,6 @@
 //! Binary operators: between scalars, between a vector and a scalar, and the way to vector matching.
 
-use crate::annotations::Annotations;
+use crate::annotations::{AnnotationKind, Annotations};
 use bellwether_model::Labels;
 
 use crate::ast::{BinaryOp, Cardinality, ValueType, VectorMatching};
@@ -48,6 +48,12 @@ fn operate(
     };
     match (left_type, link.rhs.ty) {
         (ValueType::Scalar, ValueType::Scalar) => {
+            if is_trim(link.op) {
+                return Err(QueryError::Execution(format!(
+                    "operator \"{}\" not allowed for Scalar operations",
+                    link.op.as_str()
+                )));
+            }
             let mut values = only(l);
             let r = eval_scalar(ctx, &link.rhs, grid, notes)?;
             for (l, r) in values.iter_mut().zip(r) {
@@ -82,7 +88,7 @@ fn operate(
                 }
             };
             if link.op.is_set() {
-                set_ops::eval(link.op, matching, l, r, grid)
+                set_ops::eval(ctx, link.op, matching, l, r, grid)
             } else {
                 binary_match::eval(ctx, link, matching, &l, &r, grid, notes)
             }
@@ -99,12 +105,18 @@ fn with_scalar(
     swapped: bool,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
+    // Of each step only the last problem counts, as upstream.
+    let mut problems: Vec<Option<AnnotationKind>> = Vec::new();
     for row in &mut rows {
-        if row.histograms.is_none() {
+        if row.histograms.is_none() && !is_trim(b.op) {
             floats_with_scalar(b, &mut row.values, scalar, swapped);
         } else {
-            cells_with_scalar(b, row, scalar, swapped, notes);
+            problems.resize(scalar.len(), None);
+            cells_with_scalar(b, row, scalar, swapped, &mut problems);
         }
+    }
+    for kind in problems.into_iter().flatten() {
+        notes.add(kind, b.span);
     }
     rows.retain(Row::has_samples);
     if changes_metric(b.op) || b.return_bool {
@@ -133,9 +145,10 @@ fn floats_with_scalar(b: &Link, values: &mut [f64], scalar: &[f64], swapped: boo
             *v = absent();
         }
     }
-    if matches!(b.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
-        values.fill(absent());
-    }
+}
+
+fn is_trim(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper)
 }
 
 fn cells_with_scalar(
@@ -143,7 +156,7 @@ fn cells_with_scalar(
     row: &mut Row,
     scalar: &[f64],
     swapped: bool,
-    notes: &mut Annotations,
+    problems: &mut [Option<AnnotationKind>],
 ) {
     for (step, s) in scalar.iter().enumerate() {
         let own = row.cell(step);
@@ -157,7 +170,7 @@ fn cells_with_scalar(
             apply(b.op, own, s)
         };
         if let Some(kind) = outcome.problem.filter(|kind| !kind.is_warning()) {
-            notes.add(kind, b.span);
+            problems[step] = Some(kind);
             row.clear(step);
             continue;
         }

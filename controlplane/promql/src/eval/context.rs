@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use bellwether_model::storage::Querier;
 
-use crate::engine::QueryStats;
+use crate::engine::{EngineOptions, QueryStats};
 use crate::error::QueryError;
+use crate::explain::Profile;
 
 use super::column::{Row, absent};
 use super::selector::BATCH;
@@ -20,6 +21,12 @@ pub(crate) struct Context<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) lookback_ms: i64,
     pub(crate) delayed_names: bool,
+    /// Counters restart where start timestamps say so.
+    pub(crate) start_timestamps: bool,
+    /// The `__type__` label says what is a counter.
+    pub(crate) type_labels: bool,
+    /// Where to write down what each node costs, when somebody wants to know.
+    pub(crate) profile: Option<&'a Profile>,
     max_samples: i64,
     deadline: Instant,
     cancel: Option<Arc<AtomicBool>>,
@@ -34,17 +41,20 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(crate) fn new(
         querier: &'a dyn Querier,
+        options: &EngineOptions,
         lookback_ms: i64,
-        delayed_names: bool,
-        max_samples: usize,
         deadline: Instant,
         cancel: Option<Arc<AtomicBool>>,
+        profile: Option<&'a Profile>,
     ) -> Self {
         Self {
             querier,
             lookback_ms,
-            delayed_names,
-            max_samples: i64::try_from(max_samples).unwrap_or(i64::MAX),
+            delayed_names: options.delayed_name_removal,
+            start_timestamps: options.start_timestamps,
+            type_labels: options.type_and_unit_labels,
+            profile,
+            max_samples: i64::try_from(options.max_samples).unwrap_or(i64::MAX),
             deadline,
             cancel,
             current: AtomicI64::new(0),
@@ -136,6 +146,11 @@ impl<'a> Context<'a> {
     pub(crate) fn count(&self, samples: u64, series: u64) {
         self.total.fetch_add(samples, Ordering::Relaxed);
         self.series.fetch_add(series, Ordering::Relaxed);
+    }
+
+    /// Samples looked at so far.
+    pub(crate) fn looked_at(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stats(&self) -> QueryStats {

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::annotations::{AnnotationKind, Annotations};
 use crate::ast::{Span, ValueType};
 use crate::error::QueryError;
+use crate::explain::NodeCost;
 use crate::functions::range_table::RangeDef;
 use crate::plan::{Call, Kind, Node, Selector, Subquery};
 
@@ -30,6 +31,10 @@ pub(crate) struct RangeInput {
     pub(crate) floats: Vec<f64>,
     pub(crate) histogram_times: Vec<i64>,
     pub(crate) histograms: Vec<Arc<FloatHistogram>>,
+    /// When the counter of each float began, 0 where unknown; empty when none is known.
+    pub(crate) float_starts: Vec<i64>,
+    /// As `float_starts`, of the histograms.
+    pub(crate) histogram_starts: Vec<i64>,
     buffer: SampleBuffer,
 }
 
@@ -49,6 +54,13 @@ impl RangeInput {
         self.floats.clear();
         self.histogram_times.clear();
         self.histograms.clear();
+        self.forget_starts();
+    }
+
+    /// Start timestamps are not to be looked at.
+    fn forget_starts(&mut self) {
+        self.float_starts.clear();
+        self.histogram_starts.clear();
     }
 
     fn is_empty(&self) -> bool {
@@ -56,27 +68,47 @@ impl RangeInput {
     }
 
     /// Decodes `mint..=maxt` of a series, stale markers left out.
-    fn load(&mut self, series: &dyn Series, mint: i64, maxt: i64) -> Result<(), QueryError> {
+    fn load(
+        &mut self,
+        series: &dyn Series,
+        selector: &Selector,
+        (mint, maxt): (i64, i64),
+    ) -> Result<(), QueryError> {
         selector::read(series, mint, maxt, &mut self.buffer)?;
+        if selector.stats_only {
+            selector::keep_stats(&mut self.buffer);
+        }
         if self.buffer.histograms.is_empty() {
             self.histogram_times.clear();
             self.histograms.clear();
+            self.histogram_starts.clear();
             // The buffer's columns are exactly what is needed: trade instead of copying.
             std::mem::swap(&mut self.float_times, &mut self.buffer.timestamps);
             std::mem::swap(&mut self.floats, &mut self.buffer.values);
+            std::mem::swap(&mut self.float_starts, &mut self.buffer.start_timestamps);
+            if !self.float_starts.is_empty() {
+                self.float_starts.resize(self.floats.len(), 0);
+            }
             return Ok(());
         }
         self.clear();
+        let starts = !self.buffer.start_timestamps.is_empty();
         for i in 0..self.buffer.len() {
             let t = self.buffer.timestamps[i];
             match self.buffer.histogram(i) {
                 Some(h) => {
                     self.histogram_times.push(t);
                     self.histograms.push(Arc::clone(h));
+                    if starts {
+                        self.histogram_starts.push(self.buffer.start_timestamp(i));
+                    }
                 }
                 None => {
                     self.float_times.push(t);
                     self.floats.push(self.buffer.values[i]);
+                    if starts {
+                        self.float_starts.push(self.buffer.start_timestamp(i));
+                    }
                 }
             }
         }
@@ -471,16 +503,23 @@ pub(crate) fn range_call(
     };
     match &plain(arg).kind {
         Kind::Window(w) => {
-            smoothed::check_function(&w.selector, def.name)?;
+            smoothed::check_function(&w.selector, call.func.name)?;
             let job = job(Source::Selector(&w.selector), w.range_ms);
             let one_name = has_one_name(&w.selector);
             let mut untyped = true;
             let mut state = job.fresh();
+            let mut cost = NodeCost::default();
             selector::each_batch(ctx, &w.selector, grid.steps(), |series| {
                 untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
+                let before = ctx.looked_at();
                 let rows = job.over_series(ctx, series, &mut state, notes)?;
+                cost.series += series.len() as u64;
+                cost.samples += ctx.looked_at() - before;
                 checked(rows, untyped, notes)
             })?;
+            if let Some(profile) = ctx.profile {
+                profile.add(plain(arg), cost);
+            }
         }
         Kind::Subquery(s) => {
             let job = job(Source::Subquery(s), s.range_ms);
@@ -577,7 +616,10 @@ impl Job<'_> {
         let one = |state: &mut State, series: &Arc<dyn Series>| {
             let (input, function) = state;
             ctx.check()?;
-            input.load(&**series, mint, maxt)?;
+            input.load(&**series, s, (mint, maxt))?;
+            if !ctx.start_timestamps {
+                input.forget_starts();
+            }
             let mut notes = Annotations::new();
             let row = self.one(
                 ctx,
@@ -676,23 +718,38 @@ impl Job<'_> {
         }
         ctx.hold(row.weight())?;
         if self.def.wants_counter && !name.is_empty() {
-            self.doubt_counter(name, &row, notes);
+            self.doubt_counter(ctx, (name, labels), &row, notes);
         }
         Ok(Some(row))
     }
 
-    /// A rate of something that is not named like a counter deserves a hint.
-    fn doubt_counter(&self, name: &str, row: &Row, notes: &mut Annotations) {
-        let like_counter = ["_total", "_sum", "_count", "_bucket"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix));
+    /// A rate of something that is not named or typed like a counter deserves a hint.
+    fn doubt_counter(
+        &self,
+        ctx: &Context<'_>,
+        (name, labels): (&str, &Labels),
+        row: &Row,
+        notes: &mut Annotations,
+    ) {
+        let kind = labels.value("__type__");
+        let like_counter = if ctx.type_labels {
+            matches!(kind, "counter" | "histogram")
+        } else {
+            ["_total", "_sum", "_count", "_bucket"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix))
+        };
         let has_floats = (0..row.values.len()).any(|i| matches!(row.cell(i), Cell::Float(_)));
-        if !like_counter && has_floats {
-            notes.add(
-                AnnotationKind::PossibleNonCounter(name.to_owned()),
-                self.span,
-            );
+        if like_counter || !has_floats {
+            return;
         }
+        let name = name.to_owned();
+        let kind = if ctx.type_labels {
+            AnnotationKind::PossibleNonCounterType(name, kind.to_owned())
+        } else {
+            AnnotationKind::PossibleNonCounter(name)
+        };
+        notes.add(kind, self.span);
     }
 }
 

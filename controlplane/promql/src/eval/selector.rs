@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bellwether_model::is_stale_nan;
+use bellwether_model::histogram::CounterResetHint;
 use bellwether_model::storage::{SampleBuffer, Series, StorageError};
+use bellwether_model::{FloatHistogram, is_stale_nan};
 use rayon::prelude::*;
 
 use crate::annotations::Annotations;
@@ -90,6 +91,10 @@ pub(crate) fn read(
     let Some(first) = (0..buffer.len()).find(|&i| stale(buffer, i)) else {
         return Ok(());
     };
+    let starts = !buffer.start_timestamps.is_empty();
+    if starts {
+        buffer.start_timestamps.resize(buffer.len(), 0);
+    }
     let mut kept = first;
     for i in first..buffer.len() {
         if stale(buffer, i) {
@@ -100,6 +105,9 @@ pub(crate) fn read(
         if !buffer.histograms.is_empty() {
             buffer.histograms.swap(kept, i);
         }
+        if starts {
+            buffer.start_timestamps.swap(kept, i);
+        }
         kept += 1;
     }
     buffer.timestamps.truncate(kept);
@@ -107,6 +115,7 @@ pub(crate) fn read(
     if !buffer.histograms.is_empty() {
         buffer.histograms.truncate(kept);
     }
+    buffer.start_timestamps.truncate(kept);
     Ok(())
 }
 
@@ -115,6 +124,36 @@ fn has_stale(values: &[f64]) -> bool {
     // Without an exit in between the compiler compares several values at once.
     let in_block = |block: &[f64]| block.iter().fold(false, |any, v| any | is_stale_nan(*v));
     values.chunks(64).any(in_block)
+}
+
+/// Leaves of each histogram its count, sum, schema and reset hint. Without buckets nobody could tell a reset any more,
+/// so that the hint of every histogram but the first says whether there was one.
+pub(crate) fn keep_stats(buffer: &mut SampleBuffer) {
+    let mut last: Option<Arc<FloatHistogram>> = None;
+    for h in buffer.histograms.iter_mut().flatten() {
+        let stale = is_stale_nan(h.sum);
+        let reset_hint = match &last {
+            Some(last) if !stale && h.reset_hint == CounterResetHint::Unknown => {
+                if h.detect_reset(last) {
+                    CounterResetHint::Reset
+                } else {
+                    CounterResetHint::NotReset
+                }
+            }
+            _ => h.reset_hint,
+        };
+        let stats = FloatHistogram {
+            reset_hint,
+            schema: h.schema,
+            count: h.count,
+            sum: h.sum,
+            ..FloatHistogram::default()
+        };
+        let whole = std::mem::replace(h, Arc::new(stats));
+        if !stale {
+            last = Some(whole);
+        }
+    }
 }
 
 /// For every step the index of the sample that an instant selector sees, if any.
@@ -152,6 +191,8 @@ pub(crate) enum Show {
     Value,
     /// The sample's own time in seconds.
     Time,
+    /// The time in seconds when the sample's counter began, 0 where it is not known.
+    StartTime,
     /// As [`Show::Time`], of an info metric: a histogram is an error.
     InfoTime,
 }
@@ -170,6 +211,9 @@ fn row(
         .data_time(grid.start)
         .saturating_sub(ctx.lookback_ms - 1);
     series.read(mint, selector.data_time(grid.last()), buffer)?;
+    if selector.stats_only {
+        keep_stats(buffer);
+    }
     if buffer.is_empty() {
         return Ok(None);
     }
@@ -185,6 +229,10 @@ fn row(
             (Show::Value, None) => {
                 weight += 1;
                 row.set_float(step, buffer.values[i]);
+            }
+            (Show::StartTime, _) => {
+                weight += 1;
+                row.set_float(step, buffer.start_timestamp(i) as f64 / 1000.0);
             }
             (Show::Time | Show::InfoTime, histogram) => {
                 no_info |= show == Show::InfoTime && histogram.is_some();

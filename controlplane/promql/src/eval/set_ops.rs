@@ -8,6 +8,7 @@ use crate::ast::{BinaryOp, VectorMatching};
 use crate::error::QueryError;
 
 use super::column::{Row, RowBuilder, SeriesSet};
+use super::context::Context;
 use super::grid::StepGrid;
 
 /// The labels that decide whether two series match.
@@ -56,6 +57,7 @@ impl Presence {
 
 /// The value of a set operator.
 pub(super) fn eval(
+    ctx: &Context<'_>,
     op: BinaryOp,
     matching: &VectorMatching,
     mut l: SeriesSet,
@@ -71,6 +73,11 @@ pub(super) fn eval(
             }
         }
         r.retain(Row::has_samples);
+        if grid.is_instant() && ctx.delayed_names {
+            // Names may still go away: what is equal then is decided at the end.
+            l.extend(r);
+            return Ok(l);
+        }
         return union(l, r, steps);
     }
     let right = Presence::of(&r, matching, steps);

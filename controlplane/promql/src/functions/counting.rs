@@ -6,6 +6,8 @@ use crate::error::QueryError;
 use crate::eval::column::Sample;
 use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
 
+use super::start_time::{Begun, begun, restarted};
+
 /// `resets`
 #[derive(Debug, Default)]
 pub(crate) struct Resets(Counter);
@@ -35,31 +37,36 @@ impl Counter {
         input: &RangeInput,
         floats: fn(f64, f64) -> bool,
         histograms: fn(&FloatHistogram, &FloatHistogram) -> bool,
+        restarts: bool,
     ) {
         self.prefix.clear();
         self.float_at.clear();
         self.histogram_at.clear();
         let (mut f, mut h, mut count) = (0, 0, 0u32);
-        let mut previous: Option<Item<'_>> = None;
+        let mut previous: Option<(Item<'_>, Begun)> = None;
         while f < input.floats.len() || h < input.histograms.len() {
             let float_next = h >= input.histograms.len()
                 || (f < input.floats.len() && input.float_times[f] < input.histogram_times[h]);
             let current = if float_next {
                 self.float_at.push(self.prefix.len());
                 f += 1;
-                Item::Float(input.floats[f - 1])
+                let at = begun(&input.float_starts, &input.float_times, f - 1);
+                (Item::Float(input.floats[f - 1]), at)
             } else {
                 self.histogram_at.push(self.prefix.len());
                 h += 1;
-                Item::Histogram(&input.histograms[h - 1])
+                let at = begun(&input.histogram_starts, &input.histogram_times, h - 1);
+                (Item::Histogram(&input.histograms[h - 1]), at)
             };
-            let differs = match (&previous, &current) {
-                (None, _) => false,
-                (Some(Item::Float(a)), Item::Float(b)) => floats(*a, *b),
-                (Some(Item::Histogram(a)), Item::Histogram(b)) => histograms(a, b),
-                // A change of kind counts as a reset and as a change.
-                _ => true,
-            };
+            let differs = previous.as_ref().is_some_and(|previous| {
+                let differs = match (&previous.0, &current.0) {
+                    (Item::Float(a), Item::Float(b)) => floats(*a, *b),
+                    (Item::Histogram(a), Item::Histogram(b)) => histograms(a, b),
+                    // A change of kind counts as a reset and as a change.
+                    _ => true,
+                };
+                differs || (restarts && restarted(previous.1, current.1))
+            });
             count += u32::from(differs);
             self.prefix.push(count);
             previous = Some(current);
@@ -98,7 +105,8 @@ impl Counter {
 
 impl RangeFunction for Resets {
     fn begin(&mut self, input: &RangeInput) {
-        self.0.begin(input, |a, b| b < a, |a, b| b.detect_reset(a));
+        self.0
+            .begin(input, |a, b| b < a, |a, b| b.detect_reset(a), true);
     }
 
     fn eval(&mut self, w: &Window<'_>, _: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
@@ -112,6 +120,7 @@ impl RangeFunction for Changes {
             input,
             |a, b| a != b && !(a.is_nan() && b.is_nan()),
             |a, b| !b.equals(a),
+            false,
         );
     }
 

@@ -20,6 +20,7 @@ mod rate_histogram;
 mod regression;
 mod scalar;
 mod sort;
+mod start_time;
 mod time;
 
 use bellwether_model::Labels;

@@ -9,6 +9,7 @@ use crate::eval::ranges::{Env, RangeFunction, RangeInput, Regular, Window};
 
 use bellwether_model::histogram::CounterResetHint;
 
+use super::start_time::{begun, overlap, restarted};
 use super::{extended, rate_histogram};
 
 /// The family of functions that compare the ends of a window.
@@ -16,10 +17,13 @@ use super::{extended, rate_histogram};
 pub(crate) struct ExtrapolatedRate {
     pub(crate) counter: bool,
     pub(crate) per_second: bool,
-    /// Indexes of floats that are less than the one before.
+    /// Indexes of floats before which the counter began anew: they are less than the one before, or their start
+    /// timestamp says so.
     resets: Vec<usize>,
     /// The first entry of `resets` that may be inside the window; only grows.
     next_reset: usize,
+    /// Indexes of floats whose start timestamps overlap with the sample before.
+    overlaps: Vec<usize>,
     /// The factor of the last window: with samples in regular distances that of the next is the same.
     last: Option<(Distances, Factor)>,
 }
@@ -53,6 +57,7 @@ impl ExtrapolatedRate {
             per_second,
             resets: Vec::new(),
             next_reset: 0,
+            overlaps: Vec::new(),
             last: None,
         }
     }
@@ -100,13 +105,14 @@ impl ExtrapolatedRate {
             return change * usual.factor;
         }
         let zero_after = usual.sampled * (first / change);
-        let (reach, w) = window();
-        change * self.scaled(reach.factor(Some(zero_after)), w)
+        let (mut reach, w) = window();
+        reach.limit_start(Some(zero_after));
+        change * self.factor(&reach, w)
     }
 
-    /// Histograms, and selectors that are anchored or smoothed.
+    /// Histograms, samples with start timestamps, and selectors that are anchored or smoothed.
     #[cold]
-    fn seldom(&self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
+    fn seldom(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
         if !w.f.is_empty() && !w.h.is_empty() {
             env.note(AnnotationKind::MixedFloatsHistograms);
             return None;
@@ -119,36 +125,20 @@ impl ExtrapolatedRate {
                     .map(|h| Sample::Histogram(Arc::new(h)))
             };
         }
-        if w.h.len() < 2 {
-            return None;
+        if w.h.is_empty() {
+            self.float(w, env)
+        } else {
+            self.histogram(w, env)
         }
-        let mut change = rate_histogram::change(w.histograms(), self.counter, env)?;
-        let reach = Reach::new(w.histogram_times(), w);
-        let first = w.histograms()[0].count;
-        let zero_after = (self.counter && change.count > 0.0 && first >= 0.0)
-            .then(|| reach.sampled * (first / change.count));
-        let mut factor = reach.factor(zero_after);
-        if self.per_second {
-            factor /= w.range_seconds();
-        }
-        change.mul(factor);
-        Some(Sample::Histogram(Arc::new(change)))
     }
 
     fn usual_factor(&self, times: &[i64], w: &Window<'_>) -> Factor {
-        let reach = Reach::new(times, w);
+        let mut reach = Reach::new(times, w);
+        reach.limit_start(None);
         Factor {
             sampled: reach.sampled,
-            to_start: reach.to_start_at_most(),
-            factor: self.scaled(reach.factor(None), w),
-        }
-    }
-
-    fn scaled(&self, factor: f64, w: &Window<'_>) -> f64 {
-        if self.per_second {
-            factor / w.range_seconds()
-        } else {
-            factor
+            to_start: reach.to_start,
+            factor: self.factor(&reach, w),
         }
     }
 
@@ -171,14 +161,88 @@ impl ExtrapolatedRate {
         }
         change
     }
+
+    fn float(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
+        let times = w.float_times();
+        let inside = w.f.start + 1..w.f.end;
+        if self.overlaps.iter().any(|i| inside.contains(i)) {
+            env.note(AnnotationKind::StartTimeOverlap);
+        }
+        let first = w.floats()[0];
+        let mut change = self.float_change(w);
+        let mut reach = Reach::new(times, w);
+        if let Some(start) = self.start_inside(&w.input.float_starts, w.f.start, times[0], w) {
+            reach.began_at(start);
+            change += first;
+        } else if times.len() < 2 {
+            return None;
+        } else {
+            let zero_after = (self.counter && change > 0.0 && first >= 0.0)
+                .then(|| reach.sampled * (first / change));
+            reach.limit_start(zero_after);
+        }
+        Some(Sample::Float(change * self.factor(&reach, w)))
+    }
+
+    fn histogram(&self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
+        let (times, all) = (w.histogram_times(), w.histograms());
+        let starts = w.input.histogram_starts.get(w.h.clone()).unwrap_or(&[]);
+        let mut change = None;
+        if all.len() > 1 {
+            change = Some(rate_histogram::change(
+                all,
+                (starts, times),
+                self.counter,
+                env,
+            )?);
+        }
+        let mut reach = Reach::new(times, w);
+        let start = self.start_inside(&w.input.histogram_starts, w.h.start, times[0], w);
+        let mut change = match (start, change) {
+            (Some(start), change) => {
+                reach.began_at(start);
+                match change {
+                    Some(change) => rate_histogram::plus(change, &all[0], env)?,
+                    None => (*all[0]).clone(),
+                }
+            }
+            (None, Some(change)) => {
+                let first = all[0].count;
+                let zero_after = (self.counter && change.count > 0.0 && first >= 0.0)
+                    .then(|| reach.sampled * (first / change.count));
+                reach.limit_start(zero_after);
+                change
+            }
+            (None, None) => return None,
+        };
+        change.mul(self.factor(&reach, w));
+        Some(Sample::Histogram(Arc::new(change)))
+    }
+
+    /// The start timestamp of the window's first sample, where the counter began inside the window.
+    fn start_inside(&self, starts: &[i64], at: usize, first: i64, w: &Window<'_>) -> Option<i64> {
+        let start = starts.get(at).copied().filter(|_| self.counter)?;
+        (start != 0 && start > w.start && start < first).then_some(start)
+    }
+
+    fn factor(&self, reach: &Reach, w: &Window<'_>) -> f64 {
+        let factor = reach.factor();
+        if self.per_second {
+            factor / w.range_seconds()
+        } else {
+            factor
+        }
+    }
 }
 
 /// How far a window's first and last sample lie apart and from its ends, in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Reach {
+    last: i64,
     sampled: f64,
     to_start: f64,
     to_end: f64,
+    /// Between two samples; zero for a single one.
     average: f64,
 }
 
@@ -187,72 +251,98 @@ impl Reach {
         let (first, last) = (times[0], times[times.len() - 1]);
         let sampled = (last - first) as f64 / 1000.0;
         Self {
+            last,
             sampled,
             to_start: (first - w.start) as f64 / 1000.0,
             to_end: (w.end - last) as f64 / 1000.0,
-            average: sampled / (times.len() - 1) as f64,
+            average: match times.len() {
+                1 => 0.0,
+                n => sampled / (n - 1) as f64,
+            },
         }
     }
 
-    /// How far to extrapolate to the start.
-    fn to_start_at_most(self) -> f64 {
-        if self.to_start >= self.average * 1.1 {
-            self.average / 2.0
-        } else {
-            self.to_start
-        }
+    fn threshold(&self) -> f64 {
+        self.average * 1.1
     }
 
-    /// By what to multiply the change between first and last sample. `zero_after` is the time in seconds that
-    /// the counter took from zero to the first sample at the same slope, where that makes sense.
-    fn factor(mut self, zero_after: Option<f64>) -> f64 {
-        let threshold = self.average * 1.1;
-        self.to_start = self.to_start_at_most();
+    /// The counter is known to have been zero at a time inside the window.
+    fn began_at(&mut self, start: i64) {
+        self.sampled = (self.last - start) as f64 / 1000.0;
+        self.to_start = 0.0;
+    }
+
+    /// How far to extrapolate to the left. `zero_after` is the time in seconds that the counter took from zero to
+    /// the first sample at the same slope, where that makes sense.
+    fn limit_start(&mut self, zero_after: Option<f64>) {
+        if self.to_start >= self.threshold() {
+            self.to_start = self.average / 2.0;
+        }
         if let Some(zero) = zero_after
             && zero < self.to_start
         {
             self.to_start = zero;
         }
-        if self.to_end >= threshold {
-            self.to_end = self.average / 2.0;
-        }
+    }
+
+    /// By what to multiply the change between first and last sample.
+    fn factor(&self) -> f64 {
+        let to_end = if self.to_end >= self.threshold() {
+            self.average / 2.0
+        } else {
+            self.to_end
+        };
         if self.sampled == 0.0 {
             return 1.0;
         }
-        (self.sampled + self.to_start + self.to_end) / self.sampled
+        (self.sampled + self.to_start + to_end) / self.sampled
     }
 }
 
 /// Samples that are searched for resets at once.
 const BLOCK: usize = 64;
 
+/// The indexes of values that are less than the one before. Whole blocks without one, nearly all of them, take a few
+/// wide comparisons.
+fn find_falls(values: &[f64], found: &mut Vec<usize>) {
+    let after = values.get(1..).unwrap_or_default();
+    for (block, (old, new)) in values.chunks(BLOCK).zip(after.chunks(BLOCK)).enumerate() {
+        let falls = || old.iter().zip(new).map(|(old, new)| new < old);
+        if falls().fold(false, |any, fall| any | fall) {
+            let places = falls().enumerate().filter(|(_, fall)| *fall);
+            found.extend(places.map(|(i, _)| block * BLOCK + i + 1));
+        }
+    }
+}
+
 impl RangeFunction for ExtrapolatedRate {
     fn begin(&mut self, input: &RangeInput) {
         self.resets.clear();
         self.next_reset = 0;
+        self.overlaps.clear();
         if !self.counter {
             return;
         }
-        // Whole blocks without a reset, nearly all of them, take a few wide comparisons.
-        let after = input.floats.get(1..).unwrap_or_default();
-        for (block, (old, new)) in input
-            .floats
-            .chunks(BLOCK)
-            .zip(after.chunks(BLOCK))
-            .enumerate()
-        {
-            let falls = || old.iter().zip(new).map(|(old, new)| new < old);
-            if falls().fold(false, |any, fall| any | fall) {
-                let places = falls().enumerate().filter(|(_, fall)| *fall);
-                self.resets
-                    .extend(places.map(|(i, _)| block * BLOCK + i + 1));
+        let values = &input.floats;
+        if input.float_starts.is_empty() {
+            return find_falls(values, &mut self.resets);
+        }
+        for i in 1..values.len() {
+            let at = |i| begun(&input.float_starts, &input.float_times, i);
+            let (previous, current) = (at(i - 1), at(i));
+            if values[i] < values[i - 1] || restarted(previous, current) {
+                self.resets.push(i);
+            }
+            if overlap(previous, current) {
+                self.overlaps.push(i);
             }
         }
     }
 
     fn eval_regular(&mut self, windows: &Regular<'_>, out: &mut [f64]) -> bool {
         let w = &windows.window;
-        if w.f.len() < 2 || !self.resets.is_empty() {
+        let plain = self.resets.is_empty() && w.input.float_starts.is_empty();
+        if w.f.len() < 2 || !plain {
             return false;
         }
         let reach = Reach::new(w.float_times(), w);
@@ -267,7 +357,7 @@ impl RangeFunction for ExtrapolatedRate {
 
     #[inline(always)]
     fn eval(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
-        if !w.h.is_empty() || w.anchored || w.smoothed {
+        if !w.h.is_empty() || w.anchored || w.smoothed || !w.input.float_starts.is_empty() {
             return Ok(self.seldom(w, env));
         }
         if w.f.len() < 2 {
@@ -290,26 +380,34 @@ impl RangeFunction for InstantDelta {
         }
         // Walk back through both lists by time to find the last two samples of either kind.
         let (mut f, mut h) = (w.f.len(), w.h.len());
+        let input = w.input;
         let mut newest = || {
             let ft = f.checked_sub(1).map(|i| w.float_times()[i]);
             let ht = h.checked_sub(1).map(|i| w.histogram_times()[i]);
             if ht > ft {
                 h -= 1;
-                (w.histogram_times()[h], None, Some(&w.histograms()[h]))
+                let at = begun(
+                    &input.histogram_starts,
+                    &input.histogram_times,
+                    w.h.start + h,
+                );
+                (at, None, Some(&w.histograms()[h]))
             } else {
                 f -= 1;
-                (w.float_times()[f], Some(w.floats()[f]), None)
+                let at = begun(&input.float_starts, &input.float_times, w.f.start + f);
+                (at, Some(w.floats()[f]), None)
             }
         };
         let (last, previous) = (newest(), newest());
-        let seconds = (last.0 - previous.0) as f64 / 1000.0;
+        let seconds = (last.0.time - previous.0.time) as f64 / 1000.0;
+        let restarted = restarted(previous.0, last.0);
         if seconds == 0.0 {
             return Ok(None);
         }
         match (last, previous) {
             ((_, Some(new), _), (_, Some(old), _)) => {
                 // After a reset the value itself is the increase.
-                let change = if self.rate && new < old {
+                let change = if self.rate && (new < old || restarted) {
                     new
                 } else {
                     new - old
@@ -330,7 +428,7 @@ impl RangeFunction for InstantDelta {
                     env.note(AnnotationKind::NativeNotGauge);
                 }
                 let mut change = (**new).clone();
-                if !self.rate || !new.detect_reset(old) {
+                if !self.rate || !(restarted || new.detect_reset(old)) {
                     let Ok(outcome) = change.sub(old) else {
                         env.note(AnnotationKind::MixedExponentialCustom);
                         return Ok(None);

@@ -112,10 +112,10 @@ pub(super) fn call(
     math::map_floats(inv, rows, |v, _| Some(f(&calendar(seconds(v)))))
 }
 
-/// A selector that stands directly in the argument.
+/// A selector that stands directly in the argument. As in Prometheus, `smoothed` has no meaning here.
 fn direct(node: &Node) -> Option<&Selector> {
     match &node.kind {
-        Kind::Selector(s) if !s.smoothed => Some(s),
+        Kind::Selector(s) => Some(s),
         Kind::Invariant(inner) => direct(inner),
         _ => None,
     }
@@ -143,13 +143,23 @@ pub(super) fn timestamp(
     inv.dropped(rows)
 }
 
-/// `start_timestamp(v)`: samples have no start timestamps yet, so there is no result.
+/// `start_timestamp(v)`: when the counters of a selector's samples began, 0 where that is not known. Other vectors
+/// have no start timestamps, so there is no result.
 pub(super) fn start_timestamp(
     inv: &Invocation<'_, '_>,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
-    inv.rows(0, notes)?;
-    Ok(Vec::new())
+    match direct(&inv.call.args[0]) {
+        Some(s) if inv.ctx.start_timestamps => {
+            let series = selector::select(inv.ctx, s)?;
+            let rows = selector::rows_of(inv.ctx, s, inv.grid, Show::StartTime, &series)?;
+            inv.dropped(rows)
+        }
+        _ => {
+            inv.rows(0, notes)?;
+            Ok(Vec::new())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn seconds(millis: i64) -> f64 {
 }
 
 /// Integers in Go's syntax first (`0x1F`, `017`, `1_000`), floats otherwise.
-fn number(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
     const SYNTAX: &str = "invalid syntax";
     if let Some(n) = integer(text) {
         return Ok(n as f64);
@@ -79,7 +79,8 @@ fn number(text: &str) -> Result<f64, &'static str> {
 fn integer(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let hexadecimal = bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X');
-    if !underscores_separate_digits(text, hexadecimal) {
+    // A sign would pass the conversions below.
+    if !underscores_separate_digits(text, hexadecimal) || text.contains(['+', '-']) {
         return None;
     }
     let digits = text.replace('_', "");

@@ -46,24 +46,23 @@ fn histogram_equal(expected: &FloatHistogram, got: &FloatHistogram, hint: bool) 
         && (!hint || a.reset_hint == b.reset_hint)
 }
 
-fn check_value(labels: &Labels, expected: &SequenceValue, got: &Point) -> Result<(), String> {
-    let equal = match (expected, got) {
+fn value_matches(expected: &SequenceValue, got: &Point) -> bool {
+    match (expected, got) {
         (SequenceValue::Float(e), Point::Float(g)) => almost_equal(*e, *g),
         (SequenceValue::Histogram(e, hint), Point::Histogram(g)) => histogram_equal(e, g, *hint),
         _ => false,
-    };
-    if equal {
-        return Ok(());
     }
-    Err(format!("{labels}: expected {expected:?}, got {got:?}"))
 }
 
 /// Compares a result.
 pub(super) fn check(eval: &Eval, value: &Value) -> Result<(), String> {
+    if eval.string.is_some() != matches!(value, Value::String { .. }) {
+        return Err(wrong_type(eval, value));
+    }
     match value {
         Value::String { s, .. } => match &eval.string {
             Some(expected) if expected == s => Ok(()),
-            expected => Err(format!("expected {expected:?}, got the string {s:?}")),
+            _ => Err("the string differs".to_owned()),
         },
         Value::Scalar { v, .. } => check_scalar(eval, *v),
         Value::Vector(samples) => check_vector(eval, samples),
@@ -71,10 +70,22 @@ pub(super) fn check(eval: &Eval, value: &Value) -> Result<(), String> {
     }
 }
 
+fn wrong_type(eval: &Eval, value: &Value) -> String {
+    let expected = if eval.string.is_some() {
+        "a string"
+    } else if eval.scalar.is_some() {
+        "a scalar"
+    } else {
+        "a vector or matrix"
+    };
+    format!("expected {expected}, got a {}", value.type_name())
+}
+
 pub(super) fn check_scalar(eval: &Eval, v: f64) -> Result<(), String> {
     match eval.scalar {
         Some(expected) if almost_equal(expected, v) => Ok(()),
-        expected => Err(format!("expected {expected:?}, got the scalar {v}")),
+        Some(_) => Err("the scalar differs".to_owned()),
+        None => Err("expected a vector or matrix, got a scalar".to_owned()),
     }
 }
 
@@ -82,28 +93,33 @@ pub(super) fn check_vector(eval: &Eval, samples: &[VectorSample]) -> Result<(), 
     if eval.scalar.is_some() {
         return Err("expected a scalar, got a vector".to_owned());
     }
-    let expected: HashMap<&Labels, usize> = eval
-        .series
-        .iter()
-        .enumerate()
-        .map(|(i, (labels, _))| (labels, i))
-        .collect();
+    let expected = positions(eval);
     let mut seen = vec![false; eval.series.len()];
     for (position, sample) in samples.iter().enumerate() {
-        let Some(&at) = expected.get(&sample.labels) else {
-            return Err(format!("unexpected {} = {:?}", sample.labels, sample.point));
+        let labels = &sample.labels;
+        let Some(&at) = expected.get(labels) else {
+            return Err(format!("{labels} was not expected"));
         };
         if eval.ordered && at != position {
             return Err(format!(
-                "{} at position {position}, not {at}",
-                sample.labels
+                "{labels} was expected at position {}, but is at {}",
+                at + 1,
+                position + 1
             ));
         }
         let value = eval.series[at].1.first().unwrap_or(&SequenceValue::Omitted);
-        check_value(&sample.labels, value, &sample.point)?;
+        if !value_matches(value, &sample.point) {
+            return Err(format!("the value of {labels} differs"));
+        }
         seen[at] = true;
     }
     missing(eval, &seen)
+}
+
+/// Where each expected series stands.
+fn positions(eval: &Eval) -> HashMap<&Labels, usize> {
+    let all = eval.series.iter().enumerate();
+    all.map(|(i, (labels, _))| (labels, i)).collect()
 }
 
 fn missing(eval: &Eval, seen: &[bool]) -> Result<(), String> {
@@ -122,65 +138,70 @@ pub(super) fn check_sorted(series: &[MatrixSeries]) -> Result<(), String> {
     }
 }
 
-fn check_matrix(eval: &Eval, series: &[MatrixSeries]) -> Result<(), String> {
-    if eval.scalar.is_some() || eval.ordered {
-        return Err("expected something else than a matrix".to_owned());
-    }
-    check_sorted(series)?;
-    let (start, end, step) = match (eval.range_vector, eval.when) {
+/// The times that the values of expected series stand for: start, end and step.
+pub(super) fn grid(eval: &Eval) -> (i64, i64, i64) {
+    match (eval.range_vector, eval.when) {
         (Some(times), _) => times,
         (None, When::Range(start, end, step)) => (start, end, step),
         (None, When::Instant(t)) => (t, t, 1),
-    };
-    let expected: HashMap<&Labels, usize> = eval
-        .series
-        .iter()
-        .enumerate()
-        .map(|(i, (labels, _))| (labels, i))
-        .collect();
+    }
+}
+
+fn check_matrix(eval: &Eval, series: &[MatrixSeries]) -> Result<(), String> {
+    if eval.ordered {
+        return Err("expected an ordered result, but the query returned a matrix".to_owned());
+    }
+    if eval.scalar.is_some() {
+        return Err("expected a scalar, got a matrix".to_owned());
+    }
+    check_sorted(series)?;
+    let expected = positions(eval);
     let mut seen = vec![false; eval.series.len()];
     for s in series {
         let Some(&at) = expected.get(&s.labels) else {
-            return Err(format!("unexpected {s:?}"));
+            return Err(format!("{} was not expected", s.labels));
         };
         seen[at] = true;
-        let mut got: Vec<(i64, Point)> = s
-            .floats
-            .iter()
-            .map(|(t, v)| (*t, Point::Float(*v)))
-            .collect();
-        got.extend(
-            s.histograms
-                .iter()
-                .map(|(t, h)| (*t, Point::Histogram(h.clone()))),
-        );
-        got.sort_by_key(|(t, _)| *t);
-        let values = eval.series[at].1.iter().enumerate();
-        let wanted: Vec<(i64, &SequenceValue)> = values
-            .map(|(i, v)| (start + step * i as i64, v))
-            .filter(|(_, v)| !matches!(v, SequenceValue::Omitted))
-            .collect();
-        if wanted.last().is_some_and(|(t, _)| *t > end) {
-            return Err(format!("{}: more values expected than steps", s.labels));
-        }
-        let times = |list: &[i64]| format!("{list:?}");
-        let (got_times, want_times): (Vec<i64>, Vec<i64>) = (
-            got.iter().map(|p| p.0).collect(),
-            wanted.iter().map(|p| p.0).collect(),
-        );
-        if got_times != want_times {
-            return Err(format!(
-                "{}: expected values at {}, got {}: {got:?}",
-                s.labels,
-                times(&want_times),
-                times(&got_times)
-            ));
-        }
-        for ((t, got), (_, wanted)) in got.iter().zip(&wanted) {
-            check_value(&s.labels, wanted, got).map_err(|e| format!("at {t}: {e}"))?;
-        }
+        check_points(eval, s, &eval.series[at].1)?;
     }
     missing(eval, &seen)
+}
+
+fn check_points(eval: &Eval, s: &MatrixSeries, values: &[SequenceValue]) -> Result<(), String> {
+    let (start, end, step) = grid(eval);
+    let labels = &s.labels;
+    let floats = s.floats.iter().map(|(t, v)| (*t, Point::Float(*v)));
+    let mut got: Vec<(i64, Point)> = floats.collect();
+    let histograms = s.histograms.iter();
+    got.extend(histograms.map(|(t, h)| (*t, Point::Histogram(h.clone()))));
+    got.sort_by_key(|(t, _)| *t);
+    let time = |i: usize| start + step * i as i64;
+    if values.len() > 1 && time(values.len() - 1) > end {
+        return Err(format!(
+            "expected {} points for {labels}, but the query's times cannot return this many",
+            values.len()
+        ));
+    }
+    let wanted: Vec<(i64, &SequenceValue)> = values
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| !matches!(v, SequenceValue::Omitted))
+        .map(|(i, v)| (time(i), v))
+        .collect();
+    if !got.iter().map(|p| p.0).eq(wanted.iter().map(|p| p.0)) {
+        return Err(format!("{labels} has values at other times"));
+    }
+    match got
+        .iter()
+        .zip(&wanted)
+        .find(|((_, got), (_, wanted))| !value_matches(wanted, got))
+    {
+        Some(((t, _), _)) => Err(format!(
+            "the value of {labels} at {} s differs",
+            *t as f64 / 1e3
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Compares warnings and infos.
@@ -192,10 +213,10 @@ pub(super) fn check_annotations(
     check_kind(&eval.warn, warnings, "warning")?;
     check_kind(&eval.info, infos, "info")?;
     if eval.no_warn && !warnings.is_empty() {
-        return Err(format!("unexpected warnings {warnings:?}"));
+        return Err(format!("unexpected warnings: {}", warnings.join("; ")));
     }
     if eval.no_info && !infos.is_empty() {
-        return Err(format!("unexpected infos {infos:?}"));
+        return Err(format!("unexpected infos: {}", infos.join("; ")));
     }
     Ok(())
 }
@@ -205,13 +226,16 @@ fn check_kind(expected: &[Expected], got: &[String], what: &str) -> Result<(), S
         return Ok(());
     }
     if got.is_empty() {
-        return Err(format!("expected a {what}, got none"));
+        return Err(format!("expected {what}s, but there are none"));
     }
-    if let Some(e) = expected.iter().find(|e| !got.iter().any(|g| e.matches(g))) {
-        return Err(format!("no {what} like {e:?} among {got:?}"));
+    if expected.iter().any(|e| !got.iter().any(|g| e.matches(g))) {
+        return Err(format!(
+            "an expected {what} is missing among: {}",
+            got.join("; ")
+        ));
     }
     match got.iter().find(|g| !expected.iter().any(|e| e.matches(g))) {
-        Some(g) => Err(format!("unexpected {what} {g:?}")),
+        Some(g) => Err(format!("unexpected {what}: {g}")),
         None => Ok(()),
     }
 }

@@ -9,8 +9,9 @@ mod compare;
 mod nhcb;
 mod run;
 pub mod script;
+pub mod show;
 pub mod storage;
 mod values;
 
-pub use run::{Failure, Report, engine_options, load, run};
+pub use run::{Case, Failure, Report, engine_options, load, run, run_cases};
 pub use values::SequenceValue;

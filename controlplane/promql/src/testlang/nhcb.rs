@@ -6,6 +6,7 @@ use bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use bellwether_model::labels::{BUCKET_LABEL, METRIC_NAME};
 use bellwether_model::{FloatHistogram, Labels, Span, float, is_stale_nan};
 
+use super::script::LoadSeries;
 use super::values::SequenceValue;
 
 /// A classic histogram at one time.
@@ -17,11 +18,9 @@ struct Parts {
 }
 
 /// The native histograms of all classic ones among the series, by value index.
-pub(super) fn convert(
-    series: &[(Labels, Vec<SequenceValue>)],
-) -> BTreeMap<Labels, BTreeMap<usize, FloatHistogram>> {
+pub(super) fn convert(series: &[LoadSeries]) -> BTreeMap<Labels, BTreeMap<usize, FloatHistogram>> {
     let mut all: BTreeMap<Labels, BTreeMap<usize, Parts>> = BTreeMap::new();
-    for (labels, values) in series {
+    for LoadSeries { labels, values, .. } in series {
         let name = labels.metric_name().unwrap_or("");
         let Some((base, kind)) = ["_bucket", "_count", "_sum"]
             .into_iter()
@@ -30,7 +29,7 @@ pub(super) fn convert(
             continue;
         };
         let bound = float::parse(labels.value(BUCKET_LABEL));
-        if kind == "_bucket" && bound.is_err() {
+        if kind == "_bucket" && bound.as_ref().map_or(true, |b| b.is_nan()) {
             continue;
         }
         let mut builder = labels.to_builder();
@@ -45,7 +44,12 @@ pub(super) fn convert(
             }
             let parts = at.entry(i).or_default();
             match (kind, &bound) {
-                ("_bucket", Ok(bound)) => parts.buckets.push((*bound, *v)),
+                ("_bucket", Ok(bound)) => {
+                    // Of equal bounds ("1" and "1.0") the first counts.
+                    if parts.buckets.iter().all(|b| b.0 != *bound) {
+                        parts.buckets.push((*bound, *v));
+                    }
+                }
                 ("_count", _) => parts.count = Some(*v),
                 _ => parts.sum = *v,
             }

@@ -1,10 +1,9 @@
 //! Executing scripts.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
-use bellwether_model::Labels;
-use bellwether_model::storage::{AppendError, Appendable};
+use bellwether_model::storage::{AppendError, Appender};
 use regex::Regex;
 
 use crate::ast::{AtModifier, Expr, ExprKind};
@@ -15,10 +14,10 @@ use crate::plan::depends_on_time;
 use crate::value::{Point, Value, VectorSample};
 use crate::walk::children_mut;
 
-use super::script::{Command, Eval, ScriptError, When, parse};
+use super::script::{Command, Eval, Load, LoadSeries, ScriptError, When, parse};
 use super::storage::MemoryStorage;
 use super::values::SequenceValue;
-use super::{compare, nhcb};
+use super::{compare, nhcb, show};
 
 /// An evaluation that did not give what the script expects.
 #[derive(Clone, Debug)]
@@ -27,8 +26,23 @@ pub struct Failure {
     pub line: usize,
     /// The expression.
     pub expr: String,
-    /// What was different.
+    /// What was different, and below it what was expected and what came.
     pub message: String,
+}
+
+/// What became of an evaluation.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Line of the command.
+    pub line: usize,
+    /// The expression.
+    pub expr: String,
+    /// What was different, `None` when it passed.
+    pub failure: Option<String>,
+    /// How long it took, with its repetitions.
+    pub took: Duration,
+    /// The result in the notation of scripts, one line per series; empty for a query that failed.
+    pub got: Vec<String>,
 }
 
 /// What became of a script.
@@ -45,13 +59,10 @@ pub struct Report {
 pub fn engine_options() -> EngineOptions {
     EngineOptions {
         max_samples: 10_000,
+        timeout: Duration::from_secs(100),
         delayed_name_removal: true,
-        parse: ParseOptions {
-            experimental_functions: true,
-            duration_expressions: true,
-            extended_range_selectors: true,
-            fill_modifiers: true,
-        },
+        start_timestamps: true,
+        parse: ParseOptions::all(),
         ..EngineOptions::default()
     }
 }
@@ -61,78 +72,122 @@ pub fn engine_options() -> EngineOptions {
 /// # Errors
 /// When the script itself is not understood or cannot be loaded; failed evaluations are in the report.
 pub fn run(text: &str, options: &EngineOptions) -> Result<Report, ScriptError> {
-    let engine = Engine::new(options.clone());
-    let storage = MemoryStorage::new();
     let mut report = Report::default();
-    for command in parse(text)? {
-        match command {
-            Command::Clear => storage.clear(),
-            Command::Load {
-                step_ms,
-                with_nhcb,
-                series,
-            } => load(&storage, step_ms, with_nhcb, &series).map_err(|e| ScriptError {
-                line: 0,
-                message: format!("load: {e}"),
-            })?,
-            Command::Eval(eval) => match evaluate(&engine, &storage, &eval) {
-                Ok(()) => report.passed += 1,
-                Err(message) => report.failures.push(Failure {
-                    line: eval.line,
-                    expr: eval.expr,
-                    message,
-                }),
-            },
-        }
-    }
+    run_cases(
+        text,
+        options,
+        &mut |_| true,
+        &mut |case| match case.failure {
+            None => report.passed += 1,
+            Some(message) => report.failures.push(Failure {
+                line: case.line,
+                expr: case.expr,
+                message,
+            }),
+        },
+    )?;
     Ok(report)
 }
 
-/// Loads series; value i belongs to the time `i * step_ms`.
+/// Runs the evaluations of a script that `select` takes and hands each outcome to `done` as soon as it is there.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_cases(
+    text: &str,
+    options: &EngineOptions,
+    select: &mut dyn FnMut(&Eval) -> bool,
+    done: &mut dyn FnMut(Case),
+) -> Result<(), ScriptError> {
+    let engine = Engine::new(options.clone());
+    let storage = MemoryStorage::new();
+    for command in parse(text)? {
+        match command {
+            Command::Clear => storage.clear(),
+            Command::Load(commands) => load(&storage, &commands).map_err(|e| ScriptError {
+                line: commands.line,
+                message: format!("load: {e}"),
+            })?,
+            Command::Eval(eval) if select(&eval) => {
+                let start = Instant::now();
+                let mut got = None;
+                let failure = evaluate(&engine, &storage, &eval, &mut got).err();
+                let (from, _, step) = compare::grid(&eval);
+                let got = got.map_or_else(Vec::new, |value| show::value(&value, from, step));
+                done(Case {
+                    line: eval.line,
+                    took: start.elapsed(),
+                    failure: failure.map(|reason| explain(&reason, &eval, &got)),
+                    expr: eval.expr,
+                    got,
+                });
+            }
+            Command::Eval(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The reason of a failure with what was expected and what came.
+fn explain(reason: &str, eval: &Eval, got: &[String]) -> String {
+    let block = |title: &str, lines: &[String]| {
+        if lines.is_empty() {
+            return format!("\n{title}: nothing");
+        }
+        format!("\n{title}:\n  {}", lines.join("\n  "))
+    };
+    format!(
+        "{reason}{}{}",
+        block("expected", &show::expected(eval)),
+        block("got", got)
+    )
+}
+
+/// Loads series.
 ///
 /// # Errors
 /// When the storage refuses a sample.
-pub fn load(
-    storage: &MemoryStorage,
-    step_ms: i64,
-    with_nhcb: bool,
-    series: &[(Labels, Vec<SequenceValue>)],
-) -> Result<(), AppendError> {
-    // A series may stand in several lines; the last value of a time counts.
-    let mut all: BTreeMap<&Labels, BTreeMap<i64, &SequenceValue>> = BTreeMap::new();
-    for (labels, values) in series {
-        let times = all.entry(labels).or_default();
-        for (i, value) in values.iter().enumerate() {
-            if !matches!(value, SequenceValue::Omitted) {
-                times.insert(i as i64 * step_ms, value);
-            }
-        }
-    }
-    let mut appender = storage.appender();
-    for (labels, times) in all {
+pub fn load(storage: &MemoryStorage, load: &Load) -> Result<(), AppendError> {
+    let time = |i: usize| i as i64 * load.step_ms;
+    let mut appender = storage.writer();
+    for LoadSeries {
+        labels,
+        values,
+        starts,
+    } in &load.series
+    {
         let series = appender.series(labels)?;
-        for (t, value) in times {
+        for (i, value) in values.iter().enumerate() {
             match value {
-                SequenceValue::Omitted => {}
-                SequenceValue::Float(v) => appender.append(series, t, *v)?,
+                SequenceValue::Omitted => continue,
+                SequenceValue::Float(v) => appender.append(series, time(i), *v)?,
                 SequenceValue::Histogram(h, _) => {
-                    appender.append_float_histogram(series, t, (**h).clone())?;
+                    appender.append_float_histogram(series, time(i), (**h).clone())?;
                 }
             }
-        }
-    }
-    if with_nhcb {
-        for (labels, times) in nhcb::convert(series) {
-            let series = appender.series(&labels)?;
-            for (i, h) in times {
-                appender.append_float_histogram(series, i as i64 * step_ms, h)?;
+            if let Some(Some(offset)) = starts.get(i) {
+                appender.started(time(i) + offset);
             }
         }
     }
-    appender.commit()
+    if load.with_nhcb {
+        for (labels, histograms) in nhcb::convert(&load.series) {
+            let series = appender.series(&labels)?;
+            for (i, h) in histograms {
+                appender.append_float_histogram(series, time(i), h)?;
+            }
+        }
+    }
+    Box::new(appender).commit()
 }
 
-fn evaluate(engine: &Engine, storage: &MemoryStorage, eval: &Eval) -> Result<(), String> {
+/// Evaluates and compares; the first value goes to `got`.
+fn evaluate(
+    engine: &Engine,
+    storage: &MemoryStorage,
+    eval: &Eval,
+    got: &mut Option<Value>,
+) -> Result<(), String> {
     let options = QueryOptions::default();
     let expr = match engine.parse(&eval.expr) {
         Ok(expr) => expr,
@@ -141,10 +196,10 @@ fn evaluate(engine: &Engine, storage: &MemoryStorage, eval: &Eval) -> Result<(),
     match eval.when {
         When::Range(start, end, step) => {
             let result = engine.range_expr(storage, &expr, (start, end), step, &options);
-            check_result(eval, result).map(|_| ())
+            check_result(eval, result, got).map(|_| ())
         }
         When::Instant(t) => {
-            instant(engine, storage, eval, &expr, t)?;
+            instant(engine, storage, eval, &expr, t, got)?;
             let Some(pinned) = pin(&expr, t) else {
                 return Ok(());
             };
@@ -154,8 +209,16 @@ fn evaluate(engine: &Engine, storage: &MemoryStorage, eval: &Eval) -> Result<(),
                 vec![-10 * t, 0, t / 5, t, 10 * t]
             };
             for other in others {
-                instant(engine, storage, eval, &pinned, other)
-                    .map_err(|e| format!("with @ and evaluated at {other}: {e}"))?;
+                // When a repetition fails, it is its value that counts.
+                let mut repeated = None;
+                instant(engine, storage, eval, &pinned, other, &mut repeated).map_err(|e| {
+                    *got = repeated.take();
+                    format!(
+                        "with all selectors pinned to {} s by @ and evaluated at {} s: {e}",
+                        t as f64 / 1e3,
+                        other as f64 / 1e3
+                    )
+                })?;
             }
             Ok(())
         }
@@ -165,7 +228,7 @@ fn evaluate(engine: &Engine, storage: &MemoryStorage, eval: &Eval) -> Result<(),
 fn check_error(eval: &Eval, text: &str) -> Result<(), String> {
     match &eval.fail {
         Some(expected) if expected.matches(text) => Ok(()),
-        Some(expected) => Err(format!("expected the error {expected:?}, got {text:?}")),
+        Some(_) => Err(format!("another error: {text}")),
         None => Err(format!("error: {text}")),
     }
 }
@@ -174,13 +237,15 @@ fn check_error(eval: &Eval, text: &str) -> Result<(), String> {
 fn check_result(
     eval: &Eval,
     result: Result<QueryResult, QueryError>,
+    got: &mut Option<Value>,
 ) -> Result<Option<Value>, String> {
     let result = match result {
         Ok(result) => result,
         Err(e) => return check_error(eval, &e.to_string()).map(|()| None),
     };
+    *got = Some(result.value.clone());
     if eval.fail.is_some() {
-        return Err(format!("expected an error, got {:?}", result.value));
+        return Err("expected an error, but the query succeeded".to_owned());
     }
     let (warnings, infos) = result.annotations.render(&eval.expr, 0);
     compare::check_annotations(eval, &warnings, &infos)?;
@@ -197,10 +262,11 @@ fn instant(
     eval: &Eval,
     expr: &Expr,
     t: i64,
+    got: &mut Option<Value>,
 ) -> Result<(), String> {
     let options = QueryOptions::default();
     let result = engine.instant_expr(storage, expr, t, &options);
-    let Some(value) = check_result(eval, result)? else {
+    let Some(value) = check_result(eval, result, got)? else {
         return Ok(());
     };
     let mentions = CONTEXT_FUNCTION
@@ -212,11 +278,12 @@ fn instant(
     if matches!(value, Value::Matrix(_) | Value::String { .. }) {
         return Ok(());
     }
-    middle_step(engine, storage, eval, expr, t, &value)
-        .map_err(|e| format!("as a range query: {e}"))
+    middle_step(engine, storage, eval, expr, t, &value, got)
+        .map_err(|e| format!("as the middle step of a range query: {e}"))
 }
 
 /// The same expression as the middle step of a range query.
+#[allow(clippy::too_many_arguments)]
 fn middle_step(
     engine: &Engine,
     storage: &MemoryStorage,
@@ -224,6 +291,7 @@ fn middle_step(
     expr: &Expr,
     t: i64,
     instant: &Value,
+    got: &mut Option<Value>,
 ) -> Result<(), String> {
     let minute = 60_000;
     let result = engine
@@ -257,11 +325,15 @@ fn middle_step(
             point,
         }));
     }
-    match (instant, samples.first().map(|s| &s.point)) {
+    let outcome = match (instant, samples.first().map(|s| &s.point)) {
         (Value::Scalar { .. }, Some(Point::Float(v))) => compare::check_scalar(eval, *v),
         (Value::Scalar { .. }, _) => Err("no scalar".to_owned()),
         _ => compare::check_vector(eval, &samples),
+    };
+    if outcome.is_err() {
+        *got = Some(Value::Vector(samples));
     }
+    outcome
 }
 
 /// The expression with its outermost selectors pinned to a time; `None` when its value depends on the evaluation

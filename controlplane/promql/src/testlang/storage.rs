@@ -37,6 +37,16 @@ impl MemoryStorage {
         self.write().clear();
     }
 
+    /// Starts a transaction that can give samples a start timestamp.
+    #[must_use]
+    pub fn writer(&self) -> MemoryAppender<'_> {
+        MemoryAppender {
+            storage: self,
+            series: Vec::new(),
+            samples: Vec::new(),
+        }
+    }
+
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<Labels, Arc<MemorySeries>>> {
         self.series
             .write()
@@ -119,6 +129,10 @@ impl Series for MemorySeries {
                 Some(h) => out.push_histogram(*t, Arc::clone(h)),
                 None => out.push_float(*t, self.samples.values[i]),
             }
+            match self.samples.start_timestamp(i) {
+                0 => {}
+                start => out.set_start_timestamp(start),
+            }
         }
         Ok(())
     }
@@ -126,11 +140,7 @@ impl Series for MemorySeries {
 
 impl Appendable for MemoryStorage {
     fn appender(&self) -> Box<dyn Appender + '_> {
-        Box::new(MemoryAppender {
-            storage: self,
-            series: Vec::new(),
-            samples: Vec::new(),
-        })
+        Box::new(self.writer())
     }
 }
 
@@ -140,13 +150,28 @@ enum Value {
 }
 
 /// Collects a transaction; references are positions in its list of series.
-struct MemoryAppender<'a> {
+pub struct MemoryAppender<'a> {
     storage: &'a MemoryStorage,
     series: Vec<Labels>,
-    samples: Vec<(usize, i64, Value)>,
+    samples: Vec<NewSample>,
+}
+
+struct NewSample {
+    series: usize,
+    t: i64,
+    value: Value,
+    /// Zero where it is not known.
+    start: i64,
 }
 
 impl MemoryAppender<'_> {
+    /// Says when the counter of the sample added last began, in milliseconds since the epoch.
+    pub fn started(&mut self, start: i64) {
+        if let Some(last) = self.samples.last_mut() {
+            last.start = start;
+        }
+    }
+
     fn push(&mut self, series: SeriesRef, t: i64, value: Value) -> Result<(), AppendError> {
         let at = usize::try_from(series.0)
             .ok()
@@ -154,7 +179,12 @@ impl MemoryAppender<'_> {
         let at = at
             .filter(|at| *at < self.series.len())
             .ok_or(AppendError::UnknownSeries)?;
-        self.samples.push((at, t, value));
+        self.samples.push(NewSample {
+            series: at,
+            t,
+            value,
+            start: 0,
+        });
         Ok(())
     }
 }
@@ -207,7 +237,13 @@ impl Appender for MemoryAppender<'_> {
 
     fn commit(self: Box<Self>) -> Result<(), AppendError> {
         let mut all = self.storage.write();
-        for (at, t, value) in self.samples {
+        for NewSample {
+            series: at,
+            t,
+            value,
+            start,
+        } in self.samples
+        {
             let labels = &self.series[at];
             let series = all.entry(labels.clone()).or_insert_with(|| {
                 Arc::new(MemorySeries {
@@ -223,19 +259,26 @@ impl Appender for MemoryAppender<'_> {
             {
                 return Err(AppendError::OutOfOrder);
             }
-            // Queriers hold the old version.
-            let mut samples = series.samples.clone();
+            if Arc::get_mut(series).is_none() {
+                // Queriers hold the old version.
+                *series = Arc::new(MemorySeries {
+                    labels: labels.clone(),
+                    samples: series.samples.clone(),
+                });
+            }
+            let Some(MemorySeries { samples, .. }) = Arc::get_mut(series) else {
+                continue;
+            };
             match value {
                 Value::Float(v) => samples.push_float(t, v),
                 Value::Histogram(mut h) => {
-                    h.reset_hint = stored_hint(&samples, &h);
+                    h.reset_hint = stored_hint(samples, &h);
                     samples.push_histogram(t, Arc::new(h));
                 }
             }
-            *series = Arc::new(MemorySeries {
-                labels: labels.clone(),
-                samples,
-            });
+            if start != 0 {
+                samples.set_start_timestamp(start);
+            }
         }
         Ok(())
     }

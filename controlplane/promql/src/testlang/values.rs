@@ -2,9 +2,9 @@
 
 use bellwether_model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint};
 use bellwether_model::labels::METRIC_NAME;
-use bellwether_model::{FloatHistogram, Labels, LabelsBuilder, Span, float, stale_nan};
+use bellwether_model::{FloatHistogram, Labels, LabelsBuilder, Span, duration, float, stale_nan};
 
-use crate::parser::literal::unquote;
+use crate::parser::literal::{self, unquote};
 
 /// One value of a sequence.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,9 +17,20 @@ pub enum SequenceValue {
     Histogram(Box<FloatHistogram>, bool),
 }
 
-/// Parses a number as the language writes it.
+/// Parses a number as the language writes it: as PromQL does, durations included, with a sign.
 pub(super) fn number(text: &str) -> Result<f64, String> {
-    float::parse(text).map_err(|e| e.to_string())
+    let (digits, negative) = match text.strip_prefix('-') {
+        Some(digits) => (digits, true),
+        None => (text.strip_prefix('+').unwrap_or(text), false),
+    };
+    let value = match literal::number(digits) {
+        Ok(value) => value,
+        Err(_) => match duration::parse_millis(digits) {
+            Ok(ms) if !digits.is_empty() => ms as f64 / 1000.0,
+            _ => return float::parse(text).map_err(|e| e.to_string()),
+        },
+    };
+    Ok(if negative { -value } else { value })
 }
 
 /// Parses `name{a="b"} VALUES`.
@@ -273,6 +284,79 @@ fn histogram(body: &str) -> Result<(FloatHistogram, bool), String> {
     Ok((h, hint))
 }
 
+/// `name{a="b"}@st OFFSETS`: the labels, and for every value its start timestamp relative to the sample's time in
+/// milliseconds. `None` for a line without `@st`.
+#[allow(clippy::type_complexity)]
+pub(super) fn start_times(line: &str) -> Option<Result<(Labels, Vec<Option<i64>>), String>> {
+    // As upstream, the part up to the first space decides.
+    let (series, offsets) = line.split_once([' ', '\t'])?;
+    let series = series.strip_suffix("@st")?;
+    let parsed = labels(series).and_then(|(labels, rest)| {
+        if !rest.is_empty() {
+            return Err(format!("labels expected before @st in {line:?}"));
+        }
+        let mut all = Vec::new();
+        for item in offsets.split_whitespace() {
+            start_item(item, &mut all).map_err(|e| format!("bad start time {item:?}: {e}"))?;
+        }
+        Ok((labels, all))
+    });
+    Some(parsed)
+}
+
+/// `_`, `_x3`, `-1m`, `-1mx3`, `-1m+10sx3`
+fn start_item(item: &str, out: &mut Vec<Option<i64>>) -> Result<(), String> {
+    let (body, times) = match item.rsplit_once('x') {
+        Some((body, times)) => {
+            let times: usize = times.parse().map_err(|_| "bad repetition".to_owned())?;
+            (body, Some(times))
+        }
+        None => (item, None),
+    };
+    if body == "_" {
+        if times == Some(0) {
+            return Err("bad repetition".to_owned());
+        }
+        out.extend((0..times.unwrap_or(1)).map(|_| None));
+        return Ok(());
+    }
+    let unsigned = body.strip_prefix(['-', '+']).unwrap_or(body);
+    let sign = body.len() - unsigned.len();
+    let (base, step) = match unsigned.find(['+', '-']) {
+        // The step may have a sign of its own: `1m+-10s`.
+        Some(at) => {
+            let step = offset(&unsigned[at + 1..])?;
+            let negative = unsigned[at..].starts_with('-');
+            (
+                &body[..sign + at],
+                Some(if negative { -step } else { step }),
+            )
+        }
+        None => (body, None),
+    };
+    if step.is_some() && times.is_none() {
+        return Err("a repetition is missing".to_owned());
+    }
+    let (mut current, step) = (offset(base)?, step.unwrap_or(0));
+    for _ in 0..=times.unwrap_or(0) {
+        out.push(Some(current));
+        current += step;
+    }
+    Ok(())
+}
+
+/// A duration with a sign, in milliseconds.
+fn offset(text: &str) -> Result<i64, String> {
+    let (digits, sign) = match text.strip_prefix('-') {
+        Some(digits) => (digits, -1),
+        None => (text.strip_prefix('+').unwrap_or(text), 1),
+    };
+    if digits.is_empty() {
+        return Err("empty duration".to_owned());
+    }
+    Ok(sign * duration::parse_millis(digits).map_err(|e| e.to_string())?)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -315,6 +399,48 @@ mod tests {
                 length: 3
             }]
         );
+    }
+
+    #[test]
+    fn numbers_are_those_of_promql() {
+        for (text, value) in [
+            ("010", 8.0),
+            ("-0x1F", -31.0),
+            ("1_000", 1000.0),
+            ("5m", 300.0),
+            ("-Inf", f64::NEG_INFINITY),
+            ("+1.5e3", 1500.0),
+        ] {
+            assert_eq!(number(text).unwrap(), value, "{text}");
+        }
+        assert!(number("").is_err());
+        assert!(number("five").is_err());
+    }
+
+    #[test]
+    fn start_times_are_offsets() {
+        let (labels, all) = start_times("m{a=\"b\"}@st _x2 -1mx1 -1m+10sx2 0s -1m-30sx1")
+            .unwrap()
+            .unwrap();
+        assert_eq!(labels.get("a"), Some("b"));
+        let ms = |s: i64| Some(s * 1000);
+        let expected = [
+            None,
+            None,
+            ms(-60),
+            ms(-60),
+            ms(-60),
+            ms(-50),
+            ms(-40),
+            ms(0),
+            ms(-60),
+            ms(-90),
+        ];
+        assert_eq!(all, expected);
+        assert!(start_times("m 1 2").is_none());
+        for bad in ["m@st x", "m@st 1m+1s", "m@st _x0", "m@st 5"] {
+            assert!(start_times(bad).unwrap().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Core;
 use super::error::{ApiError, ErrorType};
 use super::json as wire;
-use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params};
+use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params, go_parse_bool};
 use crate::state::{AppState, Shared};
 
 fn require_admin(state: &AppState) -> Result<(), ApiError> {
@@ -70,16 +70,10 @@ pub(crate) async fn snapshot(
 ) -> Result<Response, ApiError> {
     require_admin(&state)?;
     let skip_head = match params.get("skip_head") {
-        "" | "0" | "f" | "F" | "false" | "False" | "FALSE" => false,
-        "1" | "t" | "T" | "true" | "True" | "TRUE" => true,
-        other => {
-            return Err(ApiError::parameter(
-                "skip_head",
-                format!(
-                    "unable to parse boolean \"skip_head\" argument: strconv.ParseBool: parsing {other:?}: invalid syntax"
-                ),
-            ));
-        }
+        "" => false,
+        text => go_parse_bool(text).map_err(|e| {
+            ApiError::parameter("skip_head", format!("unable to parse boolean: {e}"))
+        })?,
     };
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let name = format!("{now}-{:016x}", rand::random::<u64>());

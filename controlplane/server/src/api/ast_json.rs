@@ -13,6 +13,7 @@ use bellwether_promql::ast::{
 };
 
 use super::json::push_str;
+use super::members::push_list;
 
 /// Appends the tree of an expression.
 pub(super) fn push_expr(out: &mut String, expr: &Expr) {
@@ -254,19 +255,4 @@ fn push_duration_node(out: &mut String, node: &DurationNode, wrapped: bool) {
 
 fn push_strings(out: &mut String, texts: &[String]) {
     push_list(out, texts.iter().map(String::as_str), push_str);
-}
-
-fn push_list<T>(
-    out: &mut String,
-    items: impl IntoIterator<Item = T>,
-    mut push: impl FnMut(&mut String, T),
-) {
-    out.push('[');
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        push(out, item);
-    }
-    out.push(']');
 }

@@ -6,29 +6,41 @@
 //! | `series` | `/series`, `/labels`, `/label/<name>/values` |
 //! | `targets` | `/targets`, `/scrape_pools`, `/metadata`, `/targets/metadata` |
 //! | `exemplars` | `/query_exemplars` |
+//! | `pools` | `/scrape_pools/config`, `/targets/relabel_steps` |
 //! | `status` | `/status/...` |
+//! | `self_metrics` | `/status/self_metrics` |
+//! | `openapi` | `/openapi.yaml` |
+//! | `features`, `notifications` | `/features`, `/notifications`, `/notifications/live` |
 //! | `admin` | `/admin/tsdb/...` |
-//! | `write` | `/write` |
+//! | `rules` | `/rules`, `/alerts`, `/alertmanagers` |
+//! | `read`, `write`, `otlp` | `/read`, `/write`, `/otlp/v1/metrics` |
 //! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
-//! | `params`, `json`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
+//! | `params`, `origin`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
 //! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
 //! server stops, the endpoints answer 503 `Service Unavailable`.
-//!
-//! Rules, alerts and Alertmanagers (`/rules`, `/alerts`, `/alertmanagers`) are not there yet: 404, like any unknown
-//! path, which Grafana and the dashboard take as "no rules".
 
 mod admin;
 mod ast_json;
 mod error;
 mod escaping;
 mod exemplars;
+mod features;
 mod federate;
 mod histogram;
 mod json;
+mod members;
+mod notifications;
+mod openapi;
+mod origin;
+mod otlp;
 mod params;
+mod pools;
 mod query;
 mod query_body;
+mod read;
+mod rules;
+mod self_metrics;
 mod series;
 mod status;
 mod targets;
@@ -43,12 +55,15 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
+use http::StatusCode;
 use http::request::Parts;
 
 use crate::http::{method_not_allowed, service_unavailable};
 use crate::state::{AppState, OpenCore};
 
 pub(crate) use federate::federate;
+pub(crate) use otlp::OtlpMetrics;
+pub(crate) use read::RemoteRead;
 pub(crate) use status::retention_text;
 
 /// Largest compressed remote write request, and largest form.
@@ -78,9 +93,12 @@ impl FromRequestParts<Arc<AppState>> for Core {
 
 type Routes = MethodRouter<Arc<AppState>>;
 
-/// Other methods get Prometheus' 405 with its list of allowed ones.
+/// Other methods, HEAD among them, get Prometheus' 405 with its list of allowed ones; OPTIONS is answered around.
 fn only(routes: Routes, allowed: &'static str) -> Routes {
-    routes.fallback(move || method_not_allowed(allowed))
+    routes
+        .head(move || method_not_allowed(allowed))
+        .options(|| async { StatusCode::NO_CONTENT })
+        .fallback(move || method_not_allowed(allowed))
 }
 
 const GET: &str = "GET, OPTIONS";
@@ -130,6 +148,20 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
             only(get(targets::targets_metadata), GET),
         )
         .route("/scrape_pools", only(get(targets::pools), GET))
+        .route("/scrape_pools/config", only(get(pools::config), GET))
+        .route(
+            "/targets/relabel_steps",
+            only(get(pools::relabel_steps), GET),
+        )
+        .route("/features", only(get(features::features), GET))
+        .route("/notifications", only(get(notifications::list), GET))
+        .route("/notifications/live", only(get(notifications::live), GET))
+        .route("/status/tsdb/blocks", only(get(status::blocks), GET))
+        .route("/openapi.yaml", only(get(openapi::openapi), GET))
+        .route(
+            "/status/self_metrics",
+            only(get(self_metrics::self_metrics), GET),
+        )
         .route("/metadata", only(get(targets::metadata), GET))
         .route("/status/buildinfo", only(get(status::build_info), GET))
         .route("/status/config", only(get(status::config), GET))
@@ -148,6 +180,14 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
         .route(
             "/admin/tsdb/snapshot",
             only(on(change, admin::snapshot), POST_PUT),
+        )
+        .route("/rules", only(get(rules::rules), GET))
+        .route("/alerts", only(get(rules::alerts), GET))
+        .route("/alertmanagers", only(get(rules::alertmanagers), GET))
+        .route("/read", only(on(MethodFilter::POST, read::read), POST))
+        .route(
+            "/otlp/v1/metrics",
+            only(on(MethodFilter::POST, otlp::write), POST),
         )
         .route("/write", only(on(MethodFilter::POST, write::write), POST))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

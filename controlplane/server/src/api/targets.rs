@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::Core;
 use super::error::ApiError;
 use super::json;
+use super::members::{push_list, push_name, push_text};
 use super::params::{Params, go_atoi};
 use crate::state::{Shared, rfc3339};
 
@@ -31,19 +32,19 @@ pub(crate) async fn targets(
         _ => (false, false),
     };
     Ok(json::success(&[], |out| {
-        out.push_str("{\"activeTargets\":[");
+        out.push_str("{\"activeTargets\":");
         let active = snapshot
             .active
             .iter()
             .filter(|t| show_active && wanted(&t.scrape_pool));
         push_list(out, active, push_active);
-        out.push_str("],\"droppedTargets\":[");
+        push_name(out, "droppedTargets");
         let dropped = snapshot
             .dropped
             .iter()
             .filter(|t| show_dropped && wanted(&t.scrape_pool));
         push_list(out, dropped, push_dropped);
-        out.push_str("],\"droppedTargetCounts\":");
+        push_name(out, "droppedTargetCounts");
         if show_dropped {
             let counts: BTreeMap<&str, usize> = snapshot
                 .pools
@@ -61,19 +62,6 @@ pub(crate) async fn targets(
         }
         out.push('}');
     }))
-}
-
-fn push_list<'a, T: 'a>(
-    out: &mut String,
-    items: impl Iterator<Item = &'a T>,
-    push: fn(&mut String, &T),
-) {
-    for (i, item) in items.enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        push(out, item);
-    }
 }
 
 fn push_active(out: &mut String, target: &ActiveTarget) {
@@ -96,28 +84,21 @@ fn push_active(out: &mut String, target: &ActiveTarget) {
         ),
     ];
     for (key, text) in texts {
-        push_member(out, key, text);
+        push_text(out, key, text);
     }
     out.push_str(",\"lastScrapeDuration\":");
     out.push_str(&target.last_scrape_duration.as_secs_f64().to_string());
-    push_member(out, "health", target.health.as_str());
-    push_member(out, "scrapeInterval", &duration(target.scrape_interval));
-    push_member(out, "scrapeTimeout", &duration(target.scrape_timeout));
+    push_text(out, "health", target.health.as_str());
+    push_text(out, "scrapeInterval", &duration(target.scrape_interval));
+    push_text(out, "scrapeTimeout", &duration(target.scrape_timeout));
     out.push('}');
 }
 
 fn push_dropped(out: &mut String, target: &DroppedTarget) {
     out.push_str("{\"discoveredLabels\":");
     json::push_labels(out, &target.discovered_labels);
-    push_member(out, "scrapePool", &target.scrape_pool);
+    push_text(out, "scrapePool", &target.scrape_pool);
     out.push('}');
-}
-
-fn push_member(out: &mut String, key: &str, text: &str) {
-    out.push_str(",\"");
-    out.push_str(key);
-    out.push_str("\":");
-    json::push_str(out, text);
 }
 
 pub(crate) async fn pools(State(_): Shared, core: Core) -> Response {

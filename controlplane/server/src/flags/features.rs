@@ -21,12 +21,19 @@ pub enum Feature {
     PromqlDelayedNameRemoval,
     /// Reload when the configuration file changes.
     AutoReloadConfig,
+    /// Store OTLP points with delta temporality as they are.
+    OtlpNativeDelta,
+    /// Statistics of each step of a query, with `stats=all`.
+    PromqlPerStepStats,
     /// Old form of `--web.enable-remote-write-receiver`.
     RemoteWriteReceiver,
+    /// Rules of a group that do not need each other run at the same time.
+    ConcurrentRuleEval,
 }
 
 const SUPPORTED: &[(&str, Feature)] = &[
     ("auto-reload-config", Feature::AutoReloadConfig),
+    ("concurrent-rule-eval", Feature::ConcurrentRuleEval),
     ("exemplar-storage", Feature::ExemplarStorage),
     ("extra-scrape-metrics", Feature::ExtraScrapeMetrics),
     ("native-histograms", Feature::NativeHistograms),
@@ -38,7 +45,9 @@ const SUPPORTED: &[(&str, Feature)] = &[
         "promql-delayed-name-removal",
         Feature::PromqlDelayedNameRemoval,
     ),
+    ("otlp-native-delta-ingestion", Feature::OtlpNativeDelta),
     ("promql-duration-expr", Feature::PromqlDurationExpr),
+    ("promql-per-step-stats", Feature::PromqlPerStepStats),
     (
         "promql-experimental-functions",
         Feature::PromqlExperimentalFunctions,
@@ -66,16 +75,12 @@ const WITHOUT_EFFECT: &[&str] = &[
 /// Features of Prometheus that this build does not have.
 const MISSING: &[&str] = &[
     "agent",
-    "concurrent-rule-eval",
     "created-timestamp-zero-ingestion",
     "delayed-compaction",
     "memory-snapshot-on-shutdown",
     "metadata-wal-records",
     "old-ui",
     "otlp-deltatocumulative",
-    "otlp-native-delta-ingestion",
-    "otlp-write-receiver",
-    "promql-per-step-stats",
     "type-and-unit-labels",
 ];
 

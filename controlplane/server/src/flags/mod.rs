@@ -5,6 +5,7 @@
 //! a setting that does nothing.
 
 mod features;
+mod rules;
 mod sizes;
 mod table;
 mod wal_sync;
@@ -19,11 +20,13 @@ use bellwether_tsdb::WalSync;
 use clap::{ArgAction, Args, ValueEnum};
 
 pub use features::{Feature, Features};
+pub use rules::RuleFlags;
 pub use table::OtherFlags;
 
 use crate::config::ConfigSource;
 use crate::settings::{
-    Listen, QuerySettings, ServerSettings, StorageSettings, WalCompressionSetting, WebSettings,
+    Listen, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
+    WalCompressionSetting, WebSettings, WriteMessage,
 };
 
 /// A flag's value that cannot be used.
@@ -172,6 +175,30 @@ pub struct ServerFlags {
         overrides_with = "enable_remote_write_receiver"
     )]
     no_enable_remote_write: bool,
+    /// Messages that /api/v1/write accepts, may be repeated; both by default
+    #[arg(
+        long = "web.remote-write-receiver.accepted-protobuf-messages",
+        value_name = "MESSAGE",
+        value_parser = write_message,
+        action = ArgAction::Append
+    )]
+    pub accepted_messages: Vec<WriteMessage>,
+    /// Accept OTLP metrics at /api/v1/otlp/v1/metrics
+    #[arg(long = "web.enable-otlp-receiver", overrides_with = "no_enable_otlp")]
+    pub enable_otlp_receiver: bool,
+    #[arg(
+        long = "no-web.enable-otlp-receiver",
+        hide = true,
+        overrides_with = "enable_otlp_receiver"
+    )]
+    no_enable_otlp: bool,
+    /// Most clients that follow /api/v1/notifications/live at one time
+    #[arg(
+        long = "web.max-notifications-subscribers",
+        value_name = "N",
+        default_value_t = 16
+    )]
+    pub max_notifications_subscribers: usize,
     /// Pattern of origins that browsers may call from, anchored at both ends
     #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*")]
     pub cors_origin: String,
@@ -241,6 +268,32 @@ pub struct ServerFlags {
     )]
     pub max_samples: usize,
 
+    /// Most samples that one query of a remote read request may return, 0 is no limit; streamed answers are not limited
+    #[arg(
+        long = "storage.remote.read-sample-limit",
+        value_name = "N",
+        default_value_t = 50_000_000
+    )]
+    pub read_sample_limit: usize,
+    /// Most remote read requests at one time, 0 is no limit
+    #[arg(
+        long = "storage.remote.read-concurrent-limit",
+        value_name = "N",
+        default_value_t = 10
+    )]
+    pub read_concurrent_limit: usize,
+    /// Bytes that a frame of a streamed remote read answer aims at
+    #[arg(
+        long = "storage.remote.read-max-bytes-in-frame",
+        value_name = "BYTES",
+        default_value_t = 1_048_576
+    )]
+    pub read_max_bytes_in_frame: usize,
+
+    /// Rules and notifications.
+    #[command(flatten)]
+    pub rules: RuleFlags,
+
     /// Features to enable, separated by commas, may be repeated
     #[arg(long = "enable-feature", value_name = "NAMES", action = ArgAction::Append)]
     pub enable_feature: Vec<String>,
@@ -254,6 +307,12 @@ pub struct ServerFlags {
     /// Flags of Prometheus that this build does not honour.
     #[command(flatten)]
     pub other: OtherFlags,
+}
+
+fn write_message(text: &str) -> Result<WriteMessage, String> {
+    WriteMessage::parse(text).ok_or_else(|| {
+        format!("unknown remote write protobuf message {text}, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request")
+    })
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -295,6 +354,9 @@ impl ServerFlags {
                 enable_admin_api: self.enable_admin_api,
                 enable_remote_write_receiver: self.enable_remote_write_receiver
                     || features.has(Feature::RemoteWriteReceiver),
+                write_messages: self.write_messages(),
+                enable_otlp_receiver: self.enable_otlp_receiver,
+                notification_subscribers_max: self.max_notifications_subscribers,
                 max_connections: self.max_connections.max(1),
                 read_timeout: self.read_timeout,
                 cors_origin: self.cors_origin.clone(),
@@ -307,6 +369,12 @@ impl ServerFlags {
                 max_concurrency: self.max_concurrency.max(1),
                 max_samples: self.max_samples,
             },
+            remote_read: RemoteReadSettings {
+                sample_limit: self.read_sample_limit,
+                concurrent_max: self.read_concurrent_limit,
+                bytes_in_frame_max: self.read_max_bytes_in_frame,
+            },
+            rules: self.rules.settings(),
             auto_reload: features
                 .has(Feature::AutoReloadConfig)
                 .then_some(self.auto_reload_interval.max(Duration::from_secs(1))),
@@ -351,6 +419,14 @@ impl ServerFlags {
             min_block_duration: min_block,
             max_block_duration: self.max_block_duration,
         })
+    }
+
+    fn write_messages(&self) -> Vec<WriteMessage> {
+        if self.accepted_messages.is_empty() {
+            WriteMessage::ALL.to_vec()
+        } else {
+            self.accepted_messages.clone()
+        }
     }
 
     /// The normalised route prefix: "/" or "/path".
@@ -409,6 +485,34 @@ impl ServerFlags {
                 "web.enable-remote-write-receiver",
                 bool_text(self.enable_remote_write_receiver),
             ),
+            (
+                "web.remote-write-receiver.accepted-protobuf-messages",
+                self.write_messages()
+                    .iter()
+                    .map(|m| m.as_str())
+                    .collect::<Vec<_>>()
+                    .join(","),
+            ),
+            (
+                "web.enable-otlp-receiver",
+                bool_text(self.enable_otlp_receiver),
+            ),
+            (
+                "web.max-notifications-subscribers",
+                self.max_notifications_subscribers.to_string(),
+            ),
+            (
+                "storage.remote.read-sample-limit",
+                self.read_sample_limit.to_string(),
+            ),
+            (
+                "storage.remote.read-concurrent-limit",
+                self.read_concurrent_limit.to_string(),
+            ),
+            (
+                "storage.remote.read-max-bytes-in-frame",
+                self.read_max_bytes_in_frame.to_string(),
+            ),
             ("web.cors.origin", self.cors_origin.clone()),
             ("storage.tsdb.path", path(&self.storage_path)),
             ("storage.tsdb.retention.time", duration::format(retention)),
@@ -448,6 +552,8 @@ impl ServerFlags {
             ("log.level", self.log_level.as_str().to_owned()),
             ("log.format", value_name(&self.log_format)),
         ];
+        let rules = self.rules.texts();
+        all.extend(rules.map(|(name, value)| (name.to_owned(), value)));
         all.extend(own.map(|(name, value)| (name.to_owned(), value)));
         all
     }

@@ -52,16 +52,9 @@ const fn ignored(entry: Entry) -> Entry {
 /// Names and defaults as Prometheus 3.5 has them.
 const TABLE: &[Entry] = &[
     switch("agent", "false"),
-    switch("alertmanager.drain-notification-queue-on-shutdown", "true"),
-    value("alertmanager.notification-batch-size", "256"),
-    value("alertmanager.notification-queue-capacity", "10000"),
     ignored(switch("auto-gomaxprocs", "true")),
     ignored(switch("auto-gomemlimit", "true")),
     ignored(value("auto-gomemlimit.ratio", "0.9")),
-    value("rules.alert.for-grace-period", "10m"),
-    value("rules.alert.for-outage-tolerance", "1h"),
-    value("rules.alert.resend-delay", "1m"),
-    value("rules.max-concurrent-evals", "4"),
     switch("scrape.adjust-timestamps", "true"),
     value("scrape.discovery-reload-interval", "5s"),
     value("scrape.timestamp-tolerance", "2ms"),
@@ -71,9 +64,6 @@ const TABLE: &[Entry] = &[
     value("storage.agent.retention.min-time", "0s"),
     switch("storage.agent.wal-compression", "true"),
     value("storage.remote.flush-deadline", "1m"),
-    value("storage.remote.read-concurrent-limit", "10"),
-    value("storage.remote.read-max-bytes-in-frame", "1048576"),
-    value("storage.remote.read-sample-limit", "50000000"),
     switch("storage.tsdb.allow-overlapping-compaction", "true"),
     value("storage.tsdb.delay-compact-file.path", ""),
     value("storage.tsdb.delayed-compaction.max-percent", "10"),
@@ -83,13 +73,7 @@ const TABLE: &[Entry] = &[
     value("web.config.file", ""),
     ignored(value("web.console.libraries", "console_libraries")),
     ignored(value("web.console.templates", "consoles")),
-    switch("web.enable-otlp-receiver", "false"),
     ignored(value("web.local-assets", "")),
-    value("web.max-notifications-subscribers", "16"),
-    value(
-        "web.remote-write-receiver.accepted-protobuf-messages",
-        "prometheus.WriteRequest",
-    ),
     ignored(value(
         "web.page-title",
         "Prometheus Time Series Collection and Processing Server",
@@ -177,7 +161,6 @@ impl Args for OtherFlags {
 /// Names of the negated switches; clap wants them static.
 const NEGATIONS: &[&str] = &[
     "no-agent",
-    "no-alertmanager.drain-notification-queue-on-shutdown",
     "no-auto-gomaxprocs",
     "no-auto-gomemlimit",
     "no-scrape.adjust-timestamps",
@@ -185,7 +168,6 @@ const NEGATIONS: &[&str] = &[
     "no-storage.agent.wal-compression",
     "no-storage.tsdb.allow-overlapping-compaction",
     "no-storage.tsdb.no-lockfile",
-    "no-web.enable-otlp-receiver",
 ];
 
 impl FromArgMatches for OtherFlags {

@@ -12,14 +12,23 @@ use bellwether_server::{ConfigSource, Listen, Phase, Server, ServerError, Server
 use tokio_util::sync::CancellationToken;
 
 /// An answer, read whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: String,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
+    /// All values of a header, joined; the name in small letters.
+    pub fn header(&self, name: &str) -> String {
+        let lines = self.head.lines().filter_map(|l| l.split_once(':'));
+        let values = lines.filter(|(n, _)| *n == name).map(|(_, v)| v.trim());
+        values.collect::<Vec<_>>().join(", ")
+    }
+
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
@@ -49,7 +58,10 @@ pub fn request(
     stream.write_all(body).unwrap();
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).unwrap();
-    let at = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    // No answer at all, as when Prometheus' handler panics, has status 0.
+    let Some(at) = raw.windows(4).position(|w| w == b"\r\n\r\n") else {
+        return Answer::default();
+    };
     let head = String::from_utf8_lossy(&raw[..at]).to_lowercase();
     let mut body = raw[at + 4..].to_vec();
     if head.contains("transfer-encoding: chunked") {
@@ -59,6 +71,7 @@ pub fn request(
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
         head,
         body: String::from_utf8_lossy(&body).into_owned(),
+        bytes: body,
     }
 }
 
@@ -184,7 +197,7 @@ fn packed(values: &[u64]) -> Vec<u8> {
     out
 }
 
-fn label_fields(labels: &[(&str, &str)]) -> Vec<u8> {
+pub fn label_fields(labels: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in labels {
         let mut label = Vec::new();
@@ -195,13 +208,13 @@ fn label_fields(labels: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
-fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+pub fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     out.push(number << 3 | 2);
     varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-fn varint(out: &mut Vec<u8>, mut n: u64) {
+pub fn varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -308,6 +321,11 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// The directory that holds its configuration and, in `data`, its database.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Ends it without warning and returns what it leaves: the folder `data` in there is its database.
     pub fn kill(mut self) -> tempfile::TempDir {
         let _ = self.child.kill();
@@ -333,6 +351,16 @@ pub async fn start_reference_in(
     dir: tempfile::TempDir,
     config: &str,
     flags: &[&str],
+) -> Option<Reference> {
+    start_reference_at(dir, config, flags, "").await
+}
+
+/// The same behind a prefix of all paths, which the flags set.
+pub async fn start_reference_at(
+    dir: tempfile::TempDir,
+    config: &str,
+    flags: &[&str],
+    prefix: &str,
 ) -> Option<Reference> {
     let program = reference("prometheus")?;
     std::fs::write(dir.path().join("p.yml"), config).unwrap();
@@ -361,10 +389,11 @@ pub async fn start_reference_in(
         child,
         dir,
     };
+    let ready_path = format!("{prefix}/-/ready");
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let ready =
-            TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.status == 200;
+            TcpStream::connect(address).is_ok() && get(address, &ready_path).await.status == 200;
         if ready {
             return Some(reference);
         }
@@ -373,5 +402,28 @@ pub async fn start_reference_in(
             "the reference server does not start"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Takes the members out of a syntax tree that 3.5 does not have.
+pub fn without_newer_members(tree: &mut serde_json::Value) {
+    use serde_json::Value;
+    match tree {
+        Value::Object(members) => {
+            members.retain(|name, _| {
+                !matches!(
+                    name.as_str(),
+                    "anchored"
+                        | "smoothed"
+                        | "fillValues"
+                        | "rangeExpr"
+                        | "offsetExpr"
+                        | "stepExpr"
+                )
+            });
+            members.values_mut().for_each(without_newer_members);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_newer_members),
+        _ => {}
     }
 }

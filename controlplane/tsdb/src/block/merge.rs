@@ -69,7 +69,7 @@ impl Cursor {
 
 /// Chunks of one series from several blocks as one list; where they overlap, samples are merged and of two at
 /// the same time the one of the earlier chunk stays.
-fn join(
+pub(crate) fn join(
     mut chunks: Vec<EncodedChunk>,
     chunk_range: i64,
 ) -> Result<Vec<EncodedChunk>, crate::encoding::DecodeError> {

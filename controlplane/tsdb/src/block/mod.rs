@@ -6,6 +6,7 @@ pub(crate) mod index_write;
 pub(crate) mod merge;
 pub(crate) mod meta;
 pub(crate) mod mmap;
+mod order;
 pub(crate) mod write;
 
 use std::collections::BTreeSet;
@@ -147,7 +148,7 @@ impl BlockQuerier {
     }
 
     /// The matching series that have chunks in range, in order of labels.
-    fn found(
+    pub(crate) fn found(
         &self,
         matchers: &[Matcher],
     ) -> Result<impl Iterator<Item = Result<BlockSeries, StorageError>> + use<'_>, StorageError>
@@ -226,11 +227,11 @@ impl Querier for BlockQuerier {
 }
 
 /// A series of a block within a query.
-struct BlockSeries {
-    labels: Labels,
-    chunks: Box<[ChunkMeta]>,
-    deleted: Box<[Interval]>,
-    block: Arc<Block>,
+pub(crate) struct BlockSeries {
+    pub(crate) labels: Labels,
+    pub(crate) chunks: Box<[ChunkMeta]>,
+    pub(crate) deleted: Box<[Interval]>,
+    pub(crate) block: Arc<Block>,
     mint: i64,
     maxt: i64,
 }

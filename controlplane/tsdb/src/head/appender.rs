@@ -247,12 +247,25 @@ impl<'a> HeadAppender<'a> {
         if self.b.records.is_empty() && self.b.late_records.is_empty() {
             return Ok(());
         }
-        if let Err(e) = self.log(&mut wal) {
-            if self.late_floor.is_some() {
-                self.reset_newest();
-            }
-            return Err(e);
+        let logged = self.log(&mut wal);
+        let sync_due = wal.as_ref().is_some_and(WalWriter::is_sync_due)
+            || (!self.b.late_records.is_empty()
+                && (head.wbl.lock().as_ref()).is_some_and(WalWriter::is_sync_due));
+        match &logged {
+            Ok(()) => self.publish_logged(),
+            Err(_) if self.late_floor.is_some() => self.reset_newest(),
+            Err(_) => {}
         }
+        drop(wal);
+        if sync_due {
+            head.sync_logs_after_commit();
+        }
+        logged
+    }
+
+    /// Makes visible what is in the log. The caller holds the commit lock.
+    fn publish_logged(&mut self) {
+        let head = self.head;
         for s in &self.b.unlogged {
             s.set_logged();
         }
@@ -265,7 +278,6 @@ impl<'a> HeadAppender<'a> {
         self.publish(txn);
         self.publish_late(txn);
         head.isolation.publish(number);
-        Ok(())
     }
 
     /// Writes the records to both logs, or to none.

@@ -7,7 +7,7 @@
 //! Invariants:
 //! - an id is given once in the life of a directory and is the series' reference in the log;
 //! - publication order is log order: both happen under the commit lock (`wal`);
-//! - locks are taken in this order: `wal`, `wbl`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
+//! - locks are taken in this order: `syncing`, `wal`, `wbl`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
 //!   then a series' state. `symbols` before `postings` where both are held. Who holds the states of some series
 //!   may only try for that of another.
 
@@ -26,6 +26,7 @@ pub(crate) mod replay;
 pub(crate) mod series;
 mod slab;
 mod symbols;
+mod sync;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -92,6 +93,8 @@ pub(crate) struct Head {
     pub(crate) wal: Mutex<Option<WalWriter>>,
     /// The out-of-order log, `None` while it was never needed. Taken after `wal`.
     pub(crate) wbl: Mutex<Option<WalWriter>>,
+    /// Held while segments of the logs are forced to the disk, which needs none of the other locks.
+    syncing: Mutex<()>,
     /// How far behind the newest sample others may come out of order, in milliseconds; 0 takes none.
     pub(crate) out_of_order_window: AtomicI64,
     pub(crate) out_of_order: Mutex<OutOfOrderIndex>,
@@ -133,6 +136,7 @@ impl Head {
             isolation: Arc::default(),
             wal: Mutex::new(None),
             wbl: Mutex::new(None),
+            syncing: Mutex::new(()),
             out_of_order_window: AtomicI64::new(0),
             out_of_order: Mutex::default(),
             min_time: AtomicI64::new(i64::MAX),

@@ -73,11 +73,12 @@ impl Run {
         Ok(())
     }
 
-    /// Appends the samples in `mint..=maxt` in no order.
+    /// Appends the samples in `mint..=maxt` that a reader may see, in no order.
     fn collect(
         &self,
         mint: i64,
         maxt: i64,
+        seen: u64,
         out: &mut Vec<(i64, Sample)>,
     ) -> Result<(), DecodeError> {
         for c in &self.chunks {
@@ -89,7 +90,7 @@ impl Run {
                 })?;
             }
         }
-        let in_range = |e: &&Entry| e.t >= mint && e.t <= maxt;
+        let in_range = |e: &&Entry| e.t >= mint && e.t <= maxt && e.txn <= seen;
         let entries = self.entries.iter().filter(in_range);
         out.extend(entries.map(|e| (e.t, e.sample.clone())));
         Ok(())
@@ -179,18 +180,19 @@ impl OutOfOrder {
         }
     }
 
-    /// The samples in `mint..=maxt` as chunks that do not overlap, without deleted ones.
+    /// The samples in `mint..=maxt` that a reader may see as chunks that do not overlap, without deleted ones.
     fn to_chunks(
         &self,
         what: Part,
         (mint, maxt): (i64, i64),
+        seen: u64,
         deleted: &[Interval],
         chunk_range: i64,
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
         let mut samples = Vec::new();
-        self.frozen.collect(mint, maxt, &mut samples)?;
+        self.frozen.collect(mint, maxt, seen, &mut samples)?;
         if what == Part::All {
-            self.live.collect(mint, maxt, &mut samples)?;
+            self.live.collect(mint, maxt, seen, &mut samples)?;
         }
         samples.sort_by_key(|s| s.0);
         samples.dedup_by_key(|s| s.0);
@@ -255,7 +257,7 @@ impl Head {
     /// Marks all out-of-order samples as the subject of a compaction.
     pub(crate) fn freeze_out_of_order(&self) {
         for s in self.out_of_order_series() {
-            if let Some(ooo) = &mut s.state.write().out_of_order {
+            if let Some(ooo) = s.state.write().out_of_order_mut() {
                 ooo.freeze();
             }
         }
@@ -271,7 +273,7 @@ impl Head {
         let mut found = Vec::new();
         for s in self.out_of_order_series() {
             let state = s.state.read();
-            let bounds = state.out_of_order.as_ref().and_then(|o| o.bounds_of(what));
+            let bounds = state.out_of_order().and_then(|o| o.bounds_of(what));
             drop(state);
             found.extend(bounds.map(|b| (s, b)));
         }
@@ -286,8 +288,24 @@ impl Head {
         range: (i64, i64),
         deleted: &[Interval],
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
-        match &series.state.read().out_of_order {
-            Some(ooo) => ooo.to_chunks(what, range, deleted, self.options.block_range),
+        match series.state.read().out_of_order() {
+            Some(ooo) => {
+                let block_range = self.options.block_range;
+                ooo.to_chunks(what, range, u64::MAX, deleted, block_range)
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The chunks of a series in `range` (both ends included) with what a reader may see.
+    pub(crate) fn visible_out_of_order_chunks(
+        &self,
+        series: &MemSeries,
+        range: (i64, i64),
+        seen: u64,
+    ) -> Result<Vec<EncodedChunk>, DecodeError> {
+        match series.state.read().out_of_order() {
+            Some(ooo) => ooo.to_chunks(Part::All, range, seen, &[], self.options.block_range),
             None => Ok(Vec::new()),
         }
     }
@@ -300,7 +318,7 @@ impl Head {
         let mut dropped = 0;
         for series in self.out_of_order_series() {
             let mut state = series.state.write();
-            let Some(ooo) = &mut state.out_of_order else {
+            let Some(ooo) = state.out_of_order_mut() else {
                 continue;
             };
             let before = ooo.chunks();
@@ -308,7 +326,7 @@ impl Head {
             dropped += before - ooo.chunks();
             match ooo.bounds() {
                 Some((mint, maxt)) => index.note(series.id, mint, maxt),
-                None => state.out_of_order = None,
+                None => state.drop_out_of_order(),
             }
         }
         *self.out_of_order.lock() = index;
@@ -364,7 +382,7 @@ mod tests {
         ooo.insert(8, Sample::Float(3.0), txn(4, 4)).unwrap();
         ooo.freeze();
         let chunks = ooo
-            .to_chunks(Part::Frozen, (0, 10), &deleted, 1_000_000)
+            .to_chunks(Part::Frozen, (0, 10), u64::MAX, &deleted, 1_000_000)
             .unwrap();
         assert_eq!(chunks.len(), 1);
         assert_eq!((chunks[0].mint, chunks[0].maxt), (5, 5));

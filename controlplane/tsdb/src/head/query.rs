@@ -51,7 +51,7 @@ impl HeadQuerier {
     }
 
     /// The matching series with samples in range.
-    fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
+    pub(crate) fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
         let mut series = self.head.matching(matchers)?;
         series.retain(|s| {
             let state = s.state.read();

@@ -1,6 +1,7 @@
 //! What happens besides appends and queries: blocks from the head, truncation, compaction, retention,
 //! clean-up at the start, snapshots.
 
+pub(crate) mod horizon;
 pub(crate) mod out_of_order;
 
 use std::collections::HashSet;
@@ -160,20 +161,16 @@ impl Db {
         Ok(())
     }
 
-    /// Forces what commits wrote to the disk, when [`WalSync::Interval`] was chosen; other choices need no call.
+    /// Forces what commits wrote to the disk, when [`WalSync::Interval`] was chosen; otherwise only what could not be
+    /// forced when it was due.
     ///
     /// # Errors
     /// The system's error; the next call tries again.
     pub fn sync_log(&self) -> Result<(), TsdbError> {
-        if !matches!(self.options.wal_sync, WalSync::Interval(_)) {
-            return Ok(());
-        }
-        let sync = |writer: Option<&mut WalWriter>, dir: PathBuf| match writer {
-            Some(writer) => writer.sync().map_err(TsdbError::io("cannot sync", &dir)),
-            None => Ok(()),
-        };
-        sync(self.head.wal.lock().as_mut(), self.wal_dir())?;
-        sync(self.head.wbl.lock().as_mut(), self.wbl_dir())
+        let all = matches!(self.options.wal_sync, WalSync::Interval(_));
+        self.head
+            .sync_logs(all)
+            .map_err(TsdbError::io("cannot sync the log in", &self.dir))
     }
 
     /// Writes a block and opens it. After a failure nothing of it may stay: marks of later deletions would
@@ -217,7 +214,7 @@ impl Db {
     fn is_head_full(&self) -> bool {
         let (mint, maxt) = (self.head.min_time(), self.head.max_time());
         let range = self.options.block_range_ms();
-        mint <= maxt && maxt.saturating_sub(mint) > range / 2 * 3
+        mint <= maxt && maxt.saturating_sub(mint) > (range / 2).saturating_mul(3)
     }
 
     /// Writes the head's oldest range as a block and lets new queries read it from there.
@@ -268,11 +265,6 @@ impl Db {
 
     fn truncate_log(&self, mint: i64) -> io::Result<()> {
         let wal = self.wal_dir();
-        // What the segment has so far goes to the disk before commits wait for the rest of it.
-        let present = self.head.wal.lock().as_ref().map(WalWriter::segment);
-        if let Some(present) = present {
-            self.options.files.sync(&segments::path(&wal, present))?;
-        }
         // A new segment, so that the present one can go next time.
         let Some(current) = self
             .head
@@ -284,6 +276,7 @@ impl Db {
         else {
             return Ok(());
         };
+        self.head.sync_logs(false)?;
         let Some(first) = segments::list(&*self.options.files, &wal)?.first().copied() else {
             return Ok(());
         };
@@ -330,7 +323,7 @@ impl Db {
             }
             let inputs: Vec<Arc<Block>> = plan.iter().map(|i| Arc::clone(candidates[*i])).collect();
             self.counters.compactions_triggered.inc();
-            let replaced = self.replace(&inputs).inspect_err(|e| {
+            self.replace(&inputs).inspect_err(|e| {
                 self.counters.compactions_failed.inc();
                 if let TsdbError::Corrupt { .. } = e {
                     // Trying again would fail again: leave these blocks out of plans, as Prometheus does.
@@ -339,17 +332,12 @@ impl Db {
                     }
                 }
             })?;
-            if !replaced {
-                // The same plan would come again; the next block from the head makes these replaceable.
-                return Ok(());
-            }
             *done += 1;
         }
     }
 
-    /// Merges blocks into one and puts it in their place. False when nothing is left of them but a start needs
-    /// one of them to know where the head begins: without it, the log's samples of that time would come back.
-    fn replace(&self, inputs: &[Arc<Block>]) -> Result<bool, TsdbError> {
+    /// Merges blocks into one and puts it in their place.
+    fn replace(&self, inputs: &[Arc<Block>]) -> Result<(), TsdbError> {
         let range = self.options.block_range_ms();
         let merged = self.write_block(|ulid| {
             merge::merge(&self.options.files, &self.dir, inputs, range, ulid)
@@ -362,20 +350,30 @@ impl Db {
             .filter(|b| !gone.contains(&b.ulid()))
             .cloned()
             .collect();
-        if merged.is_none() && end_of_in_order(&blocks) < end_of_in_order(&view.blocks) {
-            return Ok(false);
-        }
         blocks.extend(merged);
+        self.keep_horizon(&view, &blocks)?;
         self.install(blocks, view.head_from);
         self.counters.compactions.inc();
         // Open queries keep their maps.
         for block in inputs {
             self.discard(&block.dir);
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Before blocks go: when those that are kept no longer say where the head begins, a file has to.
+    fn keep_horizon(&self, view: &View, kept: &[Arc<Block>]) -> Result<(), TsdbError> {
+        if end_of_in_order(kept) < end_of_in_order(&view.blocks) {
+            horizon::write(&*self.options.files, &self.dir, view.head_from)?;
+        }
+        Ok(())
     }
 
     fn apply_retention(&self) -> Result<usize, TsdbError> {
+        if self.pending_out_of_order.lock().is_some() {
+            // The head and its log still have what is in the newest blocks of out-of-order samples.
+            return Ok(0);
+        }
         let view = self.view.load_full();
         let sizes: Vec<_> = view.blocks.iter().map(|b| (b.meta(), b.size())).collect();
         let doomed = compact::doomed(
@@ -396,16 +394,22 @@ impl Db {
         if !doomed.by_size.is_empty() {
             self.counters.size_retentions.inc();
         }
-        let (gone, kept): (Vec<_>, Vec<_>) = view.blocks.iter().cloned().partition(|b| {
+        let (mut gone, mut kept): (Vec<_>, Vec<_>) = view.blocks.iter().cloned().partition(|b| {
             let ulid = b.ulid();
             doomed.by_time.contains(&ulid) || doomed.by_size.contains(&ulid)
         });
+        let horizon = self.keep_horizon(&view, &kept);
+        if horizon.is_err() {
+            // On a full disk the others make room for it.
+            let end = end_of_in_order(&view.blocks);
+            kept.extend(gone.extract_if(.., |b| b.maxt == end));
+        }
         self.install(kept, view.head_from);
         for block in &gone {
             tracing::info!(block = %block.dir.display(), "deleting a block beyond retention");
             self.discard(&block.dir);
         }
-        Ok(gone.len())
+        horizon.map(|()| gone.len())
     }
 
     pub(crate) fn delete_in_blocks(

@@ -59,6 +59,7 @@ impl Db {
         let Some(segment) = segment else {
             return Ok(0);
         };
+        self.sync_log()?;
         self.head.freeze_out_of_order();
         let series = self.head.with_out_of_order(Part::Frozen);
         let mut written: Vec<Arc<Block>> = Vec::new();

@@ -29,7 +29,7 @@ use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::series::MemSeries;
 use crate::head::{Head, HeadOptions};
-use crate::maintenance::end_of_in_order;
+use crate::maintenance::{end_of_in_order, horizon};
 use crate::merge::MergeQuerier;
 use crate::select;
 use crate::stats::Counters;
@@ -131,11 +131,12 @@ impl ReadOnlyDb {
             exemplars_max: 0,
             series_limit: 0,
             spill_bytes: usize::MAX,
-            files,
+            files: Arc::clone(&files),
         };
         Ok(Self {
             dir: dir.to_path_buf(),
-            head_from: end_of_in_order(&blocks),
+            // After the blocks: it is written before they go.
+            head_from: end_of_in_order(&blocks).max(horizon::read(&*files, dir)?),
             blocks,
             head: Arc::new(Head::new(options, Arc::new(Counters::default()))),
         })

@@ -4,6 +4,11 @@
 //! acknowledged commit survives a killed process. When the write fails (full disk, I/O error), the segment
 //! is cut back to where it ended before; while even that fails, commits are refused and the next one tries
 //! again. A half-written page therefore never precedes a good record.
+//!
+//! Writing needs the commit lock, and forcing to the disk can take long. So a segment that ends is only noted, and
+//! whoever ended it has it forced to the disk once the lock is free, before the commit returns: see
+//! [`WalWriter::take_unsynced`]. Only [`WalSync::Commit`] syncs at once, since its records must be on the disk before
+//! they are seen.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,8 +41,12 @@ pub(crate) struct WalWriter {
     pos: u64,
     /// Bytes after `pos` may be in the file: cut them before writing again.
     dirty: bool,
-    /// Written since the last sync.
+    /// The open segment was written to since the last sync.
     unsynced: bool,
+    /// Segments that ended and are not synced yet.
+    ended: Vec<u64>,
+    /// A segment ended, or the interval passed, since somebody last took what is unsynced.
+    sync_due: bool,
     last_sync: i64,
     /// Reused: the bytes of one commit, and one compressed record.
     out: Vec<u8>,
@@ -52,12 +61,13 @@ impl WalWriter {
     pub(crate) fn open(dir: &Path, options: WriterOptions) -> io::Result<Self> {
         let files = &*options.files;
         let after_checkpoint = segments::checkpoints(files, dir)?.last().map(|n| n + 1);
-        let last = segments::list(files, dir)?.last().copied();
-        if let Some(last) = last {
+        let segments = segments::list(files, dir)?;
+        for n in &segments {
             // What a killed process wrote last was read back, but may not be on the disk; what follows relies
-            // on it, such as on the names of series.
-            files.sync(&segments::path(dir, last))?;
+            // on it, such as on the names of series. Segments that are on the disk cost nothing.
+            files.sync(&segments::path(dir, *n))?;
         }
+        let last = segments.last();
         let segment = last.map(|n| n + 1).max(after_checkpoint).unwrap_or(0);
         let file = files.create(&segments::path(dir, segment))?;
         files.sync_dir(dir)?;
@@ -71,6 +81,8 @@ impl WalWriter {
             pos: 0,
             dirty: false,
             unsynced: false,
+            ended: Vec::new(),
+            sync_due: false,
             out: Vec::new(),
             packed: Vec::new(),
         })
@@ -125,14 +137,8 @@ impl WalWriter {
         let written = self.out.len() as u64;
         self.pos += written;
         if let WalSync::Interval(every) = self.options.sync {
-            let now = (self.options.clock)();
-            if now.saturating_sub(self.last_sync) >= millis(every) {
-                self.last_sync = now;
-                if let Err(e) = self.sync() {
-                    // The commit itself is in the operating system's hands; the next interval tries again.
-                    tracing::error!(error = %e, "cannot sync the log to the disk");
-                }
-            }
+            let since = (self.options.clock)().saturating_sub(self.last_sync);
+            self.sync_due |= since >= millis(every);
         }
         give_back_surplus(&mut self.out);
         give_back_surplus(&mut self.packed);
@@ -157,7 +163,8 @@ impl WalWriter {
         Ok(())
     }
 
-    /// Ends the segment (padded, synced) and begins the next. Returns the new segment's number.
+    /// Ends the segment (padded) and begins the next. Returns the new segment's number. The caller has the old one
+    /// synced when the lock is free.
     ///
     /// # Errors
     /// The system's error; then the old segment stays in use.
@@ -174,6 +181,11 @@ impl WalWriter {
             other => other?,
         };
         files.sync_dir(&self.dir)?;
+        if self.unsynced {
+            self.ended.push(self.segment);
+            self.unsynced = false;
+            self.sync_due = true;
+        }
         self.file = file;
         self.segment += 1;
         self.pos = 0;
@@ -184,20 +196,47 @@ impl WalWriter {
         self.repair()?;
         self.out.clear();
         self.out.resize(page::padding(self.pos), 0);
-        self.write_out()?;
-        self.sync()
+        self.write_out().map(|_| ())
     }
 
-    /// Forces what was written to the disk.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if self.unsynced {
-            self.file.sync()?;
-            self.unsynced = false;
+    /// Whether somebody has to take what is unsynced.
+    pub(crate) fn is_sync_due(&self) -> bool {
+        self.sync_due
+    }
+
+    /// Takes the segments that are to be forced to the disk: those that ended, and the open one when `all` are
+    /// wanted or its interval has passed. What cannot be forced comes back by [`Self::give_back`].
+    pub(crate) fn take_unsynced(&mut self, all: bool) -> Vec<Unsynced> {
+        let mut due = std::mem::take(&mut self.ended);
+        self.sync_due = false;
+        let open = match self.options.sync {
+            WalSync::Interval(every) => {
+                let now = (self.options.clock)();
+                let passed = all || now.saturating_sub(self.last_sync) >= millis(every);
+                if passed {
+                    self.last_sync = now;
+                }
+                passed
+            }
+            WalSync::Commit | WalSync::Segment => all,
+        };
+        if open && std::mem::take(&mut self.unsynced) {
+            due.push(self.segment);
         }
-        Ok(())
+        let with_path = |segment| Unsynced {
+            segment,
+            path: segments::path(&self.dir, segment),
+        };
+        due.into_iter().map(with_path).collect()
+    }
+
+    /// Notes that a segment could not be forced to the disk: whoever takes next tries again.
+    pub(crate) fn give_back(&mut self, unsynced: &Unsynced) {
+        if unsynced.segment == self.segment {
+            self.unsynced = true;
+        } else {
+            self.ended.push(unsynced.segment);
+        }
     }
 
     /// Pads and syncs for a clean stop.
@@ -205,6 +244,32 @@ impl WalWriter {
     /// # Errors
     /// The system's error.
     pub(crate) fn close(&mut self) -> io::Result<()> {
-        self.pad()
+        self.pad()?;
+        let files = Arc::clone(&self.options.files);
+        for unsynced in self.take_unsynced(true) {
+            unsynced.sync(&*files)?;
+        }
+        Ok(())
+    }
+}
+
+/// A segment that is to be forced to the disk.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    segment: u64,
+    path: PathBuf,
+}
+
+impl Unsynced {
+    /// Forces it to the disk.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn sync(&self, files: &dyn Files) -> io::Result<()> {
+        match files.sync(&self.path) {
+            // Truncation was faster.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 }

@@ -404,6 +404,12 @@ impl Disk {
         out
     }
 
+    /// What processes see of a file.
+    pub(crate) fn peek(&self, path: &Path) -> Option<Vec<u8>> {
+        let mut s = self.0.lock();
+        s.file(path).ok().map(|f| f.live.clone())
+    }
+
     /// Changes the content of a file behind the engine's back, on the medium too.
     pub(crate) fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut s = self.0.lock();

@@ -19,6 +19,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use world::{Dangers, World};
 
+/// A fifth of a life is spent in the system's allocator otherwise.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Steps of a life.
 const STEPS: usize = 250;
 
@@ -37,6 +41,7 @@ fn dangers(seed: u64) -> Dangers {
         power_cuts: !seed.is_multiple_of(5),
         wide_deletions: matches!(seed % 8, 5 | 7),
         late: seed % 4 == 3,
+        limited: seed % 7 == 2,
     }
 }
 

@@ -225,14 +225,26 @@ impl Model {
         });
     }
 
-    /// Notes that retention may have removed what nothing covers any more.
-    pub(crate) fn expire(&mut self, covered: impl Fn(i64) -> bool) {
+    /// Notes that retention may have removed what nothing covers any more. On a good disk it removed it for good; of
+    /// samples that came late the head may still have some.
+    pub(crate) fn expire(&mut self, covered: impl Fn(i64) -> bool, for_good: bool) {
         self.each(|_, t, e| match e.fate {
+            Fate::There(_) | Fate::Deleted(_) if for_good && !e.late && !covered(t) => None,
             Fate::There(_) | Fate::Deleted(_) if !covered(t) => {
                 e.hidden = false;
                 Some(Fate::Maybe)
             }
             fate => Some(fate),
+        });
+    }
+
+    /// Notes that a block of late samples may have gone, whatever blocks there are of its time.
+    pub(crate) fn expire_late(&mut self) {
+        self.each(|_, _, e| {
+            Some(match e.fate {
+                Fate::There(_) if e.late => Fate::Maybe,
+                fate => fate,
+            })
         });
     }
 

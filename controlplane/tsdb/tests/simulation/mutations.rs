@@ -100,6 +100,16 @@ fn without_syncs_of_head_chunks() {
 }
 
 #[test]
+fn without_syncs_of_the_horizon() {
+    let dangers = Dangers {
+        power_cuts: true,
+        limited: true,
+        ..Dangers::default()
+    };
+    assert_noticed_among(dangers, |lie, p| lie == Lie::Sync && has(p, "horizon"));
+}
+
+#[test]
 fn without_syncs_of_the_data_directory() {
     assert_noticed(false, |lie, p| lie == Lie::SyncDir && p == Path::new(DATA));
 }

@@ -1,30 +1,26 @@
 //! One random life of a database: a disk, a model, and what happens to them.
 
-use std::collections::BTreeMap;
+mod offers;
+mod restarts;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use bellwether_model::histogram::{Histogram, Span};
-use bellwether_model::metadata::MetricType;
-use bellwether_model::storage::{
-    AppendError, Appendable as _, Queryable as _, SampleBuffer, StorageError,
-};
-use bellwether_model::{Exemplar, Labels, MatchOp, Matcher, Metadata};
+use bellwether_model::storage::{Queryable as _, SampleBuffer, StorageError};
+use bellwether_model::{MatchOp, Matcher};
 use bellwether_tsdb::{BlockMeta, Db, DbOptions, Files as _, WalCompression, WalSync};
 
 use crate::common;
-use crate::disk::{Disk, Liar, PLENTY};
-use crate::model::{Durability, Model, Offer, Outcome, Samples, Value};
+use crate::disk::{Disk, Liar};
+use crate::model::{Model, Outcome, Samples, Value};
 use crate::random::Random;
 
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const T0: i64 = 1_700_006_400_000;
 pub(crate) const DATA: &str = "/data";
 const SERIES: u64 = 25;
-/// Half of the range of a block from the head: what is older than that comes out of order.
-const HALF_BLOCK: i64 = 60 * MINUTE;
 
 /// What may happen in a life besides ordinary work.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +35,8 @@ pub(crate) struct Dangers {
     pub(crate) wide_deletions: bool,
     /// Samples out of order, within and beyond a window.
     pub(crate) late: bool,
+    /// A size limit so small that it also takes the newest blocks.
+    pub(crate) limited: bool,
 }
 
 pub(crate) struct World {
@@ -61,27 +59,6 @@ pub(crate) struct World {
     faulty: bool,
     /// Tell every step.
     told: bool,
-}
-
-/// A histogram made of a number.
-fn histogram(n: u64) -> Histogram {
-    let offset = 1 + (n % 3) as i32;
-    Histogram {
-        schema: 3,
-        zero_threshold: 0.001,
-        zero_count: n,
-        count: 5 * n,
-        sum: n as f64 * 1.5,
-        positive_spans: vec![
-            Span {
-                offset: -2,
-                length: 1,
-            },
-            Span { offset, length: 1 },
-        ],
-        positive_buckets: vec![n as i64, 2 * n as i64],
-        ..Histogram::default()
-    }
 }
 
 fn options(random: &mut Random, seed: u64, disk: &Disk, clock: &Arc<AtomicI64>) -> DbOptions {
@@ -175,6 +152,9 @@ impl World {
             let minutes = [20, 180, 400][random.below(3) as usize];
             options.out_of_order_window = Duration::from_secs(minutes * 60);
         }
+        if dangers.limited {
+            options.retention_size = 1 << (13 + Random::new(!seed).below(4));
+        }
         let mut this = Self {
             random,
             disk,
@@ -206,18 +186,6 @@ impl World {
         }
     }
 
-    fn labels(&mut self) -> (u64, Labels) {
-        // Names change with the hours, so that series end.
-        let era = match self.random.below(2) {
-            0 => String::new(),
-            _ => ((self.now - T0) / (180 * MINUTE)).to_string(),
-        };
-        let i = self.random.below(SERIES);
-        let name = format!("m{}", i % 3);
-        let labels = [("__name__", name), ("era", era), ("i", i.to_string())];
-        (i, Labels::from_pairs(labels))
-    }
-
     fn outcome(&self, ok: bool) -> Outcome {
         if ok {
             return Outcome::Done(self.segment);
@@ -233,7 +201,8 @@ impl World {
     fn observe(&mut self) {
         let db = self.db();
         self.segment = db.stats().wal_segment_current as i64;
-        self.blocks_until = self.blocks_until.max(end_of_in_order(&db.blocks()));
+        let blocks_until = end_of_in_order(&db.blocks()).max(self.horizon());
+        self.blocks_until = self.blocks_until.max(blocks_until);
         let failed = self.disk.failed_syncs();
         if failed > self.failed_syncs {
             self.failed_syncs = failed;
@@ -241,140 +210,15 @@ impl World {
         }
     }
 
-    pub(crate) fn append(&mut self) {
-        let db = self.db();
-        let newest = match self.dangers.late {
-            true => db.stats().head_max_time,
-            false => i64::MAX,
+    /// The time before which the log does not count, when blocks that ended there went.
+    fn horizon(&self) -> i64 {
+        let file = self.disk.peek(&Path::new(DATA).join("horizon"));
+        let Some(text) = file.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+            return i64::MIN;
         };
-        let mut app = db.appender();
-        let mut pending: Vec<Offer> = Vec::new();
-        let mut taken: BTreeMap<String, i64> = BTreeMap::new();
-        let turn = self.random.below(5);
-        for _ in 0..1 + self.random.below(60) {
-            let (i, labels) = self.labels();
-            let text = labels.to_string();
-            let late = match (self.dangers.late, self.random.below(12)) {
-                (false, 0) => self.random.below(200) as i64 * MINUTE,
-                (true, 0..4) => self.random.below(500) as i64 * MINUTE,
-                _ => 0,
-            };
-            let t = self.now - late + self.random.below(5) as i64;
-            let series = app.series(&labels).unwrap();
-            let (value, verdict) = if i % 5 == turn {
-                let n = 1 + self.random.below(40);
-                (
-                    Value::Histogram(n),
-                    app.append_histogram(series, t, histogram(n)),
-                )
-            } else {
-                let bits = match self.random.below(6) {
-                    0 => self.random.next(),
-                    n => (n as f64 * 2.5).to_bits(),
-                };
-                (
-                    Value::Float(bits),
-                    app.append(series, t, f64::from_bits(bits)),
-                )
-            };
-            if self.is_taken(&text, (t, value), verdict, newest) {
-                let before = taken.get(&text).copied().unwrap_or(i64::MIN);
-                if self.is_kept(&text, t, newest, before) {
-                    pending.push((text.clone(), t, value));
-                }
-                taken.insert(text, before.max(t));
-            }
-            if self.random.below(20) == 0 {
-                let metadata = Metadata {
-                    kind: MetricType::Counter,
-                    help: format!("help {}", self.random.below(3)),
-                    ..Metadata::default()
-                };
-                app.update_metadata(series, &metadata).unwrap();
-                let exemplar = Exemplar {
-                    labels: Labels::from_pairs([("trace_id", t.to_string())]),
-                    value: 1.0,
-                    timestamp_ms: Some(t),
-                };
-                // Older than the newest one: refused, which is no concern here.
-                let _ = app.append_exemplar(series, exemplar);
-            }
-        }
-        if self.random.below(12) == 0 {
-            app.rollback();
-            return;
-        }
-        let done = app.commit();
-        if let Err(e) = &done {
-            assert!(matches!(e, AppendError::Wal(_)), "{e}");
-        }
-        if !self.disk.is_dead() {
-            self.observe();
-        }
-        let outcome = self.outcome(done.is_ok());
-        self.tell(|| format!("append {} at {}: {outcome:?}", pending.len(), self.now));
-        match self.dangers.late {
-            true => {
-                let horizon = newest.max(self.blocks_until);
-                self.model.commit_any_order(pending, outcome, horizon);
-            }
-            false => self.model.commit(pending, outcome),
-        }
-    }
-
-    /// Whether a sample was taken, and that it was or was not with good reason. `newest` is the head's newest time.
-    fn is_taken(
-        &self,
-        series: &str,
-        (t, value): (i64, Value),
-        verdict: Result<(), AppendError>,
-        newest: i64,
-    ) -> bool {
-        let (lo, hi) = self.model.newest(series);
-        let floor = self.late_floor(newest);
-        match (verdict, floor) {
-            (Ok(()), Some(floor)) => {
-                let in_order = t >= newest.saturating_sub(HALF_BLOCK) && t >= lo;
-                assert!(t >= floor || in_order, "too old and taken: {t} < {floor}");
-                return true;
-            }
-            (Ok(()), None) => {
-                assert!(t >= lo, "an old sample was taken: {series} at {t} < {lo}");
-                let known = self.model.value(series, t);
-                let same = t != lo || t != hi || known.is_none_or(|k| k == value);
-                assert!(same, "two values were taken: {series} at {t}");
-                return true;
-            }
-            (Err(AppendError::TooOld), Some(floor)) => {
-                assert!(t < floor, "refused within the window: {t} >= {floor}");
-            }
-            (Err(AppendError::DuplicateTimestamp), _) => {
-                let known = floor.is_none() || lo <= t;
-                assert!(known && t <= hi, "a good sample was refused");
-            }
-            (Err(AppendError::OutOfOrder), None) => assert!(t <= hi, "a good sample was refused"),
-            (Err(AppendError::OutOfBounds), None) => {
-                assert!(t < self.now, "a good sample was refused");
-            }
-            (Err(e), _) => panic!("{e}"),
-        }
-        false
-    }
-
-    /// Whether the commit will keep a sample that was taken, after others of its series in the same transaction up to
-    /// the time `before`.
-    fn is_kept(&self, series: &str, t: i64, newest: i64, before: i64) -> bool {
-        match self.late_floor(newest) {
-            Some(floor) => t >= floor || t >= before,
-            // Only the first of a time, and later ones.
-            None => t > before && t > self.model.newest(series).0,
-        }
-    }
-
-    /// With a window, the oldest time that may come late.
-    fn late_floor(&self, newest: i64) -> Option<i64> {
-        let window = self.options.out_of_order_window.as_millis() as i64;
-        self.dangers.late.then(|| newest.saturating_sub(window))
+        let horizon = text.split(' ').next().unwrap().parse().unwrap();
+        assert!(horizon < self.now, "no block ended at {horizon}");
+        horizon
     }
 
     fn delete(&mut self) {
@@ -403,17 +247,21 @@ impl World {
         let db = self.db();
         let done = db.run_maintenance();
         self.tell(|| format!("maintain: {done:?}"));
-        if let Err(e) = done {
+        if let Err(e) = &done {
             assert!(self.faulty, "maintenance failed on a good disk: {e}");
         }
         if !self.disk.is_dead() {
             self.observe();
         }
-        if !self.options.retention.is_zero() {
+        if !self.options.retention.is_zero() || self.dangers.limited {
             let ranges: Vec<_> = db.blocks().iter().map(|b| b.min_time..b.max_time).collect();
-            let until = self.blocks_until;
-            self.model
-                .expire(|t| t >= until || ranges.iter().any(|r| r.contains(&t)));
+            let until = self.blocks_until.max(self.horizon());
+            let covered = |t| t >= until || ranges.iter().any(|r| r.contains(&t));
+            self.model.expire(covered, done.is_ok() && !self.faulty);
+            let has_deleted = done.map_or(true, |report| report.deleted_blocks > 0);
+            if self.dangers.limited && has_deleted {
+                self.model.expire_late();
+            }
         }
     }
 
@@ -449,113 +297,6 @@ impl World {
         let mint = self.now - self.random.below(900) as i64 * MINUTE;
         let maxt = mint + self.random.below(400) as i64 * MINUTE;
         self.check(mint, maxt);
-    }
-
-    fn durability(&self) -> Durability {
-        Durability {
-            every_commit: self.options.wal_sync == WalSync::Commit,
-            segment: self.segment.min(self.doubt.unwrap_or(i64::MAX)),
-            blocks_until: self.blocks_until,
-        }
-    }
-
-    /// The process is gone; maybe the machine with it. True for a power cut.
-    fn crash(&mut self) -> bool {
-        self.db = None;
-        if self.dangers.power_cuts && self.random.below(2) == 0 {
-            self.tell(|| format!("power cut: {:?}", self.durability()));
-            self.model.power_cut(self.durability());
-            self.disk.cut_power();
-            self.doubt = None;
-            return true;
-        }
-        self.tell(|| "killed".to_owned());
-        self.model.killed();
-        self.disk.new_process();
-        false
-    }
-
-    pub(crate) fn restart(&mut self) {
-        let clean = self.random.below(2) == 0;
-        self.tell(|| format!("restart, clean: {clean}"));
-        if clean {
-            let done = self.db().close();
-            let outcome = self.outcome(done.is_ok());
-            if let Outcome::Done(_) = outcome {
-                // A clean stop syncs the log.
-                self.segment += 1;
-            }
-        }
-        let power_cut = self.crash();
-        self.open(power_cut);
-    }
-
-    /// Opens the directory, through failures, kills and power cuts.
-    fn open(&mut self, mut power_cut: bool) {
-        let mut attempt = 0;
-        loop {
-            // What a failed sync forgets cannot be known by another process.
-            self.disk.set_forgetful(false);
-            self.faulty = false;
-            self.begin_faults(if attempt == 0 { 8 } else { 2 });
-            let opened = Db::open(Path::new(DATA), self.options.clone());
-            self.end_faults();
-            self.disk.set_forgetful(true);
-            self.failed_syncs = self.disk.failed_syncs();
-            self.tell(|| format!("open: {:?}", opened.as_ref().map(|db| db.stats())));
-            match opened {
-                // A block that could not be read for a moment is there again in the next life.
-                Ok(db) if !self.disk.is_dead() && db.stats().blocks_unreadable == 0 => {
-                    self.db = Some(db);
-                    break;
-                }
-                Ok(_) => assert!(self.faulty, "a block does not open"),
-                Err(e) => assert!(self.faulty, "the directory does not open: {e}"),
-            }
-            power_cut |= self.crash();
-            attempt += 1;
-            assert!(attempt < 1000, "the directory never opens");
-        }
-        self.faulty = false;
-        self.observe();
-        let got = read(&self.db(), i64::MIN, i64::MAX).unwrap();
-        self.model.check(&got, i64::MIN, i64::MAX);
-        self.model.resolve(&got, power_cut);
-        crate::invariants::check(&self.disk, &self.db());
-        crate::invariants::check_restarted(&self.disk);
-    }
-
-    /// One time in `odds`, lets the disk fail from now on.
-    fn begin_faults(&mut self, odds: u64) {
-        if self.random.below(odds) != 0 {
-            return;
-        }
-        match self.random.below(4) {
-            0 if self.dangers.errors => {
-                let free = self.random.below(3000) as i64 - 100;
-                self.disk.set_free(free);
-            }
-            1 if self.dangers.errors => {
-                let rate = 1 << self.random.below(9);
-                self.disk.set_error_rate(rate);
-            }
-            2.. if self.dangers.kills => {
-                let operations = 1 << self.random.below(8);
-                let operations = self.random.below(operations) + 1;
-                self.disk.kill_after(operations);
-            }
-            _ => return,
-        }
-        self.tell(|| "faults begin".to_owned());
-        self.faulty = true;
-    }
-
-    fn end_faults(&mut self) {
-        self.disk.set_free(PLENTY);
-        self.disk.set_error_rate(0);
-        if !self.disk.is_dead() {
-            self.disk.cancel_kill();
-        }
     }
 
     pub(crate) fn step(&mut self) {
@@ -607,12 +348,5 @@ impl World {
         let mut files = self.disk.all_files();
         files.retain(|f| f.0.starts_with(DATA) && f.1 > 0);
         files
-    }
-
-    /// Stops without a word and hands over the options for the next start.
-    pub(crate) fn stop(&mut self) {
-        self.db = None;
-        self.model.killed();
-        self.disk.new_process();
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod golden;
+mod rules;
+mod small;
 
 use axum::body::Body;
 use http::Request;
@@ -129,7 +131,7 @@ async fn methods_paths_and_options() {
             "GET, OPTIONS, POST",
         ),
         ("GET", "/api/v1/nope", 404, "404 page not found\n", ""),
-        ("GET", "/api/v1/rules", 404, "404 page not found\n", ""),
+        ("GET", "/api/v1/rule", 404, "404 page not found\n", ""),
         ("GET", "/nope", 404, "404 page not found\n", ""),
         ("OPTIONS", "/api/v1/query", 204, "", ""),
         ("OPTIONS", "/api/v1/nope", 204, "", ""),

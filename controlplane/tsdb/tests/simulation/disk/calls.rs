@@ -47,11 +47,8 @@ impl Files for Disk {
 
     fn sync(&self, path: &Path) -> io::Result<()> {
         let mut s = self.0.lock();
-        s.operation()?;
-        if !s.lies(Lie::Sync, path) {
-            s.file(path)?.sync();
-        }
-        Ok(())
+        let id = s.find(path).ok_or_else(not_found)?;
+        s.sync(id, path)
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -205,6 +202,23 @@ impl Handle {
     }
 }
 
+impl State {
+    fn sync(&mut self, id: u64, path: &Path) -> io::Result<()> {
+        if let Err(e) = self.operation() {
+            self.failed_syncs += 1;
+            // The system forgets that the content is not on the medium.
+            if !self.is_dead() && self.forgetful && self.random.below(2) == 0 {
+                file(self, id)?.dirty.clear();
+            }
+            return Err(e);
+        }
+        if !self.lies(Lie::Sync, path) {
+            file(self, id)?.sync();
+        }
+        Ok(())
+    }
+}
+
 fn file(s: &mut State, id: u64) -> io::Result<&mut File> {
     match s.nodes.get_mut(&id) {
         Some(Node::File(f)) => Ok(f),
@@ -252,19 +266,6 @@ impl OpenFile for Handle {
 
     fn sync(&mut self) -> io::Result<()> {
         let path = self.path.clone();
-        self.with(|s, id| {
-            if let Err(e) = s.operation() {
-                s.failed_syncs += 1;
-                // The system forgets that the content is not on the medium.
-                if !s.is_dead() && s.forgetful && s.random.below(2) == 0 {
-                    file(s, id)?.dirty.clear();
-                }
-                return Err(e);
-            }
-            if !s.lies(Lie::Sync, &path) {
-                file(s, id)?.sync();
-            }
-            Ok(())
-        })
+        self.with(|s, id| s.sync(id, &path))
     }
 }

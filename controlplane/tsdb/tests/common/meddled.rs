@@ -1,30 +1,72 @@
-//! The files of the system, of which some cannot be removed for a while.
+//! The files of the system, with a say before some calls.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_tsdb::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles, TsdbError};
 
-/// While the flag is set, files of directories with this name stay.
-#[derive(Clone, Debug)]
-pub(crate) struct Stubborn {
-    pub(crate) dir: &'static str,
-    pub(crate) on: Arc<AtomicBool>,
+/// A call that can be delayed or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    RemoveFile,
+    Sync,
 }
 
-impl Files for Stubborn {
+type Before = dyn Fn(Call, &Path) -> io::Result<()> + Send + Sync;
+
+/// Asks before a call on a path; an error is the call's.
+#[derive(Clone)]
+pub(crate) struct Meddled(Arc<Before>);
+
+impl Meddled {
+    pub(crate) fn new(
+        before: impl Fn(Call, &Path) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(before))
+    }
+}
+
+impl fmt::Debug for Meddled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meddled")
+    }
+}
+
+struct Open {
+    file: Box<dyn OpenFile>,
+    path: Box<Path>,
+    files: Meddled,
+}
+
+impl OpenFile for Open {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.append(bytes)
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.file.truncate(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (self.files.0)(Call::Sync, &self.path)?;
+        self.file.sync()
+    }
+}
+
+impl Files for Meddled {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let here = path.parent().is_some_and(|p| p.ends_with(self.dir));
-        if here && self.on.load(Ordering::Relaxed) {
-            return Err(io::Error::other("does not go"));
-        }
+        (self.0)(Call::RemoveFile, path)?;
         RealFiles.remove_file(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
-        RealFiles.create(path)
+        Ok(Box::new(Open {
+            file: RealFiles.create(path)?,
+            path: path.into(),
+            files: self.clone(),
+        }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn io::Read + Send>> {
@@ -40,6 +82,7 @@ impl Files for Stubborn {
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
+        (self.0)(Call::Sync, path)?;
         RealFiles.sync(path)
     }
 

@@ -1,0 +1,359 @@
+//! Remote write 2.0: `io.prometheus.write.v2.Request` into storage, as Prometheus 3.14 does it.
+//!
+//! Texts are references to a table of symbols at the top of the request. Unlike with version 1, everything that is
+//! wrong with a request is reported, one line each, together with what was written in spite of it. Start timestamps
+//! are read and not kept: storage has no place for them; metadata is checked and not kept, as by Prometheus without
+//! its metadata log.
+
+use std::fmt::Write as _;
+
+use bellwether_model::labels::{METRIC_NAME, is_legacy_label_name, quote};
+use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef};
+use bellwether_model::{Exemplar, Labels};
+
+use crate::error::{DecodeError, Refusal, RemoteWriteError};
+use crate::receive::{MAX_AHEAD_MS, WriteStats};
+use crate::request::{HistogramRecord, SampleRecord, histogram, sample};
+use crate::wire::Cursor;
+
+/// Writes a decompressed request in one transaction. Blocking; `now_ms` is the receiver's clock.
+///
+/// # Errors
+/// [`RemoteWriteError::Decode`] and [`RemoteWriteError::Storage`]: nothing was stored.
+/// [`RemoteWriteError::Partial`]: the rest is stored.
+pub fn write_v2(
+    storage: &dyn Appendable,
+    request: &[u8],
+    now_ms: i64,
+) -> Result<WriteStats, RemoteWriteError> {
+    let symbols = symbols(request)?;
+    let mut writer = Writer {
+        appender: storage.appender(),
+        symbols: &symbols,
+        max_time_ms: now_ms.saturating_add(MAX_AHEAD_MS),
+        stats: WriteStats::default(),
+        wrong: Vec::new(),
+    };
+    if let Err(error) = writer.all(request) {
+        writer.appender.rollback();
+        return Err(error);
+    }
+    let Writer {
+        appender,
+        stats,
+        wrong,
+        ..
+    } = writer;
+    appender.commit().map_err(RemoteWriteError::Storage)?;
+    if wrong.is_empty() {
+        Ok(stats)
+    } else {
+        Err(RemoteWriteError::Partial { wrong, stats })
+    }
+}
+
+/// `Request`: symbols 4. They may stand anywhere in it.
+fn symbols(request: &[u8]) -> Result<Vec<&str>, DecodeError> {
+    let mut cursor = Cursor::new("Request", request);
+    let mut symbols = Vec::new();
+    while let Some(field) = cursor.next()? {
+        if field.number == 4 {
+            symbols.push(field.text("symbol")?);
+        }
+    }
+    Ok(symbols)
+}
+
+/// A series as it stands in the request; its memory is used again.
+#[derive(Default)]
+struct Series {
+    label_refs: Vec<u64>,
+    samples: Vec<SampleRecord>,
+    histograms: Vec<HistogramRecord>,
+    exemplars: Vec<ExemplarRefs>,
+    help_ref: u64,
+    unit_ref: u64,
+}
+
+struct ExemplarRefs {
+    label_refs: Vec<u64>,
+    value: f64,
+    timestamp_ms: i64,
+}
+
+impl Series {
+    /// `TimeSeries`: label references 1, samples 2, histograms 3, exemplars 4, metadata 5.
+    fn read(&mut self, mut cursor: Cursor<'_>) -> Result<(), DecodeError> {
+        self.label_refs.clear();
+        self.samples.clear();
+        self.histograms.clear();
+        self.exemplars.clear();
+        (self.help_ref, self.unit_ref) = (0, 0);
+        while let Some(field) = cursor.next()? {
+            match field.number {
+                1 => field.push_uints(&mut self.label_refs)?,
+                2 => self.samples.push(sample(field.message("Sample")?)?),
+                3 => self
+                    .histograms
+                    .push(histogram(field.message("Histogram")?)?),
+                4 => self.exemplars.push(exemplar(field.message("Exemplar")?)?),
+                5 => self.metadata(field.message("Metadata")?)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// `Metadata`: type 1, help 3, unit 4.
+    fn metadata(&mut self, mut cursor: Cursor<'_>) -> Result<(), DecodeError> {
+        while let Some(field) = cursor.next()? {
+            match field.number {
+                3 => self.help_ref = field.uint()?,
+                4 => self.unit_ref = field.uint()?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `Exemplar`: label references 1, value 2, timestamp 3.
+fn exemplar(mut cursor: Cursor<'_>) -> Result<ExemplarRefs, DecodeError> {
+    let mut exemplar = ExemplarRefs {
+        label_refs: Vec::new(),
+        value: 0.0,
+        timestamp_ms: 0,
+    };
+    while let Some(field) = cursor.next()? {
+        match field.number {
+            1 => field.push_uints(&mut exemplar.label_refs)?,
+            2 => exemplar.value = field.double()?,
+            3 => exemplar.timestamp_ms = field.int()?,
+            _ => {}
+        }
+    }
+    Ok(exemplar)
+}
+
+/// The label set of references, sorted. The error is in words.
+fn resolve<'a>(refs: &[u64], symbols: &[&'a str]) -> Result<Vec<(&'a str, &'a str)>, String> {
+    if !refs.len().is_multiple_of(2) {
+        return Err(format!("invalid labelRefs length {}", refs.len()));
+    }
+    let symbol = |reference: u64| usize::try_from(reference).ok().and_then(|r| symbols.get(r));
+    let mut labels = Vec::with_capacity(refs.len() / 2);
+    for pair in refs.chunks_exact(2) {
+        let (Some(name), Some(value)) = (symbol(pair[0]), symbol(pair[1])) else {
+            return Err(format!(
+                "labelRefs {} (name) = {} (value) outside of symbols table (size {})",
+                pair[0],
+                pair[1],
+                symbols.len()
+            ));
+        };
+        labels.push((*name, *value));
+    }
+    labels.sort_unstable();
+    Ok(labels)
+}
+
+/// A label set as Go prints it, also when it is not a valid one.
+fn text(labels: &[(&str, &str)]) -> String {
+    let mut out = "{".to_owned();
+    for (i, (name, value)) in labels.iter().enumerate() {
+        out.push_str(if i > 0 { ", " } else { "" });
+        if is_legacy_label_name(name) {
+            out.push_str(name);
+        } else {
+            out.push_str(&quote(name));
+        }
+        let _ = write!(out, "={}", quote(value));
+    }
+    out.push('}');
+    out
+}
+
+/// What is wrong with a label set.
+fn invalid(labels: &[(&str, &str)]) -> Option<String> {
+    let named = labels
+        .iter()
+        .any(|(name, value)| *name == METRIC_NAME && !value.is_empty());
+    if !named || labels.iter().any(|(name, _)| name.is_empty()) {
+        return Some(format!(
+            "invalid metric name or labels, got {}",
+            text(labels)
+        ));
+    }
+    let twice = labels.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
+    Some(format!(
+        "invalid labels for series, labels {}, duplicated label {}",
+        text(labels),
+        twice[0].0
+    ))
+}
+
+struct Writer<'s> {
+    appender: Box<dyn Appender + 's>,
+    symbols: &'s [&'s str],
+    max_time_ms: i64,
+    stats: WriteStats,
+    wrong: Vec<String>,
+}
+
+impl Writer<'_> {
+    /// `Request`: series 5. An error is one of the whole request.
+    fn all(&mut self, request: &[u8]) -> Result<(), RemoteWriteError> {
+        let mut cursor = Cursor::new("Request", request);
+        let mut series = Series::default();
+        while let Some(field) = cursor.next()? {
+            if field.number == 5 {
+                series.read(field.message("TimeSeries")?)?;
+                self.series(&mut series)
+                    .map_err(RemoteWriteError::Storage)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An error is one of the storage as a whole.
+    fn series(&mut self, series: &mut Series) -> Result<(), AppendError> {
+        let labels = match self.labels(series) {
+            Ok(labels) => labels,
+            Err(message) => {
+                self.wrong.push(message);
+                self.stats.invalid_series += 1;
+                return Ok(());
+            }
+        };
+        if series.samples.is_empty() && series.histograms.is_empty() {
+            self.wrong.push(format!(
+                "TimeSeries must contain at least one sample or histogram for series {}",
+                text(&labels)
+            ));
+            return Ok(());
+        }
+        let set = Labels::from_sorted(labels.iter().copied().filter(|(_, v)| !v.is_empty()));
+        let reference = match self.appender.series(&set) {
+            Ok(reference) => reference,
+            Err(error) => {
+                let count = series.samples.len() + series.histograms.len();
+                return self.refuse(Refusal::Append(error), count, &set);
+            }
+        };
+        self.samples(reference, series, &set)?;
+        for exemplar in &series.exemplars {
+            self.exemplar(reference, exemplar, &set);
+        }
+        Ok(())
+    }
+
+    /// The checked labels of a series. The error is in words.
+    fn labels<'a>(&self, series: &Series) -> Result<Vec<(&'a str, &'a str)>, String>
+    where
+        Self: 'a,
+    {
+        // Prometheus prints the references as Go prints a slice.
+        let which = |e: String, what: &str| {
+            let refs: Vec<String> = series.label_refs.iter().map(u64::to_string).collect();
+            format!("parsing {what} for series [{}]: {e}", refs.join(" "))
+        };
+        let labels = resolve(&series.label_refs, self.symbols).map_err(|e| which(e, "labels"))?;
+        for (reference, name) in [(series.unit_ref, "unit_ref"), (series.help_ref, "help_ref")] {
+            if reference >= self.symbols.len() as u64 {
+                let size = self.symbols.len();
+                let e =
+                    format!("metadata {name} {reference} outside of symbols table (size {size})");
+                return Err(which(e, "metadata"));
+            }
+        }
+        match invalid(&labels) {
+            Some(message) => Err(message),
+            None => Ok(labels),
+        }
+    }
+
+    fn samples(
+        &mut self,
+        reference: SeriesRef,
+        series: &mut Series,
+        labels: &Labels,
+    ) -> Result<(), AppendError> {
+        for sample in &series.samples {
+            if sample.t > self.max_time_ms {
+                self.refuse(Refusal::TooFarAhead, 1, labels)?;
+                continue;
+            }
+            match self.appender.append(reference, sample.t, sample.v) {
+                Ok(()) => self.stats.samples += 1,
+                Err(error) => self.refuse(Refusal::Append(error), 1, labels)?,
+            }
+        }
+        for record in series.histograms.drain(..) {
+            let (HistogramRecord::Integer(t, _) | HistogramRecord::Float(t, _)) = record;
+            if t > self.max_time_ms {
+                self.refuse(Refusal::TooFarAhead, 1, labels)?;
+                continue;
+            }
+            let result = match record {
+                HistogramRecord::Integer(t, h) => self.appender.append_histogram(reference, t, *h),
+                HistogramRecord::Float(t, h) => {
+                    self.appender.append_float_histogram(reference, t, *h)
+                }
+            };
+            match result {
+                Ok(()) => self.stats.histograms += 1,
+                Err(error) => self.refuse(Refusal::Append(error), 1, labels)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a refusal; passes on what is no refusal but a failure.
+    fn refuse(
+        &mut self,
+        refusal: Refusal,
+        count: usize,
+        labels: &Labels,
+    ) -> Result<(), AppendError> {
+        if let Refusal::Append(error @ (AppendError::Wal(_) | AppendError::UnknownSeries)) = refusal
+        {
+            return Err(error);
+        }
+        self.stats.refused += count as u64;
+        self.wrong.push(match refusal {
+            // Prometheus says only what is wrong with it.
+            Refusal::Append(AppendError::InvalidHistogram(reason)) => {
+                format!("{reason} for series {labels}")
+            }
+            refusal => format!("{refusal} for series {labels}"),
+        });
+        Ok(())
+    }
+
+    fn exemplar(&mut self, reference: SeriesRef, exemplar: &ExemplarRefs, labels: &Labels) {
+        let own = match resolve(&exemplar.label_refs, self.symbols) {
+            Ok(own) => own,
+            Err(e) => {
+                self.wrong
+                    .push(format!("parsing exemplar for series {labels}: {e}"));
+                return;
+            }
+        };
+        let record = Exemplar {
+            labels: Labels::from_pairs(own),
+            value: exemplar.value,
+            timestamp_ms: Some(exemplar.timestamp_ms),
+        };
+        if record.is_too_long() || exemplar.timestamp_ms > self.max_time_ms {
+            return;
+        }
+        match self.appender.append_exemplar(reference, record) {
+            // One that is there already is taken, too.
+            Ok(()) | Err(AppendError::DuplicateExemplar) => self.stats.exemplars += 1,
+            Err(error @ AppendError::OutOfOrderExemplar) => {
+                self.wrong.push(format!("{error} for series {labels}"));
+            }
+            Err(_) => {}
+        }
+    }
+}

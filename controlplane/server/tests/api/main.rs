@@ -1,0 +1,12 @@
+//! The HTTP API next to the real Prometheus: the same data, the same requests, the same answers.
+#![allow(clippy::unwrap_used)]
+
+mod config;
+mod headers;
+mod otlp;
+mod query_log;
+mod remote_read;
+mod remote_write;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
