@@ -246,6 +246,7 @@ pub(crate) trait RangeFunction: Send {
 
 /// A series with the windows that are to slide over it.
 pub(crate) struct Sliding<'a> {
+    ctx: &'a Context<'a>,
     job: &'a Job<'a>,
     input: &'a RangeInput,
     /// The series' metric name.
@@ -267,6 +268,9 @@ pub(crate) struct Regular<'a> {
     /// The steps whose windows these are.
     steps: Range<usize>,
 }
+
+/// Samples in windows after which a query is asked whether it shall go on: some milliseconds of the slowest functions.
+const CHECK_EVERY: usize = 128 * 1024;
 
 /// What the windows of a series weighed, in samples.
 #[derive(Clone, Copy, Debug, Default)]
@@ -339,6 +343,7 @@ impl<'a> Sliding<'a> {
             .max()
             .unwrap_or(0);
         let regular = self.regular();
+        let mut check_at = CHECK_EVERY;
         let mut next = 0;
         while next < job.grid.steps() {
             let step = next;
@@ -369,6 +374,11 @@ impl<'a> Sliding<'a> {
             }
             weights.sum += weight;
             weights.widest = weights.widest.max(weight);
+            // Wide windows over many steps take long, also those of a single series.
+            if weights.sum >= check_at {
+                self.ctx.check()?;
+                check_at = weights.sum + CHECK_EVERY;
+            }
             for (to, from) in args.iter_mut().zip(&job.args) {
                 *to = from[step];
             }
@@ -702,6 +712,7 @@ impl Job<'_> {
         let mut row = Row::floats(out_labels, ctx.column(self.grid.steps()));
         row.drop_name = drop;
         let series = Sliding {
+            ctx,
             job: self,
             input,
             name,
