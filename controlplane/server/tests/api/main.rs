@@ -4,6 +4,7 @@
 mod config;
 mod headers;
 mod otlp;
+mod promtool;
 mod query_log;
 mod remote_read;
 mod remote_write;
