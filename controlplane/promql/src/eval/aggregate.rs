@@ -388,6 +388,7 @@ fn fold(
             }
             groups[at].add(row, &mut noter);
         }
+        ctx.recycle(rows);
         ctx.check()
     })?;
     let mut noter = Noter { span, notes };

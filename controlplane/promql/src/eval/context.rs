@@ -1,13 +1,19 @@
 //! What one evaluation shares: the querier, the limits and the counters.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bellwether_model::storage::Querier;
 
 use crate::engine::{EngineOptions, QueryStats};
 use crate::error::QueryError;
+
+use super::column::{Row, absent};
+use super::selector::BATCH;
+
+/// Columns that are kept for another use.
+const COLUMNS_KEPT: usize = BATCH;
 
 /// Shared by all nodes (and threads) of one evaluation.
 pub(crate) struct Context<'a> {
@@ -25,6 +31,8 @@ pub(crate) struct Context<'a> {
     peak: AtomicI64,
     total: AtomicU64,
     series: AtomicU64,
+    /// Columns of rows that were consumed, for the rows of the next batch.
+    columns: Mutex<Vec<Vec<f64>>>,
 }
 
 impl<'a> Context<'a> {
@@ -48,7 +56,25 @@ impl<'a> Context<'a> {
             peak: AtomicI64::new(0),
             total: AtomicU64::new(0),
             series: AtomicU64::new(0),
+            columns: Mutex::default(),
         }
+    }
+
+    /// A column without samples.
+    pub(crate) fn column(&self, steps: usize) -> Vec<f64> {
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut column = columns.pop().unwrap_or_default();
+        drop(columns);
+        column.clear();
+        column.resize(steps, absent());
+        column
+    }
+
+    /// Takes the columns of rows that are no longer needed: memory that the next batch need not ask the system for.
+    pub(crate) fn recycle(&self, rows: Vec<Row>) {
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = COLUMNS_KEPT.saturating_sub(columns.len());
+        columns.extend(rows.into_iter().take(room).map(|row| row.values));
     }
 
     /// Fails when the caller cancelled or the time is up.

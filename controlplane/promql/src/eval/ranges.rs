@@ -213,6 +213,141 @@ pub(crate) trait RangeFunction: Send {
         window: &Window<'_>,
         env: &mut Env<'_>,
     ) -> Result<Option<Sample>, QueryError>;
+
+    /// Slides the window over a series. Every function has a copy of this loop of its own, into which the compiler
+    /// puts its [`RangeFunction::eval`].
+    ///
+    /// # Errors
+    /// As [`RangeFunction::eval`].
+    fn slide(
+        &mut self,
+        series: &Sliding<'_>,
+        row: &mut Row,
+        notes: &mut Annotations,
+    ) -> Result<Weights, QueryError> {
+        series.slide(self, row, notes)
+    }
+}
+
+/// A series with the windows that are to slide over it.
+pub(crate) struct Sliding<'a> {
+    job: &'a Job<'a>,
+    input: &'a RangeInput,
+    /// The series' metric name.
+    name: &'a str,
+    /// Milliseconds around the window that the function sees too.
+    back: i64,
+    ahead: i64,
+    anchored: bool,
+    smoothed: bool,
+}
+
+/// What the windows of a series weighed, in samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weights {
+    sum: usize,
+    widest: usize,
+}
+
+impl Sliding<'_> {
+    #[inline(always)]
+    fn slide<F: RangeFunction + ?Sized>(
+        &self,
+        function: &mut F,
+        row: &mut Row,
+        notes: &mut Annotations,
+    ) -> Result<Weights, QueryError> {
+        let (job, input) = (self.job, self.input);
+        function.begin(input);
+        let mut args = vec![0.0; job.args.len()];
+        let (mut f, mut h) = (Slider::default(), Slider::default());
+        let mut weights = Weights::default();
+        let weigh: usize = input
+            .histograms
+            .iter()
+            .map(|h| histogram_weight(h))
+            .max()
+            .unwrap_or(0);
+        for step in 0..job.grid.steps() {
+            let t = job.grid.time(step);
+            let end = job.data_time(t);
+            let start = end.saturating_sub(job.range_ms);
+            let (from, until) = (
+                start.saturating_sub(self.back),
+                end.saturating_add(self.ahead),
+            );
+            f.slide(&input.float_times, from, until);
+            h.slide(&input.histogram_times, from, until);
+            let weight = (f.end - f.start) + (h.end - h.start) * weigh;
+            if f.start == f.end && h.start == h.end {
+                continue;
+            }
+            weights.sum += weight;
+            weights.widest = weights.widest.max(weight);
+            for (to, from) in args.iter_mut().zip(&job.args) {
+                *to = from[step];
+            }
+            let window = Window {
+                input,
+                f: f.start..f.end,
+                h: h.start..h.end,
+                t,
+                start,
+                end,
+                anchored: self.anchored,
+                smoothed: self.smoothed,
+            };
+            let mut env = Env {
+                args: &args,
+                name: self.name,
+                span: job.span,
+                first_span: job.first_span,
+                notes,
+            };
+            match function.eval(&window, &mut env)? {
+                Some(Sample::Float(v)) if row.histograms.is_none() => row.values[step] = v,
+                Some(sample) => row.set(step, sample),
+                None => {}
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// An index range over times whose ends only move forward.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slider {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// How far the ends moved last time: with samples in regular distances they will do so again.
+    stride: (usize, usize),
+}
+
+impl Slider {
+    /// Moves to the times in `(after, until]`.
+    #[inline(always)]
+    pub(crate) fn slide(&mut self, times: &[i64], after: i64, until: i64) {
+        let end = forward(times, self.end, self.stride.1, until);
+        let start = forward(times, self.start, self.stride.0, after).min(end);
+        self.stride = (start - self.start, end - self.end);
+        (self.start, self.end) = (start, end);
+    }
+}
+
+/// The first index from `at` on with a later time than `until`; looks at `at + guess` first.
+#[inline(always)]
+fn forward(times: &[i64], mut at: usize, guess: usize, until: i64) -> usize {
+    let guess = at + guess;
+    if guess > 0
+        && times.get(guess - 1).is_some_and(|t| *t <= until)
+        && times.get(guess).is_none_or(|t| *t > until)
+    {
+        return guess;
+    }
+    while times.get(at).is_some_and(|t| *t <= until) {
+        at += 1;
+    }
+    at
 }
 
 /// Where the windows of a call come from.
@@ -273,9 +408,10 @@ pub(crate) fn range_call(
             let job = job(Source::Selector(&w.selector), w.range_ms);
             let one_name = has_one_name(&w.selector);
             let mut untyped = true;
-            selector::each_batch(ctx, &w.selector, |series| {
+            let mut state = job.fresh();
+            selector::each_batch(ctx, &w.selector, grid.steps(), |series| {
                 untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
-                let rows = job.over_series(ctx, series, notes)?;
+                let rows = job.over_series(ctx, series, &mut state, notes)?;
                 checked(rows, untyped, notes)
             })?;
         }
@@ -333,7 +469,14 @@ impl Unique {
     }
 }
 
+/// What is used for one series after the other.
+type State = (RangeInput, Box<dyn RangeFunction>);
+
 impl Job<'_> {
+    fn fresh(&self) -> State {
+        (RangeInput::default(), (self.def.make)())
+    }
+
     fn data_time(&self, t: i64) -> i64 {
         match &self.source {
             Source::Selector(s) => s.data_time(t),
@@ -345,6 +488,7 @@ impl Job<'_> {
         &self,
         ctx: &Context<'_>,
         series: &[Arc<dyn Series>],
+        state: &mut State,
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
         let Source::Selector(s) = &self.source else {
@@ -354,7 +498,7 @@ impl Job<'_> {
         let reach = self.range_ms.saturating_add(back);
         let mint = self.data_time(self.grid.start).saturating_sub(reach - 1);
         let maxt = self.data_time(self.grid.last()).saturating_add(ahead);
-        let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), series: &Arc<dyn Series>| {
+        let one = |state: &mut State, series: &Arc<dyn Series>| {
             let (input, function) = state;
             ctx.check()?;
             input.load(&**series, mint, maxt)?;
@@ -372,13 +516,11 @@ impl Job<'_> {
             )?;
             Ok((row, notes))
         };
-        let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
             if !selector::pays_threads(series.len(), maxt.saturating_sub(mint), self.grid.steps()) {
-                let mut state = fresh();
-                series.iter().map(|s| one(&mut state, s)).collect()
+                series.iter().map(|s| one(state, s)).collect()
             } else {
-                series.par_iter().map_init(fresh, one).collect()
+                series.par_iter().map_init(|| self.fresh(), one).collect()
             };
         Ok(collect(results?, notes))
     }
@@ -390,7 +532,7 @@ impl Job<'_> {
         grid: StepGrid,
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
-        let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), row: &Row| {
+        let one = |state: &mut State, row: &Row| {
             let (input, function) = state;
             ctx.check()?;
             input.load_row(row, grid);
@@ -405,13 +547,12 @@ impl Job<'_> {
             )?;
             Ok((row, notes))
         };
-        let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
             if !selector::pays_threads(rows.len(), 0, grid.steps() + self.grid.steps()) {
-                let mut state = fresh();
+                let mut state = self.fresh();
                 rows.iter().map(|r| one(&mut state, r)).collect()
             } else {
-                rows.par_iter().map_init(fresh, one).collect()
+                rows.par_iter().map_init(|| self.fresh(), one).collect()
             };
         Ok(collect(results?, notes))
     }
@@ -443,57 +584,20 @@ impl Job<'_> {
         } else {
             labels.clone()
         };
-        let mut row = Row::empty(out_labels, self.grid.steps());
+        let mut row = Row::floats(out_labels, ctx.column(self.grid.steps()));
         row.drop_name = drop;
-        function.begin(input);
-        let mut args = vec![0.0; self.args.len()];
-        let (mut f, mut h) = (0..0, 0..0);
-        let (mut looked_at, mut widest) = (0, 0);
-        let weigh: usize = input
-            .histograms
-            .iter()
-            .map(|h| histogram_weight(h))
-            .max()
-            .unwrap_or(0);
-        for step in 0..self.grid.steps() {
-            let t = self.grid.time(step);
-            let end = self.data_time(t);
-            let start = end.saturating_sub(self.range_ms);
-            let (from, until) = (start.saturating_sub(back), end.saturating_add(ahead));
-            slide(&mut f, &input.float_times, from, until);
-            slide(&mut h, &input.histogram_times, from, until);
-            if f.is_empty() && h.is_empty() {
-                continue;
-            }
-            let weight = f.len() + h.len() * weigh;
-            looked_at += weight;
-            widest = widest.max(weight);
-            for (to, from) in args.iter_mut().zip(&self.args) {
-                *to = from[step];
-            }
-            let window = Window {
-                input,
-                f: f.clone(),
-                h: h.clone(),
-                t,
-                start,
-                end,
-                anchored,
-                smoothed,
-            };
-            let mut env = Env {
-                args: &args,
-                name,
-                span: self.span,
-                first_span: self.first_span,
-                notes,
-            };
-            if let Some(sample) = function.eval(&window, &mut env)? {
-                row.set(step, sample);
-            }
-        }
-        ctx.probe(widest)?;
-        ctx.count(looked_at as u64, 0);
+        let series = Sliding {
+            job: self,
+            input,
+            name,
+            back,
+            ahead,
+            anchored,
+            smoothed,
+        };
+        let weights = function.slide(&series, &mut row, notes)?;
+        ctx.probe(weights.widest)?;
+        ctx.count(weights.sum as u64, 0);
         if !row.has_samples() {
             return Ok(None);
         }
@@ -534,17 +638,6 @@ impl Job<'_> {
     }
 }
 
-/// Moves an index range to the times in `(after, until]`. Both ends only move forward.
-#[inline]
-fn slide(range: &mut Range<usize>, times: &[i64], after: i64, until: i64) {
-    while range.end < times.len() && times[range.end] <= until {
-        range.end += 1;
-    }
-    while range.start < range.end && times[range.start] <= after {
-        range.start += 1;
-    }
-}
-
 fn collect(results: Vec<(Option<Row>, Annotations)>, notes: &mut Annotations) -> Vec<Row> {
     let mut rows = Vec::with_capacity(results.len());
     for (row, own) in results {
@@ -554,4 +647,28 @@ fn collect(results: Vec<(Option<Row>, Annotations)>, notes: &mut Annotations) ->
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_slider_finds_what_a_search_finds(
+            distances in proptest::collection::vec(prop_oneof![6 => Just(15i64), 1 => 1i64..200], 0..80),
+            (first, step, range) in (-100i64..100, 1i64..90, 1i64..300),
+        ) {
+            let mut t = 0;
+            let times: Vec<i64> = distances.iter().map(|d| { t += d; t }).collect();
+            let mut slider = Slider::default();
+            for i in 0..60 {
+                let until = first + i * step;
+                slider.slide(&times, until - range, until);
+                let index = |t| times.partition_point(|x| *x <= t);
+                prop_assert_eq!((slider.start, slider.end), (index(until - range), index(until)));
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Only samples of the symbol table and of the postings offset table are kept in memory (every 8th and every 32nd
 //! entry); a look-up jumps to the sample before and walks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bellwether_model::Labels;
@@ -256,14 +256,18 @@ impl IndexReader {
 
     /// The list of series at a position.
     fn postings_at(&self, at: u64) -> Result<RoaringBitmap, DecodeError> {
+        RoaringBitmap::from_sorted_iter(self.references_at(at)?)
+            .map_err(|_| DecodeError("postings are not sorted"))
+    }
+
+    fn references_at(&self, at: u64) -> Result<impl Iterator<Item = u32> + '_, DecodeError> {
         let (content, _) = section(&self.map, at)?;
         let mut dec = Dec::new(content);
         let count = dec.be32()? as usize;
         let refs = dec.bytes(count * 4)?;
-        let refs = refs
+        Ok(refs
             .chunks_exact(4)
-            .map(|r| u32::from_be_bytes([r[0], r[1], r[2], r[3]]));
-        RoaringBitmap::from_sorted_iter(refs).map_err(|_| DecodeError("postings are not sorted"))
+            .map(|r| u32::from_be_bytes([r[0], r[1], r[2], r[3]])))
     }
 
     /// Label names, sorted.
@@ -304,6 +308,52 @@ impl IndexReader {
         })
         .map_err(self.corrupt())?;
         Ok(out)
+    }
+
+    /// Values of a label that some of the given series have, sorted.
+    pub(crate) fn label_values_among(
+        &self,
+        name: &str,
+        series: &RoaringBitmap,
+    ) -> Result<Vec<String>, TsdbError> {
+        let (Some(first), Some(last)) = (series.min(), series.max()) else {
+            return Ok(Vec::new());
+        };
+        let values = self.names.get(name).map_or(usize::MAX, |table| table.len);
+        if series.len() < values as u64 {
+            return self.label_values_of(name, series);
+        }
+        let mut out = Vec::new();
+        self.each_value(name, |value, at| {
+            let refs = self.references_at(at)?;
+            let mut in_range = refs.skip_while(|r| *r < first).take_while(|r| *r <= last);
+            if in_range.any(|r| series.contains(r)) {
+                out.push(value.to_owned());
+            }
+            Ok(())
+        })
+        .map_err(self.corrupt())?;
+        Ok(out)
+    }
+
+    /// The same by a look at each series: there are fewer of them than values.
+    fn label_values_of(
+        &self,
+        name: &str,
+        series: &RoaringBitmap,
+    ) -> Result<Vec<String>, TsdbError> {
+        let mut entries = self.entries();
+        let mut chunks = Vec::new();
+        let mut values = BTreeSet::new();
+        for reference in series {
+            let labels = entries.series(reference, &mut chunks)?;
+            if let Some(value) = labels.get(name)
+                && !values.contains(value)
+            {
+                values.insert(value.to_owned());
+            }
+        }
+        Ok(values.into_iter().collect())
     }
 
     /// Position of the series of a label pair.
