@@ -150,7 +150,10 @@ fn promql(state: &AppState) -> Group {
         ("offset", true),
         ("on", true),
         ("per_query_lookback_delta", true),
-        ("per_step_stats", false),
+        (
+            "per_step_stats",
+            state.features.has(Feature::PromqlPerStepStats),
+        ),
         ("smoothed", extended),
         ("subqueries", true),
         ("type_and_unit_labels", false),

@@ -8,6 +8,7 @@ mod promtool;
 mod query_log;
 mod remote_read;
 mod remote_write;
+mod stats;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
