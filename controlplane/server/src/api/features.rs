@@ -121,7 +121,9 @@ fn api(state: &AppState) -> Group {
             "remote_write_receiver",
             state.web.enable_remote_write_receiver,
         ),
-        ("search", false),
+        ("search", state.features.has(Feature::SearchApi)),
+        ("search_fuzz_alg_jarowinkler", true),
+        ("search_fuzz_alg_subsequence", true),
         ("time_range_labels", true),
         ("time_range_series", true),
     ])
