@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bellwether_promql::ast::Expr;
 use bellwether_promql::{
     Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
@@ -140,6 +141,16 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Which parts of PromQL are on.
+pub(crate) fn parse_options(features: &Features) -> ParseOptions {
+    ParseOptions {
+        experimental_functions: features.has(Feature::PromqlExperimentalFunctions),
+        extended_range_selectors: features.has(Feature::PromqlExtendedRangeSelectors),
+        fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
+        ..ParseOptions::default()
+    }
+}
+
 impl Queries {
     /// Blocks on the disk.
     ///
@@ -157,12 +168,7 @@ impl Queries {
             timeout: settings.timeout,
             default_subquery_step_ms: 60_000,
             delayed_name_removal: features.has(Feature::PromqlDelayedNameRemoval),
-            parse: ParseOptions {
-                experimental_functions: features.has(Feature::PromqlExperimentalFunctions),
-                extended_range_selectors: features.has(Feature::PromqlExtendedRangeSelectors),
-                fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
-                ..ParseOptions::default()
-            },
+            parse: parse_options(features),
             ..EngineOptions::default()
         };
         Ok(Self {
@@ -214,6 +220,47 @@ impl Queries {
 
     pub(crate) fn lookback_ms(&self) -> i64 {
         self.options.lookback_ms
+    }
+
+    /// Waits for a free slot and evaluates a rule's expression on this thread, which must not be an async one.
+    pub(crate) fn run_here(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        expr: &Expr,
+        at_ms: i64,
+        cancel: &Arc<AtomicBool>,
+    ) -> Result<QueryResult, QueryError> {
+        self.metrics.running.inc();
+        let _running = Running(&self.metrics.running);
+        let arrived = Instant::now();
+        // The time-out has to be made inside the runtime.
+        let waiting =
+            async { tokio::time::timeout(self.options.timeout, self.slots.acquire()).await };
+        let _slot = runtime
+            .block_on(waiting)
+            .map_err(|_| QueryError::Timeout("query queue"))?
+            .expect("the semaphore is never closed");
+        let queued = arrived.elapsed();
+        self.metrics.queue.observe(queued.as_secs_f64());
+        let options = QueryOptions {
+            timeout: Some(self.options.timeout.saturating_sub(queued)),
+            cancel: Some(Arc::clone(cancel)),
+            ..QueryOptions::default()
+        };
+        let started = Instant::now();
+        let engine = self.engine.load_full();
+        let result = engine.instant_expr(&*self.db, expr, at_ms, &options);
+        let evaluated = started.elapsed();
+        self.metrics.inner_eval.observe(evaluated.as_secs_f64());
+        if let Ok(result) = &result {
+            self.metrics.samples.add(result.stats.total_samples as f64);
+        }
+        result
+    }
+
+    /// The engine with the options in force.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.engine.load_full()
     }
 
     /// Waits for a free slot and evaluates on a blocking thread. The time limit covers the waiting. Dropping the

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_rules::GroupOptions;
+use bellwether_rules::notifier::NotifierOptions;
 use bellwether_tsdb::WalSync;
 use tokio::net::TcpListener;
 
@@ -36,6 +38,8 @@ pub struct ServerSettings {
     pub query: QuerySettings,
     /// Remote read.
     pub remote_read: RemoteReadSettings,
+    /// Rules and notifications.
+    pub rules: RuleSettings,
     /// Enabled features.
     pub features: Features,
     /// How often to look for changes of the configuration file; `None` never.
@@ -227,6 +231,27 @@ impl Default for QuerySettings {
     }
 }
 
+/// Rules and notifications.
+#[derive(Clone, Debug)]
+pub struct RuleSettings {
+    /// Times around alerts.
+    pub groups: GroupOptions,
+    /// Rules that run beside others of their group; counts with [`Feature::ConcurrentRuleEval`].
+    pub max_concurrent_evals: usize,
+    /// Queues of Alertmanagers.
+    pub notifier: NotifierOptions,
+}
+
+impl Default for RuleSettings {
+    fn default() -> Self {
+        Self {
+            groups: GroupOptions::default(),
+            max_concurrent_evals: 4,
+            notifier: NotifierOptions::default(),
+        }
+    }
+}
+
 impl ServerSettings {
     /// Settings for a server inside a larger process: this configuration, data directory and address, everything
     /// else at Prometheus' defaults, with exemplars kept and targets scraped at once.
@@ -255,6 +280,7 @@ impl ServerSettings {
             storage: StorageSettings::default(),
             query: QuerySettings::default(),
             remote_read: RemoteReadSettings::default(),
+            rules: RuleSettings::default(),
             features: Features::of(&[Feature::ExemplarStorage]),
             auto_reload: None,
             fast_first_scrape: true,

@@ -41,6 +41,8 @@ struct Matcher<'a> {
     out: RowBuilder,
     /// The last problem of each step; earlier ones are forgotten, as upstream.
     problems: Vec<Option<AnnotationKind>>,
+    /// Whether plain groups may be matched column by column.
+    plain: bool,
 }
 
 /// The value of a binary operator between vectors.
@@ -89,6 +91,7 @@ pub(super) fn eval(
         delayed: ctx.delayed_names,
         out: RowBuilder::new(steps),
         problems: vec![None; steps],
+        plain: true,
     };
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
     // Steps at which nothing can match are not even checked for ambiguity.
@@ -100,7 +103,9 @@ pub(super) fn eval(
         .collect();
     for group in &groups {
         ctx.check()?;
-        matcher.group(group, &skip)?;
+        if let Err(error) = matcher.group(group, &skip) {
+            return Err(matcher.first_error(&groups, &skip).unwrap_or(error));
+        }
     }
     for kind in matcher.problems.drain(..).flatten() {
         notes.add(kind, b.span);
@@ -119,7 +124,7 @@ impl Matcher<'_> {
         {
             return Ok(());
         }
-        if self.plain_group(group)? {
+        if self.plain && self.plain_group(group)? {
             return Ok(());
         }
         let mut pairings: HashMap<(Option<usize>, Option<usize>), usize> = HashMap::new();
@@ -163,7 +168,7 @@ impl Matcher<'_> {
         if fill_many.is_some() {
             for &o in &group.one {
                 for step in 0..self.steps {
-                    if matched[step] || !self.one[o].present(step) {
+                    if skip[step] || matched[step] || !self.one[o].present(step) {
                         continue;
                     }
                     let pairing = self.pairing(&mut pairings, group, None, Some(o));
@@ -241,6 +246,31 @@ impl Matcher<'_> {
             }
         };
         many.iter().zip(one).map(cell).collect()
+    }
+
+    /// Of several errors that which the first step has, where ambiguous series on the "one" side come before
+    /// matches of several series: groups are looked at for all steps, one after the other.
+    fn first_error(&mut self, groups: &[MatchGroup], skip: &[bool]) -> Option<QueryError> {
+        // Whole columns would tell of other steps too.
+        self.plain = false;
+        for step in (0..self.steps).filter(|step| !skip[*step]) {
+            let duplicate = groups.iter().filter_map(|group| {
+                let mut present = group.one.iter().filter(|o| self.one[**o].present(step));
+                let (first, second) = (present.next()?, present.next()?);
+                Some((*second, self.duplicate(group, *second, *first)))
+            });
+            if let Some((_, error)) = duplicate.min_by_key(|(at, _)| *at) {
+                return Some(error);
+            }
+            let only: Vec<bool> = (0..self.steps).map(|s| s != step).collect();
+            self.out = RowBuilder::new(self.steps);
+            for group in groups {
+                if let Err(error) = self.group(group, &only) {
+                    return Some(error);
+                }
+            }
+        }
+        None
     }
 
     /// With several series on the "one" side: which of them has the sample at each step.

@@ -8,6 +8,7 @@ use bellwether_model::storage::Querier;
 
 use crate::engine::{EngineOptions, QueryStats};
 use crate::error::QueryError;
+use crate::explain::Profile;
 
 use super::column::{Row, absent};
 use super::selector::BATCH;
@@ -24,6 +25,8 @@ pub(crate) struct Context<'a> {
     pub(crate) start_timestamps: bool,
     /// The `__type__` label says what is a counter.
     pub(crate) type_labels: bool,
+    /// Where to write down what each node costs, when somebody wants to know.
+    pub(crate) profile: Option<&'a Profile>,
     max_samples: i64,
     deadline: Instant,
     cancel: Option<Arc<AtomicBool>>,
@@ -42,6 +45,7 @@ impl<'a> Context<'a> {
         lookback_ms: i64,
         deadline: Instant,
         cancel: Option<Arc<AtomicBool>>,
+        profile: Option<&'a Profile>,
     ) -> Self {
         Self {
             querier,
@@ -49,6 +53,7 @@ impl<'a> Context<'a> {
             delayed_names: options.delayed_name_removal,
             start_timestamps: options.start_timestamps,
             type_labels: options.type_and_unit_labels,
+            profile,
             max_samples: i64::try_from(options.max_samples).unwrap_or(i64::MAX),
             deadline,
             cancel,
@@ -141,6 +146,11 @@ impl<'a> Context<'a> {
     pub(crate) fn count(&self, samples: u64, series: u64) {
         self.total.fetch_add(samples, Ordering::Relaxed);
         self.series.fetch_add(series, Ordering::Relaxed);
+    }
+
+    /// Samples looked at so far.
+    pub(crate) fn looked_at(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stats(&self) -> QueryStats {

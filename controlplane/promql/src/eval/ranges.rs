@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::annotations::{AnnotationKind, Annotations};
 use crate::ast::{Span, ValueType};
 use crate::error::QueryError;
+use crate::explain::NodeCost;
 use crate::functions::range_table::RangeDef;
 use crate::plan::{Call, Kind, Node, Selector, Subquery};
 
@@ -67,8 +68,16 @@ impl RangeInput {
     }
 
     /// Decodes `mint..=maxt` of a series, stale markers left out.
-    fn load(&mut self, series: &dyn Series, mint: i64, maxt: i64) -> Result<(), QueryError> {
+    fn load(
+        &mut self,
+        series: &dyn Series,
+        selector: &Selector,
+        (mint, maxt): (i64, i64),
+    ) -> Result<(), QueryError> {
         selector::read(series, mint, maxt, &mut self.buffer)?;
+        if selector.stats_only {
+            selector::keep_stats(&mut self.buffer);
+        }
         if self.buffer.histograms.is_empty() {
             self.histogram_times.clear();
             self.histograms.clear();
@@ -409,11 +418,18 @@ pub(crate) fn range_call(
             let one_name = has_one_name(&w.selector);
             let mut untyped = true;
             let mut state = job.fresh();
+            let mut cost = NodeCost::default();
             selector::each_batch(ctx, &w.selector, grid.steps(), |series| {
                 untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
+                let before = ctx.looked_at();
                 let rows = job.over_series(ctx, series, &mut state, notes)?;
+                cost.series += series.len() as u64;
+                cost.samples += ctx.looked_at() - before;
                 checked(rows, untyped, notes)
             })?;
+            if let Some(profile) = ctx.profile {
+                profile.add(plain(arg), cost);
+            }
         }
         Kind::Subquery(s) => {
             let job = job(Source::Subquery(s), s.range_ms);
@@ -501,7 +517,7 @@ impl Job<'_> {
         let one = |state: &mut State, series: &Arc<dyn Series>| {
             let (input, function) = state;
             ctx.check()?;
-            input.load(&**series, mint, maxt)?;
+            input.load(&**series, s, (mint, maxt))?;
             if !ctx.start_timestamps {
                 input.forget_starts();
             }

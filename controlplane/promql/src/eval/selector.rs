@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bellwether_model::is_stale_nan;
+use bellwether_model::histogram::CounterResetHint;
 use bellwether_model::storage::{SampleBuffer, Series, StorageError};
+use bellwether_model::{FloatHistogram, is_stale_nan};
 use rayon::prelude::*;
 
 use crate::annotations::Annotations;
@@ -125,6 +126,36 @@ fn has_stale(values: &[f64]) -> bool {
     values.chunks(64).any(in_block)
 }
 
+/// Leaves of each histogram its count, sum, schema and reset hint. Without buckets nobody could tell a reset any more,
+/// so that the hint of every histogram but the first says whether there was one.
+pub(crate) fn keep_stats(buffer: &mut SampleBuffer) {
+    let mut last: Option<Arc<FloatHistogram>> = None;
+    for h in buffer.histograms.iter_mut().flatten() {
+        let stale = is_stale_nan(h.sum);
+        let reset_hint = match &last {
+            Some(last) if !stale && h.reset_hint == CounterResetHint::Unknown => {
+                if h.detect_reset(last) {
+                    CounterResetHint::Reset
+                } else {
+                    CounterResetHint::NotReset
+                }
+            }
+            _ => h.reset_hint,
+        };
+        let stats = FloatHistogram {
+            reset_hint,
+            schema: h.schema,
+            count: h.count,
+            sum: h.sum,
+            ..FloatHistogram::default()
+        };
+        let whole = std::mem::replace(h, Arc::new(stats));
+        if !stale {
+            last = Some(whole);
+        }
+    }
+}
+
 /// For every step the index of the sample that an instant selector sees, if any.
 fn visible(
     selector: &Selector,
@@ -180,6 +211,9 @@ fn row(
         .data_time(grid.start)
         .saturating_sub(ctx.lookback_ms - 1);
     series.read(mint, selector.data_time(grid.last()), buffer)?;
+    if selector.stats_only {
+        keep_stats(buffer);
+    }
     if buffer.is_empty() {
         return Ok(None);
     }

@@ -29,10 +29,13 @@ pub enum Feature {
     SearchApi,
     /// Old form of `--web.enable-remote-write-receiver`.
     RemoteWriteReceiver,
+    /// Rules of a group that do not need each other run at the same time.
+    ConcurrentRuleEval,
 }
 
 const SUPPORTED: &[(&str, Feature)] = &[
     ("auto-reload-config", Feature::AutoReloadConfig),
+    ("concurrent-rule-eval", Feature::ConcurrentRuleEval),
     ("exemplar-storage", Feature::ExemplarStorage),
     ("extra-scrape-metrics", Feature::ExtraScrapeMetrics),
     ("native-histograms", Feature::NativeHistograms),
@@ -75,7 +78,6 @@ const WITHOUT_EFFECT: &[&str] = &[
 /// Features of Prometheus that this build does not have.
 const MISSING: &[&str] = &[
     "agent",
-    "concurrent-rule-eval",
     "created-timestamp-zero-ingestion",
     "delayed-compaction",
     "memory-snapshot-on-shutdown",

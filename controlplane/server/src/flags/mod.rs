@@ -5,6 +5,7 @@
 //! a setting that does nothing.
 
 mod features;
+mod rules;
 mod sizes;
 mod table;
 mod wal_sync;
@@ -19,6 +20,7 @@ use bellwether_tsdb::WalSync;
 use clap::{ArgAction, Args, ValueEnum};
 
 pub use features::{Feature, Features};
+pub use rules::RuleFlags;
 pub use table::OtherFlags;
 
 use crate::config::ConfigSource;
@@ -295,6 +297,10 @@ pub struct ServerFlags {
     )]
     pub read_max_bytes_in_frame: usize,
 
+    /// Rules and notifications.
+    #[command(flatten)]
+    pub rules: RuleFlags,
+
     /// Features to enable, separated by commas, may be repeated
     #[arg(long = "enable-feature", value_name = "NAMES", action = ArgAction::Append)]
     pub enable_feature: Vec<String>,
@@ -376,6 +382,7 @@ impl ServerFlags {
                 concurrent_max: self.read_concurrent_limit,
                 bytes_in_frame_max: self.read_max_bytes_in_frame,
             },
+            rules: self.rules.settings(),
             auto_reload: features
                 .has(Feature::AutoReloadConfig)
                 .then_some(self.auto_reload_interval.max(Duration::from_secs(1))),
@@ -554,6 +561,8 @@ impl ServerFlags {
             ("log.level", self.log_level.as_str().to_owned()),
             ("log.format", value_name(&self.log_format)),
         ];
+        let rules = self.rules.texts();
+        all.extend(rules.map(|(name, value)| (name.to_owned(), value)));
         all.extend(own.map(|(name, value)| (name.to_owned(), value)));
         all
     }
