@@ -36,11 +36,14 @@ pub(crate) struct QueryTimes {
     pub(crate) evaluated: Duration,
 }
 
+/// Samples that a query looked at by step: time in milliseconds and number.
+pub(crate) type PerStep = Vec<(i64, u64)>;
+
 impl QueryTimes {
     /// Prometheus' `stats`. The evaluation is one step here, so its parts that Prometheus times apart are zero.
-    pub(crate) fn to_json(self, stats: QueryStats) -> serde_json::Value {
+    pub(crate) fn to_json(self, stats: QueryStats, per_step: &PerStep) -> serde_json::Value {
         let evaluated = self.evaluated.as_secs_f64();
-        serde_json::json!({
+        let mut json = serde_json::json!({
             "timings": {
                 "evalTotalTime": evaluated,
                 "resultSortTime": 0,
@@ -53,7 +56,17 @@ impl QueryTimes {
                 "totalQueryableSamples": stats.total_samples,
                 "peakSamples": stats.peak_samples,
             },
-        })
+        });
+        if !per_step.is_empty() {
+            let steps = per_step.iter().map(|(t, n)| {
+                let seconds = *t as f64 / 1000.0;
+                // Whole seconds are written as such.
+                let whole = (t % 1000 == 0).then(|| serde_json::Value::from(t / 1000));
+                serde_json::json!([whole.unwrap_or_else(|| seconds.into()), n])
+            });
+            json["samples"]["totalQueryableSamplesPerStep"] = steps.collect();
+        }
+        json
     }
 }
 
@@ -61,6 +74,7 @@ impl QueryTimes {
 pub(crate) struct Queries {
     active: Arc<ActiveQueries>,
     log: ArcSwapOption<QueryLog>,
+    per_step_stats: bool,
     db: Arc<Db>,
     engine: ArcSwap<Engine>,
     options: EngineOptions,
@@ -160,6 +174,7 @@ impl Queries {
         Ok(Self {
             active: ActiveQueries::open(db.dir(), settings.max_concurrency)?,
             log: ArcSwapOption::empty(),
+            per_step_stats: features.has(Feature::PromqlPerStepStats),
             db,
             engine: ArcSwap::from_pointee(Engine::new(options.clone())),
             options,
@@ -196,6 +211,11 @@ impl Queries {
 
     pub(crate) fn parse_options(&self) -> ParseOptions {
         self.options.parse
+    }
+
+    /// Whether `stats=all` gives statistics of each step.
+    pub(crate) fn counts_per_step(&self) -> bool {
+        self.per_step_stats
     }
 
     pub(crate) fn lookback_ms(&self) -> i64 {
@@ -251,8 +271,8 @@ impl Queries {
         kind: QueryKind,
         timeout: Option<Duration>,
         lookback_ms: Option<i64>,
-        origin: Origin,
-    ) -> Result<(QueryResult, QueryTimes), QueryError> {
+        (origin, per_step): (Origin, bool),
+    ) -> Result<(QueryResult, QueryTimes, PerStep), QueryError> {
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
         let limit = timeout
@@ -275,6 +295,7 @@ impl Queries {
                             ..QueryTimes::default()
                         },
                         stats: QueryStats::default(),
+                        per_step: None,
                         error: Some(told),
                         origin: &origin,
                     });
@@ -305,6 +326,14 @@ impl Queries {
                     engine.range(&*db, &text, start, end, step, &options)
                 }
             };
+            let steps = match &result {
+                Ok(result) if per_step => {
+                    let again = |t| engine.instant(&*db, &text, t, &options);
+                    let total = result.stats.total_samples;
+                    by_step(&kind, total, started + limit, again)
+                }
+                _ => Ok(PerStep::new()),
+            };
             drop(noted);
             // Prometheus logs what it executes: not what does not parse.
             let executed = !matches!(result, Err(QueryError::Parse(_) | QueryError::BadData(_)));
@@ -317,17 +346,18 @@ impl Queries {
                         evaluated: started.elapsed(),
                     },
                     stats: result.as_ref().map(|r| r.stats).unwrap_or_default(),
+                    per_step: steps.as_ref().ok(),
                     error: result.as_ref().err().map(ToString::to_string),
                     origin: &origin,
                 });
             }
-            result
+            result.and_then(|result| Ok((result, steps?)))
         })
         .await;
         drop(guard);
         let evaluated = started.elapsed();
         self.metrics.inner_eval.observe(evaluated.as_secs_f64());
-        let result = result.unwrap_or_else(|error| {
+        let (result, steps) = result.unwrap_or_else(|error| {
             // A panic in the evaluator is a bug of ours; one query fails, the server goes on.
             tracing::error!(%error, "query evaluation ended abnormally");
             Err(QueryError::Execution(
@@ -335,8 +365,32 @@ impl Queries {
             ))
         })?;
         self.metrics.samples.add(result.stats.total_samples as f64);
-        Ok((result, QueryTimes { queued, evaluated }))
+        Ok((result, QueryTimes { queued, evaluated }, steps))
     }
+}
+
+/// Samples by step. A step's number is that of an instant query at its time, by definition, and that is how it is
+/// found out: asking for it costs a second evaluation.
+fn by_step(
+    kind: &QueryKind,
+    total: u64,
+    deadline: Instant,
+    instant: impl Fn(i64) -> Result<QueryResult, QueryError>,
+) -> Result<PerStep, QueryError> {
+    let (start, end, step) = match *kind {
+        QueryKind::Instant(t) => return Ok(vec![(t, total)]),
+        QueryKind::Range { start, end, step } => (start, end, step),
+    };
+    let times = std::iter::successors(Some(start), |t| t.checked_add(step));
+    times
+        .take_while(|t| *t <= end)
+        .map(|t| {
+            if Instant::now() >= deadline {
+                return Err(QueryError::Timeout("expression evaluation"));
+            }
+            Ok((t, instant(t)?.stats.total_samples))
+        })
+        .collect()
 }
 
 pub(crate) fn millis(duration: Duration) -> i64 {

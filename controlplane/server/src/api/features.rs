@@ -121,7 +121,9 @@ fn api(state: &AppState) -> Group {
             "remote_write_receiver",
             state.web.enable_remote_write_receiver,
         ),
-        ("search", false),
+        ("search", state.features.has(Feature::SearchApi)),
+        ("search_fuzz_alg_jarowinkler", true),
+        ("search_fuzz_alg_subsequence", true),
         ("time_range_labels", true),
         ("time_range_series", true),
     ])
@@ -150,7 +152,10 @@ fn promql(state: &AppState) -> Group {
         ("offset", true),
         ("on", true),
         ("per_query_lookback_delta", true),
-        ("per_step_stats", false),
+        (
+            "per_step_stats",
+            state.features.has(Feature::PromqlPerStepStats),
+        ),
         ("smoothed", extended),
         ("subqueries", true),
         ("type_and_unit_labels", false),

@@ -25,6 +25,8 @@ pub enum Feature {
     OtlpNativeDelta,
     /// Statistics of each step of a query, with `stats=all`.
     PromqlPerStepStats,
+    /// `/api/v1/search/...`.
+    SearchApi,
     /// Old form of `--web.enable-remote-write-receiver`.
     RemoteWriteReceiver,
     /// Rules of a group that do not need each other run at the same time.
@@ -57,6 +59,7 @@ const SUPPORTED: &[(&str, Feature)] = &[
         Feature::PromqlExtendedRangeSelectors,
     ),
     ("remote-write-receiver", Feature::RemoteWriteReceiver),
+    ("search-api", Feature::SearchApi),
 ];
 
 /// Features that are always on, or are about the Go runtime: enabling them changes nothing.
