@@ -76,7 +76,9 @@ Examples:
   bellwether tool tsdb analyze data --limit=5
   bellwether tool tsdb dump data --match='{job=\"api\"}' --min-time=1700000000000 --format=full
   bellwether tool tsdb create-blocks-from openmetrics history.txt data
-  bellwether tool tsdb verify data             exit code 1 when anything is wrong";
+  bellwether tool tsdb verify data             exit code 1 when anything is wrong
+  bellwether tool check rules rules.yml        all mistakes of a rule file, with their places
+  bellwether tool test rules rules_test.yml    unit tests in promtool's format";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -120,7 +122,7 @@ pub(crate) enum Command {
     /// Write the stack file and the configurations for editing.
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
-    /// Look into data directories, import, check and measure.
+    /// Look into data directories, import, check and measure; check and test rules.
     #[command(after_help = TOOL_EXAMPLES)]
     Tool {
         #[command(subcommand)]

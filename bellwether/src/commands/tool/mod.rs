@@ -1,6 +1,9 @@
 //! `bellwether tool`: one module per kind of thing that the tools work on.
 
+mod check;
+mod features;
 mod go_text;
+mod test;
 mod tsdb;
 
 use std::process::ExitCode;
@@ -9,6 +12,16 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolCommand {
+    /// Check files that Prometheus reads.
+    Check {
+        #[command(subcommand)]
+        command: check::CheckCommand,
+    },
+    /// Run unit tests.
+    Test {
+        #[command(subcommand)]
+        command: test::TestCommand,
+    },
     /// Data directories in Prometheus' format.
     Tsdb {
         #[command(subcommand)]
@@ -19,6 +32,8 @@ pub(crate) enum ToolCommand {
 pub(super) fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
     bellwether_telemetry::init_logging("warn", bellwether_telemetry::LogFormat::Logfmt);
     match command {
+        ToolCommand::Check { command } => check::run(command),
+        ToolCommand::Test { command } => test::run(command),
         ToolCommand::Tsdb { command } => tsdb::run(command),
     }
 }
