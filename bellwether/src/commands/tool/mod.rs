@@ -30,7 +30,12 @@ pub(crate) enum ToolCommand {
 }
 
 pub(super) fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
-    bellwether_telemetry::init_logging("warn", bellwether_telemetry::LogFormat::Logfmt);
+    // Unit tests report what failed themselves.
+    let level = match command {
+        ToolCommand::Test { .. } => "error",
+        _ => "warn",
+    };
+    bellwether_telemetry::init_logging(level, bellwether_telemetry::LogFormat::Logfmt);
     match command {
         ToolCommand::Check { command } => check::run(command),
         ToolCommand::Test { command } => test::run(command),
