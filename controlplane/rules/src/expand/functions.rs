@@ -76,7 +76,7 @@ impl Host for Functions<'_> {
             "sortByLabel" => sort_by_label(text(0), args.get(1))?,
             "args" => numbered(args),
             "match" => Value::Bool(regex(text(0))?.is_match(text(1))),
-            "reReplaceAll" => regex(text(0))?.replace_all(text(2), text(1)).into(),
+            "reReplaceAll" => replacing(text(0))?.replace_all(text(2), text(1)).into(),
             "safeHtml" => first.clone(),
             "title" => title(text(0)).into(),
             "toUpper" => text(0).to_uppercase().into(),
@@ -198,6 +198,16 @@ fn numbered(args: &[Value]) -> Value {
 
 fn regex(pattern: &str) -> Result<Re2, String> {
     Re2::unanchored(pattern).map_err(|error| error.to_string())
+}
+
+/// The pattern of a replacement; Go has other words for a bad one here.
+fn replacing(pattern: &str) -> Result<Re2, String> {
+    let quoted = if pattern.contains(['`', '\n', '\r']) {
+        bellwether_template::quote(pattern)
+    } else {
+        format!("`{pattern}`")
+    };
+    regex(pattern).map_err(|error| format!("regexp: Compile({quoted}): {error}"))
 }
 
 /// The first letter of each word in upper case, the others as they are.

@@ -35,8 +35,14 @@ pub(super) fn decode(text: &str, ignore_unknown: bool) -> Result<RuleFile, Vec<S
         // A bad duration ends the pass; what was found before it is not reported.
         Err(Abort(message)) => errors.extend([message.clone(), message.clone()]),
         Ok(_) => {
-            errors.extend(decoder.report(|_| true));
-            errors.extend(decoder.report(|m| m.seen_twice));
+            errors.extend(decoder.report(|_| true, |m| m.message.clone()));
+            // The structs of the second pass have other names.
+            let again = |m: &Mistake| m.message.replace(GROUPS, "rulefmt.ruleGroups");
+            let again = |m: &Mistake| match again(m) {
+                message if message.ends_with(GROUP) || message.ends_with(RULE) => message + "Node",
+                message => message,
+            };
+            errors.extend(decoder.report(|m| m.seen_twice, again));
         }
     }
     match file {
@@ -44,6 +50,11 @@ pub(super) fn decode(text: &str, ignore_unknown: bool) -> Result<RuleFile, Vec<S
         _ => Err(errors),
     }
 }
+
+/// Names of Prometheus' structs, for messages.
+const GROUPS: &str = "rulefmt.RuleGroups";
+const GROUP: &str = "rulefmt.RuleGroup";
+const RULE: &str = "rulefmt.Rule";
 
 /// Ends a pass.
 #[derive(Clone)]
@@ -61,12 +72,16 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn report(&self, wanted: impl Fn(&Mistake) -> bool) -> Option<String> {
+    fn report(
+        &self,
+        wanted: impl Fn(&Mistake) -> bool,
+        text: impl Fn(&Mistake) -> String,
+    ) -> Option<String> {
         let lines: Vec<String> = self
             .mistakes
             .iter()
             .filter(|m| wanted(m))
-            .map(|m| format!("\n  {}", m.message))
+            .map(|m| format!("\n  {}", text(m)))
             .collect();
         (!lines.is_empty()).then(|| format!("yaml: unmarshal errors:{}", lines.concat()))
     }
@@ -200,24 +215,26 @@ impl Decoder {
     }
 
     fn file(&mut self, root: &Node) -> Result<RuleFile, Abort> {
-        const TYPE: &str = "rulefmt.RuleGroups";
         let mut file = RuleFile::default();
-        for (name, key, value) in self.entries(root, TYPE) {
+        for (name, key, value) in self.entries(root, GROUPS) {
             if name == "groups" {
                 for group in self.items(value, "[]rulefmt.RuleGroup") {
+                    // An entry without a value does not count.
+                    if group.is_null() {
+                        continue;
+                    }
                     file.groups.push(self.group(group)?);
                 }
             } else {
-                self.unknown(key, name, TYPE);
+                self.unknown(key, name, GROUPS);
             }
         }
         Ok(file)
     }
 
     fn group(&mut self, node: &Node) -> Result<GroupSpec, Abort> {
-        const TYPE: &str = "rulefmt.RuleGroup";
         let mut group = GroupSpec::default();
-        for (name, key, value) in self.entries(node, TYPE) {
+        for (name, key, value) in self.entries(node, GROUP) {
             match name {
                 "name" => group.name = self.text(value, true),
                 "interval" => group.interval = self.duration(value)?,
@@ -227,20 +244,22 @@ impl Decoder {
                 "labels" => group.labels = self.texts(value),
                 "rules" => {
                     for rule in self.items(value, "[]rulefmt.Rule") {
+                        if rule.is_null() {
+                            continue;
+                        }
                         group.rules.push(self.rule(rule)?);
                     }
                 }
-                _ => self.unknown(key, name, TYPE),
+                _ => self.unknown(key, name, GROUP),
             }
         }
         Ok(group)
     }
 
     fn rule(&mut self, node: &Node) -> Result<RuleSpec, Abort> {
-        const TYPE: &str = "rulefmt.Rule";
         let mut rule = RuleSpec::default();
         let mut places = RulePlaces::default();
-        for (name, key, value) in self.entries(node, TYPE) {
+        for (name, key, value) in self.entries(node, RULE) {
             match name {
                 "record" => {
                     places.record = value.place;
@@ -258,7 +277,7 @@ impl Decoder {
                 "keep_firing_for" => rule.keep_firing_for = self.duration(value)?,
                 "labels" => rule.labels = self.texts(value),
                 "annotations" => rule.annotations = self.texts(value),
-                _ => self.unknown(key, name, TYPE),
+                _ => self.unknown(key, name, RULE),
             }
         }
         rule.places = places;

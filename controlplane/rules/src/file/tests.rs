@@ -102,7 +102,7 @@ fn mistakes_are_reported_in_prometheus_words() {
             "groups: {a: b}\nx: 1\n".to_owned(),
             vec![
                 "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map into []rulefmt.RuleGroup\n  line 2: field x not found in type rulefmt.RuleGroups",
-                "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map into []rulefmt.RuleGroup",
+                "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!map into []rulefmt.RuleGroupNode",
             ],
         ),
         (
