@@ -2,7 +2,8 @@
 //! same data. Every difference is a mistake or one of the named rules in `rules.rs`.
 //!
 //! `BELLWETHER_PROMQL_FIRST_SEED` and `BELLWETHER_PROMQL_EXPRESSIONS` say which expressions, `BELLWETHER_PROMQL_DATA_SEED`
-//! which data; an ordinary run takes a fixed number of them.
+//! which data; an ordinary run takes a fixed number of them. `BELLWETHER_PROMQL_EXPRESSION` is one to be taken instead of
+//! each of them, with its answers printed.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::panic)]
 
@@ -147,10 +148,11 @@ fn compare_all(late_names: bool) {
     };
     let first = setting("BELLWETHER_PROMQL_FIRST_SEED", 1);
     let count = setting("BELLWETHER_PROMQL_EXPRESSIONS", EXPRESSIONS);
+    let given = std::env::var("BELLWETHER_PROMQL_EXPRESSION");
     let mut wrong = Vec::new();
     let mut used: BTreeMap<&str, usize> = BTreeMap::new();
     for seed in first..first + count {
-        let expr = grammar::expression(seed);
+        let expr = given.clone().unwrap_or_else(|_| grammar::expression(seed));
         let mut random = Random::new(seed ^ 0xABCD);
         // Half of the times are exactly those of samples, where boundaries matter.
         let span = (SAMPLES * INTERVAL) as u64 + 600_000;
@@ -173,6 +175,12 @@ fn compare_all(late_names: bool) {
                 peers.range(&expr, (start, end, step)),
             ),
         ] {
+            if given.is_ok() {
+                eprintln!(
+                    "{when}:\n  ours:   {:?}\n  theirs: {:?}",
+                    case.ours, case.theirs
+                );
+            }
             let names = rules::apply(&mut case);
             for name in names {
                 *used.entry(name).or_default() += 1;
