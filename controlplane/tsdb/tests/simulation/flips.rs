@@ -74,9 +74,9 @@ fn check(world: &World, db: &Db, touched: &Touched) {
         .check_untouched(&got, |t, segment, late| match touched {
             Touched::Nothing => false,
             Touched::HeadChunks { blocks_until } => {
-                // Of what retention may have taken it is not known any more whether it outlived a power cut.
-                let may_be_settled =
-                    segment < 0 || world.options.retention_size > 0 && segment == VOLATILE;
+                // Of what an interrupted deletion or retention may have taken it is not known any more whether it
+                // outlived a power cut.
+                let may_be_settled = segment < 0 || segment == VOLATILE;
                 t >= *blocks_until && may_be_settled && world.options.wal_sync != WalSync::Commit
             }
             Touched::Log { from, blocks_until } => {
