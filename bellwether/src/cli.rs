@@ -77,6 +77,10 @@ Examples:
   bellwether tool tsdb dump data --match='{job=\"api\"}' --min-time=1700000000000 --format=full
   bellwether tool tsdb create-blocks-from openmetrics history.txt data
   bellwether tool tsdb verify data             exit code 1 when anything is wrong
+  bellwether tool query range http://localhost:9090 'rate(up[5m])' -o sparkline
+  bellwether tool promql explain 'sum(rate(up[5m]))' --data data
+                                               what each part of a query costs
+  bellwether tool promql-test tests/*.test     scripts in Prometheus' PromQL test language
   bellwether tool check rules rules.yml        all mistakes of a rule file, with their places
   bellwether tool test rules rules_test.yml    unit tests in promtool's format";
 

@@ -16,6 +16,7 @@
 mod bench;
 mod shell;
 mod soak;
+mod soak_promql;
 mod test;
 mod tidy;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::shell::{cargo, step};
+use crate::soak_promql;
 
 #[derive(Args)]
 pub(crate) struct SoakArgs {
@@ -26,6 +27,8 @@ pub(crate) struct SoakArgs {
     /// Go on with fresh seeds until this many minutes have passed.
     #[arg(long, default_value_t = 0)]
     minutes: u64,
+    #[command(flatten)]
+    promql: soak_promql::PromqlArgs,
 }
 
 pub(crate) fn run(args: &SoakArgs) -> anyhow::Result<()> {
@@ -39,6 +42,7 @@ pub(crate) fn run(args: &SoakArgs) -> anyhow::Result<()> {
     if args.fuzz_cases > 0 {
         change_files(args.fuzz_cases)?;
     }
+    soak_promql::run(&args.promql)?;
     let mut next = args.first_seed.saturating_add(args.seeds);
     while start.elapsed() < Duration::from_secs(args.minutes.saturating_mul(60)) {
         const MORE: u64 = 1_000;

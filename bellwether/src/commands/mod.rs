@@ -30,7 +30,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dashboard(args) => dashboard::run(args).await,
         Command::Load(args) => load::run(args).await,
         Command::Init(args) => init::run(&args),
-        Command::Tool { command } => tool::run(&command),
+        Command::Tool { command } => tool::run(&command).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bellwether", &mut script);

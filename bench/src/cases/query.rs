@@ -209,7 +209,7 @@ fn many_series(options: &Options, data: &Data<'_>) -> anyhow::Result<()> {
                 compared("MiB", 1),
             ],
         );
-        let query = r#"sum by (instance) (rate({__name__=~"app.+"}[5m]))"#;
+        let query = r#"sum by (instance) ({__name__=~"app.+"})"#;
         large(options, data, Place::Blocks, (query, span), &mut report)?;
     }
     Ok(())

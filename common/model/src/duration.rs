@@ -51,9 +51,11 @@ pub fn parse_millis(text: &str) -> Result<i64, DurationError> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, tail) = rest.split_at(digits);
-        let unit_len = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (unit, tail) = tail.split_at(unit_len);
-        if digits == 0 || unit.is_empty() {
+        // All up to the next number is the unit, also what cannot be one.
+        let unit_len = tail.find(|c: char| c.is_ascii_digit());
+        let (unit, tail) = tail.split_at(unit_len.unwrap_or(tail.len()));
+        let number: u64 = number.parse().map_err(|_| invalid())?;
+        if unit.is_empty() {
             return Err(invalid());
         }
         let index = UNITS
@@ -67,7 +69,6 @@ pub fn parse_millis(text: &str) -> Result<i64, DurationError> {
             return Err(invalid());
         }
         next_unit = index + 1;
-        let number: u64 = number.parse().map_err(|_| DurationError::OutOfRange)?;
         total = number
             .checked_mul(UNITS[index].1)
             .and_then(|ms| ms.checked_add(total))

@@ -10,9 +10,9 @@ use crate::annotations::Annotations;
 use crate::ast::{Expr, ValueType};
 use crate::error::QueryError;
 use crate::eval;
-use crate::eval::grid::StepGrid;
+use crate::explain::{Profile, QueryTimes};
 use crate::parser::{ParseError, ParseOptions, parse};
-use crate::plan::Planner;
+use crate::plan::{Node, Planner};
 use crate::value::Value;
 
 /// What holds for all queries of an engine.
@@ -137,7 +137,9 @@ impl Engine {
         ts_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.run(queryable, expr, StepGrid::instant(ts_ms), true, options)
+        let times = QueryTimes::Instant(ts_ms);
+        let plan = self.plan(expr, times)?;
+        self.evaluate(queryable, &plan, times, options, None)
     }
 
     /// Evaluates an expression at `start, start+step, ... <= end` (milliseconds).
@@ -175,39 +177,61 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        let bad = |text: &str| Err(QueryError::BadData(text.to_owned()));
-        if step_ms <= 0 {
-            return bad(
-                "zero or negative query resolution step widths are not accepted. Try a positive integer",
-            );
-        }
-        if end_ms < start_ms {
-            return bad("end timestamp must not be before start time");
-        }
-        let kind = match expr.value_type() {
-            ValueType::Matrix => Some("range vector"),
-            ValueType::String => Some("string"),
-            _ => None,
+        let times = QueryTimes::Range {
+            start: start_ms,
+            end: end_ms,
+            step: step_ms,
         };
-        if let Some(kind) = kind {
-            return bad(&format!(
-                "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
-            ));
-        }
-        let grid = StepGrid::range(start_ms, end_ms, step_ms);
-        self.run(queryable, expr, grid, false, options)
+        let plan = self.plan(expr, times)?;
+        self.evaluate(queryable, &plan, times, options, None)
     }
 
-    fn run(
+    /// Plans an expression for its times.
+    pub(crate) fn plan(&self, expr: &Expr, times: QueryTimes) -> Result<Node, QueryError> {
+        if let QueryTimes::Range { start, end, step } = times {
+            check_range(expr, (start, end), step)?;
+        }
+        let instant = matches!(times, QueryTimes::Instant(_));
+        Planner::new(times.grid(), instant, self.options.default_subquery_step_ms).plan(expr)
+    }
+
+    /// Evaluates a plan; what each node costs goes to `profile`.
+    pub(crate) fn evaluate(
         &self,
         queryable: &dyn Queryable,
-        expr: &Expr,
-        grid: StepGrid,
-        instant: bool,
+        plan: &Node,
+        times: QueryTimes,
         options: &QueryOptions,
+        profile: Option<&Profile>,
     ) -> Result<QueryResult, QueryError> {
-        let planner = Planner::new(grid, instant, self.options.default_subquery_step_ms);
-        let plan = planner.plan(expr)?;
-        eval::run(&self.options, options, queryable, &plan, grid, instant)
+        eval::run(&self.options, options, queryable, plan, times, profile)
     }
+}
+
+/// What Prometheus refuses before a range query is planned.
+fn check_range(
+    expr: &Expr,
+    (start_ms, end_ms): (i64, i64),
+    step_ms: i64,
+) -> Result<(), QueryError> {
+    let bad = |text: &str| Err(QueryError::BadData(text.to_owned()));
+    if step_ms <= 0 {
+        return bad(
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        );
+    }
+    if end_ms < start_ms {
+        return bad("end timestamp must not be before start time");
+    }
+    let kind = match expr.value_type() {
+        ValueType::Matrix => Some("range vector"),
+        ValueType::String => Some("string"),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        return bad(&format!(
+            "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
+        ));
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@
 //! - a missing sample in a column is the stale marker's bit pattern, which no operation produces;
 //! - every loop over series or steps checks the deadline, the cancel flag and the sample limit.
 //!
-//! Entry points: [`Engine::instant`], [`Engine::range`], [`parser::parse`]. [`testlang`] runs scripts in
+//! Entry points: [`Engine::instant`], [`Engine::range`], [`Engine::explain`], [`parser::parse`]. [`testlang`] runs scripts in
 //! Prometheus' test language against any engine options.
 
 pub mod annotations;
@@ -22,6 +22,7 @@ pub mod ast;
 pub mod engine;
 pub mod error;
 mod eval;
+pub mod explain;
 mod functions;
 mod lexer;
 pub mod parser;
@@ -36,5 +37,6 @@ pub mod walk;
 pub use annotations::{Annotation, AnnotationKind, Annotations};
 pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult, QueryStats};
 pub use error::QueryError;
+pub use explain::{NodeCost, PlanNode, QueryTimes};
 pub use parser::{ParseError, ParseOptions, parse, parse_metric_selector};
 pub use value::{MatrixSeries, Point, Value, VectorSample};

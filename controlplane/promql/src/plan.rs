@@ -46,6 +46,8 @@ pub(crate) struct Selector {
     pub(crate) at: Option<i64>,
     pub(crate) anchored: bool,
     pub(crate) smoothed: bool,
+    /// Of native histograms only count, sum and reset hint are looked at.
+    pub(crate) stats_only: bool,
 }
 
 impl Selector {
@@ -162,6 +164,20 @@ pub(crate) struct Planner {
     /// Zero for an instant query.
     step_ms: i64,
     default_step_ms: i64,
+    /// What stands around the node that is being planned.
+    around: Around,
+    /// The parameter of an aggregation is being planned.
+    parameter: bool,
+}
+
+/// Decides whether selectors read the buckets of native histograms. As in Prometheus that is visible: without
+/// buckets, no bounds have to be reconciled and resets are known from every sample to the next.
+#[derive(Clone, Copy, Debug, Default)]
+struct Around {
+    /// A function of counts and sums.
+    stats: bool,
+    /// Something that needs buckets.
+    buckets: bool,
 }
 
 /// A planned node and whether its value is the same at every step.
@@ -191,7 +207,33 @@ impl Planner {
             grid,
             step_ms: if instant { 0 } else { grid.step },
             default_step_ms,
+            around: Around::default(),
+            parameter: false,
         }
+    }
+
+    /// The planner for the parameter of an aggregation.
+    fn of_parameter(mut self) -> Self {
+        self.parameter = true;
+        self
+    }
+
+    /// The planner for what stands inside something that needs the buckets of histograms.
+    fn with_buckets(mut self) -> Self {
+        self.around.buckets = true;
+        self
+    }
+
+    /// The planner for the arguments of a function.
+    fn inside(mut self, function: &str) -> Self {
+        match function {
+            "histogram_count" | "histogram_sum" | "histogram_avg" => self.around.stats = true,
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+                self.around.buckets = true;
+            }
+            _ => {}
+        }
+        self
     }
 
     /// Plans an expression.
@@ -243,7 +285,13 @@ impl Planner {
                 make(Kind::Call(Box::new(call)), invariant, invariant)
             }
             ExprKind::VectorSelector(v) => {
-                let selector = self.selector(v)?;
+                let mut selector = self.selector(v)?;
+                if self.parameter
+                    && let Some(at) = selector.at.take()
+                {
+                    // Prometheus shifts the selector for the first step only, so that it moves on with the steps.
+                    selector.offset_ms += self.grid.start.saturating_sub(at);
+                }
                 let fixed = selector.at.is_some();
                 make(Kind::Selector(selector), fixed, fixed)
             }
@@ -254,7 +302,7 @@ impl Planner {
                 make(Kind::Window(Window { selector, range_ms }), fixed, false)
             }
             ExprKind::Subquery(s) => {
-                let inner = self.node(&s.expr)?;
+                let inner = self.with_buckets().node(&s.expr)?;
                 // Inside a sub-query a fixed value is computed once per sub-query even where it is no
                 // candidate by itself.
                 let expr = match inner.node.kind {
@@ -265,7 +313,7 @@ impl Planner {
                     Some(step) => self.duration(step, false)?,
                     None => self.default_step_ms,
                 };
-                let at = s.at.map(|at| self.at(at));
+                let at = s.at.and_then(|at| self.at(at));
                 let subquery = Subquery {
                     expr,
                     range_ms: self.duration(&s.range, false)?,
@@ -282,13 +330,17 @@ impl Planner {
     fn chain(&self, expr: &Expr) -> Result<Planned, QueryError> {
         let mut spine = Vec::new();
         let mut leftmost = expr;
+        let mut planner = *self;
         while let ExprKind::Binary(b) = &leftmost.kind {
-            spine.push((b, leftmost.span));
+            if matches!(b.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
+                planner = planner.with_buckets();
+            }
+            spine.push((b, leftmost.span, planner));
             leftmost = &b.lhs;
         }
-        let mut lhs = self.node(leftmost)?;
-        for (b, span) in spine.into_iter().rev() {
-            let rhs = self.node(&b.rhs)?;
+        let mut lhs = planner.node(leftmost)?;
+        for (b, span, planner) in spine.into_iter().rev() {
+            let rhs = planner.node(&b.rhs)?;
             let invariant = lhs.invariant && rhs.invariant;
             let pick = |p: Planned| if invariant { p.node } else { p.finish() };
             let scalar = lhs.node.ty == ValueType::Scalar && rhs.node.ty == ValueType::Scalar;
@@ -345,7 +397,8 @@ impl Planner {
     /// As in Prometheus, the parameter does not decide whether an aggregation is the same at every step.
     fn aggregate(&self, a: &AggregateExpr) -> Result<(Aggregate, bool, bool), QueryError> {
         let expr = self.node(&a.expr)?;
-        let param = a.param.as_ref().map(|p| self.node(p)).transpose()?;
+        let planner = self.of_parameter();
+        let param = a.param.as_ref().map(|p| planner.node(p)).transpose()?;
         let mut grouping = a.grouping.clone();
         grouping.sort_unstable();
         let (invariant, wrap) = (expr.invariant, expr.wrap);
@@ -360,9 +413,10 @@ impl Planner {
     }
 
     fn call(&self, func: &'static Signature, args: &[Expr]) -> Result<(Call, bool), QueryError> {
+        let planner = self.inside(func.name);
         let args = args
             .iter()
-            .map(|a| self.node(a))
+            .map(|a| planner.node(a))
             .collect::<Result<Vec<_>, _>>()?;
         let all_fixed = args.iter().all(|a| a.invariant);
         // The time of a fixed sample is fixed, but only a selector has samples of its own.
@@ -383,17 +437,20 @@ impl Planner {
         Ok(Selector {
             matchers: v.matchers.clone(),
             offset_ms: self.duration(&v.offset, true)?,
-            at: v.at.map(|at| self.at(at)),
+            at: v.at.and_then(|at| self.at(at)),
             anchored: v.anchored,
             smoothed: v.smoothed,
+            stats_only: self.around.stats && !self.around.buckets,
         })
     }
 
-    fn at(&self, at: AtModifier) -> i64 {
+    /// The time of an `@`. As in Prometheus, `start()` and `end()` mean nothing in the parameter of an aggregation.
+    fn at(&self, at: AtModifier) -> Option<i64> {
         match at {
-            AtModifier::Timestamp(t) => t,
-            AtModifier::Start => self.grid.start,
-            AtModifier::End => self.grid.end,
+            AtModifier::Timestamp(t) => Some(t),
+            AtModifier::Start | AtModifier::End if self.parameter => None,
+            AtModifier::Start => Some(self.grid.start),
+            AtModifier::End => Some(self.grid.end),
         }
     }
 

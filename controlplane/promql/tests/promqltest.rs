@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use bellwether_promql::testlang::{Report, engine_options, run};
+use bellwether_promql::testlang::{Report, engine_options, run, run_cases};
 
 /// Files and the number of evaluations in them that do not pass yet. The figure is exact: when more pass, lower it.
 const KNOWN: &[(&str, usize)] = &[
@@ -135,4 +135,95 @@ fn a_changed_expectation_fails() {
         let report = run_text(eval, &format!("{load}{eval}"));
         assert_eq!(report.failures.is_empty(), passes, "{eval}: {report:?}");
     }
+}
+
+/// A wrong version of an expectation line; `None` where none is sure to be wrong.
+fn mutated(line: &str) -> Option<String> {
+    let rest = line.trim_start();
+    if let Some(rest) = rest.strip_prefix("expect ") {
+        let (kind, detail) = rest.split_once(' ').unwrap_or((rest, ""));
+        return match (kind, detail.is_empty()) {
+            ("no_warn", _) => Some("expect warn".to_owned()),
+            ("no_info", _) => Some("expect info".to_owned()),
+            ("warn", true) => Some("expect no_warn".to_owned()),
+            ("info", true) => Some("expect no_info".to_owned()),
+            ("fail", true) => Some("expect fail msg: another".to_owned()),
+            ("warn" | "info" | "fail", false) => Some(format!("{line}?!")),
+            ("string", _) => Some("expect string \"another\"".to_owned()),
+            _ => None,
+        };
+    }
+    // The last number of a series line, or what stands for one.
+    let (start, value) = line.rsplit_once([' ', ':', '['])?;
+    let separator = &line[start.len()..=start.len()];
+    let digits: String = value.chars().take_while(|c| !"x]}".contains(*c)).collect();
+    let tail = &value[digits.len()..];
+    let other = match digits.as_str() {
+        "NaN" | "Inf" | "+Inf" | "-Inf" | "stale" | "_" => "12345".to_owned(),
+        number if number.parse::<f64>().is_ok() => format!("{}", number.parse::<f64>().ok()? + 1.5),
+        _ => return None,
+    };
+    Some(format!("{start}{separator}{other}{tail}"))
+}
+
+/// Whether the evaluation at a line passes.
+fn passes(text: &str, line: usize) -> Option<bool> {
+    let mut outcome = None;
+    let ran = run_cases(
+        text,
+        &engine_options(),
+        &mut |eval| eval.line == line,
+        &mut |case| outcome = Some(case.failure.is_none()),
+    );
+    // A script that is not understood any more fails too.
+    if ran.is_ok() { outcome } else { Some(false) }
+}
+
+/// Every expectation of our scripts, made wrong or left out, has to fail.
+#[test]
+fn every_changed_expectation_fails() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts"));
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let mut eval = None;
+        for (at, line) in lines.iter().enumerate() {
+            let trimmed = line.trim();
+            if trimmed.starts_with("eval") {
+                eval = Some(at + 1);
+                continue;
+            }
+            if trimmed.is_empty() || trimmed.starts_with('#') {
+                eval = None;
+            }
+            let Some(eval) = eval else {
+                continue;
+            };
+            let mut changes: Vec<String> = mutated(line).into_iter().collect();
+            // Other expectations may be weaker than what came; these say what there has to be.
+            let says_what = !trimmed.starts_with("expect ") || trimmed.starts_with("expect fail");
+            if says_what {
+                // Nothing expected any more, in the place of this line.
+                changes.push("  expect no_warn".to_owned());
+            }
+            for change in changes {
+                let mut changed: Vec<&str> = lines.clone();
+                changed[at] = &change;
+                tried += 1;
+                if passes(&changed.join("\n"), eval) != Some(false) {
+                    wrong.push(format!("{name}:{}: {line}\n    as {change:?}", at + 1));
+                }
+            }
+        }
+    }
+    assert!(tried > 100, "only {tried} changes");
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried} pass:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

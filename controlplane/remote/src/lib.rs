@@ -18,12 +18,14 @@
 //! | `receive` | into storage |
 //! | `v2` | remote write 2.0 into storage |
 //! | `read` | remote read: requests, and answers in samples or in frames of chunks |
+//! | [`otlp`] | OTLP metrics into storage |
 //! | `cache` | series that earlier requests named |
 //! | `error` | [`RemoteWriteError`] and [`DecodeError`] |
 
 mod cache;
 mod encode;
 mod error;
+pub mod otlp;
 mod read;
 mod receive;
 mod request;

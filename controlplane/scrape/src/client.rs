@@ -26,6 +26,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How the scraper names itself.
 const AGENT: &str = concat!("Bellwether/", env!("CARGO_PKG_VERSION"));
 
+/// Bytes that are read at once. Every connection keeps a buffer of this size; hyper's own choice grows to 400 KiB.
+const READ_BYTES: usize = 64 << 10;
+
 /// Buffers kept for the next pages.
 const SPARE_PAGES: usize = 2;
 /// A larger buffer is not kept.
@@ -66,6 +69,7 @@ pub(crate) fn client() -> HttpClient {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
+            .http1_read_buf_exact_size(READ_BYTES)
             .build(connector),
         spare: Arc::default(),
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bellwether_model::storage::Appendable;
 use bellwether_telemetry::Registry;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +36,12 @@ impl Default for ScrapeOptions {
             external_host: String::new(),
         }
     }
+}
+
+/// How many pages are parsed and stored at a time: as many as there are processors. More threads would only wait for
+/// them, and each has memory of its own in the allocator.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get().max(2))
 }
 
 /// Runs the scrape pools. Dropping it stops them without waiting; [`Self::shutdown`] waits.
@@ -67,6 +74,7 @@ impl ScrapeManager {
                 storage,
                 metrics: ScrapeMetrics::new(registry),
                 options: Arc::new(options),
+                workers: Arc::new(Semaphore::new(workers())),
                 tasks: TaskTracker::new(),
                 shutdown: CancellationToken::new(),
             },

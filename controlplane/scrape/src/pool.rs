@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bellwether_model::storage::Appendable;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,8 @@ pub(crate) struct PoolContext {
     pub(crate) storage: Arc<dyn Appendable>,
     pub(crate) metrics: ScrapeMetrics,
     pub(crate) options: Arc<ScrapeOptions>,
+    /// Pages that are parsed and stored at the same time.
+    pub(crate) workers: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     /// The process ends.
     pub(crate) shutdown: CancellationToken,
@@ -261,6 +263,7 @@ impl Pool {
             client: self.client.clone(),
             state: Arc::clone(&state),
             metrics: self.context.metrics.clone(),
+            workers: Arc::clone(&self.context.workers),
             spec: receiver,
             hash: key.stable_hash() ^ self.context.options.offset_seed,
             fast_first: self.context.options.fast_first_scrape,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bellwether_model::storage::{AppendError, Appendable};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,8 @@ pub(crate) struct ScrapeLoop {
     pub(crate) client: HttpClient,
     pub(crate) state: Arc<TargetState>,
     pub(crate) metrics: ScrapeMetrics,
+    /// Shared by all loops: a permit is for the thread that parses and stores a page.
+    pub(crate) workers: Arc<Semaphore>,
     pub(crate) spec: watch::Receiver<LoopSpec>,
     /// Place in the interval.
     pub(crate) hash: u64,
@@ -216,8 +218,17 @@ impl ScrapeLoop {
             started,
             size_hint: *last_size,
         };
+        let permit = tokio::select! {
+            () = self.shutdown.cancelled() => return None,
+            permit = Arc::clone(&self.workers).acquire_owned() => permit,
+        };
         // Parsing a page and writing the log take milliseconds: not on an async worker.
-        let done = tokio::task::spawn_blocking(move || work.run(memory, fetched)).await;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work.run(memory, fetched);
+            drop(permit);
+            done
+        })
+        .await;
         let Ok(done) = done else {
             tracing::error!(url = %spec.target.url, error = %ScrapeError::Worker, "scrape loop ends");
             let mut last = self.state.last.lock();

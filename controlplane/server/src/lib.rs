@@ -14,6 +14,8 @@
 //! | `server` | bind, run, stop |
 //! | `runtime` | the database, scraping, reloads and maintenance behind the listeners |
 //! | `state`, `queries`, `reload` | what handlers share; the engine behind a limit; reload requests |
+//! | `notifications` | what people who look at the server are told |
+//! | `active_queries`, `query_log` | which queries run, and which ran |
 //! | `rules` | what the API shows of rules, alerts and Alertmanagers |
 //! | `http` | the router and what wraps every request |
 //! | `api` | `/api/v1` and `/federate` |
@@ -28,13 +30,16 @@
 //! - a configuration is applied as a whole or not at all;
 //! - answers are Prometheus' own, byte for byte where clients look: status, JSON shape, error types and texts.
 
+mod active_queries;
 mod alerting;
 mod api;
 pub mod config;
 mod flags;
 mod http;
 mod metrics;
+mod notifications;
 mod queries;
+mod query_log;
 mod reload;
 mod rules;
 mod runtime;

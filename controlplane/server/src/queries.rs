@@ -1,20 +1,24 @@
 //! Running queries: the engine, the limit on how many run at once, the way to stop one.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bellwether_promql::ast::Expr;
 use bellwether_promql::{
-    Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult,
+    Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
 use bellwether_tsdb::Db;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::active_queries::ActiveQueries;
 use crate::flags::{Feature, Features};
+use crate::query_log::{LoggedQuery, Origin, QueryLog};
 use crate::settings::QuerySettings;
+use crate::state::now_ms;
 
 /// What to evaluate.
 #[derive(Clone, Debug)]
@@ -32,8 +36,45 @@ pub(crate) struct QueryTimes {
     pub(crate) evaluated: Duration,
 }
 
+/// Samples that a query looked at by step: time in milliseconds and number.
+pub(crate) type PerStep = Vec<(i64, u64)>;
+
+impl QueryTimes {
+    /// Prometheus' `stats`. The evaluation is one step here, so its parts that Prometheus times apart are zero.
+    pub(crate) fn to_json(self, stats: QueryStats, per_step: &PerStep) -> serde_json::Value {
+        let evaluated = self.evaluated.as_secs_f64();
+        let mut json = serde_json::json!({
+            "timings": {
+                "evalTotalTime": evaluated,
+                "resultSortTime": 0,
+                "queryPreparationTime": 0,
+                "innerEvalTime": evaluated,
+                "execQueueTime": self.queued.as_secs_f64(),
+                "execTotalTime": evaluated + self.queued.as_secs_f64(),
+            },
+            "samples": {
+                "totalQueryableSamples": stats.total_samples,
+                "peakSamples": stats.peak_samples,
+            },
+        });
+        if !per_step.is_empty() {
+            let steps = per_step.iter().map(|(t, n)| {
+                let seconds = *t as f64 / 1000.0;
+                // Whole seconds are written as such.
+                let whole = (t % 1000 == 0).then(|| serde_json::Value::from(t / 1000));
+                serde_json::json!([whole.unwrap_or_else(|| seconds.into()), n])
+            });
+            json["samples"]["totalQueryableSamplesPerStep"] = steps.collect();
+        }
+        json
+    }
+}
+
 /// Evaluates queries on blocking threads, at most so many at one time.
 pub(crate) struct Queries {
+    active: Arc<ActiveQueries>,
+    log: ArcSwapOption<QueryLog>,
+    per_step_stats: bool,
     db: Arc<Db>,
     engine: ArcSwap<Engine>,
     options: EngineOptions,
@@ -111,12 +152,16 @@ pub(crate) fn parse_options(features: &Features) -> ParseOptions {
 }
 
 impl Queries {
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the file of active queries cannot be written.
     pub(crate) fn new(
         db: Arc<Db>,
         settings: &QuerySettings,
         features: &Features,
         registry: &Registry,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let options = EngineOptions {
             lookback_ms: millis(settings.lookback),
             max_samples: settings.max_samples,
@@ -126,13 +171,33 @@ impl Queries {
             parse: parse_options(features),
             ..EngineOptions::default()
         };
-        Self {
+        Ok(Self {
+            active: ActiveQueries::open(db.dir(), settings.max_concurrency)?,
+            log: ArcSwapOption::empty(),
+            per_step_stats: features.has(Feature::PromqlPerStepStats),
             db,
             engine: ArcSwap::from_pointee(Engine::new(options.clone())),
             options,
             slots: Arc::new(Semaphore::new(settings.max_concurrency)),
             metrics: QueryMetrics::new(registry, settings.max_concurrency),
-        }
+        })
+    }
+
+    /// Opens the query log anew, also when its name stayed: it may have been moved away. No name, no log. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// In words; then the log stays as it was.
+    pub(crate) fn set_log(&self, path: Option<&Path>) -> Result<(), String> {
+        let log = path
+            .map(|path| {
+                QueryLog::open(path).map_err(|e| {
+                    format!("can't create json log file: open {}: {e}", path.display())
+                })
+            })
+            .transpose()?;
+        self.log.store(log.map(Arc::new));
+        Ok(())
     }
 
     /// Takes over a new default step of sub-queries: the global evaluation interval.
@@ -146,6 +211,11 @@ impl Queries {
 
     pub(crate) fn parse_options(&self) -> ParseOptions {
         self.options.parse
+    }
+
+    /// Whether `stats=all` gives statistics of each step.
+    pub(crate) fn counts_per_step(&self) -> bool {
+        self.per_step_stats
     }
 
     pub(crate) fn lookback_ms(&self) -> i64 {
@@ -218,17 +288,39 @@ impl Queries {
         kind: QueryKind,
         timeout: Option<Duration>,
         lookback_ms: Option<i64>,
-    ) -> Result<(QueryResult, QueryTimes), QueryError> {
+        (origin, per_step): (Origin, bool),
+    ) -> Result<(QueryResult, QueryTimes, PerStep), QueryError> {
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
         let limit = timeout
             .unwrap_or(self.options.timeout)
             .min(self.options.timeout);
         let arrived = Instant::now();
-        let slot = tokio::time::timeout(limit, Arc::clone(&self.slots).acquire_owned())
-            .await
-            .map_err(|_| QueryError::Timeout("query queue"))?
-            .expect("the semaphore is never closed");
+        let slot = tokio::time::timeout(limit, Arc::clone(&self.slots).acquire_owned()).await;
+        let log = self.log.load_full();
+        let Ok(slot) = slot else {
+            let error = QueryError::Timeout("query queue");
+            if let Some(log) = log {
+                let told = error.to_string();
+                let queued = arrived.elapsed();
+                tokio::task::spawn_blocking(move || {
+                    log.write(&LoggedQuery {
+                        text: &text,
+                        kind: &kind,
+                        times: QueryTimes {
+                            queued,
+                            ..QueryTimes::default()
+                        },
+                        stats: QueryStats::default(),
+                        per_step: None,
+                        error: Some(told),
+                        origin: &origin,
+                    });
+                });
+            }
+            return Err(error);
+        };
+        let slot = slot.expect("the semaphore is never closed");
         let queued = arrived.elapsed();
         self.metrics.queue.observe(queued.as_secs_f64());
         let cancel = Arc::new(AtomicBool::new(false));
@@ -239,22 +331,50 @@ impl Queries {
             cancel: Some(cancel),
         };
         let (engine, db) = (self.engine.load_full(), Arc::clone(&self.db));
+        let active = Arc::clone(&self.active);
         let started = Instant::now();
         let result = tokio::task::spawn_blocking(move || {
             // The slot is held by the work, not by the waiting request: a cancelled query counts until it ends.
             let _slot = slot;
-            match kind {
+            let noted = active.begin(&text, now_ms() / 1000);
+            let result = match kind {
                 QueryKind::Instant(t) => engine.instant(&*db, &text, t, &options),
                 QueryKind::Range { start, end, step } => {
                     engine.range(&*db, &text, start, end, step, &options)
                 }
+            };
+            let steps = match &result {
+                Ok(result) if per_step => {
+                    let again = |t| engine.instant(&*db, &text, t, &options);
+                    let total = result.stats.total_samples;
+                    by_step(&kind, total, started + limit, again)
+                }
+                _ => Ok(PerStep::new()),
+            };
+            drop(noted);
+            // Prometheus logs what it executes: not what does not parse.
+            let executed = !matches!(result, Err(QueryError::Parse(_) | QueryError::BadData(_)));
+            if let Some(log) = log.filter(|_| executed) {
+                log.write(&LoggedQuery {
+                    text: &text,
+                    kind: &kind,
+                    times: QueryTimes {
+                        queued,
+                        evaluated: started.elapsed(),
+                    },
+                    stats: result.as_ref().map(|r| r.stats).unwrap_or_default(),
+                    per_step: steps.as_ref().ok(),
+                    error: result.as_ref().err().map(ToString::to_string),
+                    origin: &origin,
+                });
             }
+            result.and_then(|result| Ok((result, steps?)))
         })
         .await;
         drop(guard);
         let evaluated = started.elapsed();
         self.metrics.inner_eval.observe(evaluated.as_secs_f64());
-        let result = result.unwrap_or_else(|error| {
+        let (result, steps) = result.unwrap_or_else(|error| {
             // A panic in the evaluator is a bug of ours; one query fails, the server goes on.
             tracing::error!(%error, "query evaluation ended abnormally");
             Err(QueryError::Execution(
@@ -262,8 +382,32 @@ impl Queries {
             ))
         })?;
         self.metrics.samples.add(result.stats.total_samples as f64);
-        Ok((result, QueryTimes { queued, evaluated }))
+        Ok((result, QueryTimes { queued, evaluated }, steps))
     }
+}
+
+/// Samples by step. A step's number is that of an instant query at its time, by definition, and that is how it is
+/// found out: asking for it costs a second evaluation.
+fn by_step(
+    kind: &QueryKind,
+    total: u64,
+    deadline: Instant,
+    instant: impl Fn(i64) -> Result<QueryResult, QueryError>,
+) -> Result<PerStep, QueryError> {
+    let (start, end, step) = match *kind {
+        QueryKind::Instant(t) => return Ok(vec![(t, total)]),
+        QueryKind::Range { start, end, step } => (start, end, step),
+    };
+    let times = std::iter::successors(Some(start), |t| t.checked_add(step));
+    times
+        .take_while(|t| *t <= end)
+        .map(|t| {
+            if Instant::now() >= deadline {
+                return Err(QueryError::Timeout("expression evaluation"));
+            }
+            Ok((t, instant(t)?.stats.total_samples))
+        })
+        .collect()
 }
 
 pub(crate) fn millis(duration: Duration) -> i64 {

@@ -19,13 +19,14 @@ use crate::config::{Config, ConfigError, ConfigSource};
 use crate::flags::{Feature, Features};
 use crate::http::HttpMetrics;
 use crate::metrics::{self, ConfigMetrics};
+use crate::notifications::{self, Notifications};
 use crate::queries::Queries;
 use crate::reload::{ReloadHandle, ReloadReply};
 use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
-    DEFAULT_RETENTION, QuerySettings, RemoteReadSettings, RuleSettings, ServerSettings,
-    StorageSettings, WalCompressionSetting,
+    DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings, RuleSettings,
+    ServerSettings, StorageSettings, WalCompressionSetting,
 };
 use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
 
@@ -33,8 +34,6 @@ use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc33
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two tries of what waits for the end of a query.
 const MAINTENANCE_RETRY: Duration = Duration::from_secs(2);
-/// Exemplars kept when the feature is on and the configuration says nothing.
-const EXEMPLARS_MAX: usize = 100_000;
 
 /// What opening and reloading need beyond the shared state.
 pub(crate) struct Parts {
@@ -72,21 +71,30 @@ pub(crate) fn prepare(
             "web.enable-remote-write-receiver",
             settings.web.enable_remote_write_receiver,
         ),
+        (
+            "web.enable-otlp-receiver",
+            settings.web.enable_otlp_receiver,
+        ),
     ];
     flags.extend(switches.map(|(name, on)| (name.to_owned(), on.to_string())));
     let registry = Registry::new();
     let ready_gauge = metrics::register_process(&registry);
     let config_metrics = ConfigMetrics::new(&registry);
     let (reload, reloads) = ReloadHandle::new();
+    let followers_max = settings.web.notification_subscribers_max;
+    let notifications = Arc::new(Notifications::new(followers_max, &registry));
     let state = Arc::new(AppState {
         http: HttpMetrics::new(registry.clone()),
         registry,
         web: settings.web,
         cors,
         flags,
-        config: ArcSwap::from_pointee(RunningConfig::new(config)),
+        features: settings.features.clone(),
+        config: ArcSwap::from_pointee(RunningConfig::new(config, &settings.features)),
         reload,
         rules: RuleSource::default(),
+        notifications,
+        auto_reload: settings.auto_reload.is_some(),
         quit: CancellationToken::new(),
         hostname: hostname(),
         started_text: now_rfc3339_nanos(),
@@ -124,6 +132,7 @@ pub(crate) async fn run_core(
     reloads: &mut mpsc::Receiver<ReloadReply>,
     shutdown: &CancellationToken,
 ) -> Result<(), ServerError> {
+    state.notifications.add(notifications::STARTING);
     let core = open_core(state, parts).await?;
     core.rules.show_in(&state.rules);
     let stopping = || shutdown.is_cancelled() || state.quit.is_cancelled();
@@ -138,6 +147,7 @@ pub(crate) async fn run_core(
         return Ok(());
     }
     state.phase.send_replace(Phase::Ready);
+    state.notifications.remove(notifications::STARTING);
     parts.ready_gauge.set(1.0);
     tracing::info!("Server is ready to receive web requests.");
     let maintenance = tokio::spawn(maintain(
@@ -184,12 +194,14 @@ pub(crate) async fn open_core(
         .await?
         .map_err(|source| storage_error(parts, source))?;
     metrics::register_storage(&state.registry, Arc::clone(&db));
-    let queries = Arc::new(Queries::new(
+    let queries = Queries::new(
         Arc::clone(&db),
         &parts.query,
         &parts.features,
         &state.registry,
-    ));
+    )
+    .map_err(|error| ServerError::Internal(format!("file of active queries: {error}")))?;
+    let queries = Arc::new(queries);
     let rules = Rules::new(
         &db,
         &queries,
@@ -206,6 +218,7 @@ pub(crate) async fn open_core(
     let core = Arc::new(OpenCore {
         db,
         remote_series: SeriesCache::default(),
+        otlp: api::OtlpMetrics::new(&state.registry),
         remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
         queries,
         scrape,
@@ -287,8 +300,9 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
     };
     match applied {
         Ok(config) => {
-            let running = RunningConfig::new(config);
+            let running = RunningConfig::new(config, &state.features);
             parts.config_metrics.loaded(running.loaded_at_ms);
+            state.notifications.remove(notifications::RELOAD_FAILED);
             state.config.store(Arc::new(running));
             tracing::info!(
                 source = parts.source.name(),
@@ -302,6 +316,7 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
                 "cannot reload the configuration, the running one stays in force"
             );
             parts.config_metrics.failed();
+            state.notifications.add(notifications::RELOAD_FAILED);
             state.config.rcu(|running| RunningConfig {
                 config: running.config.clone(),
                 yaml: running.yaml.clone(),
@@ -326,6 +341,7 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
         .apply(&config.scrape_configs, &defaults)
         .await
         .map_err(|e| e.to_string())?;
+    core.queries.set_log(config.query_log_path().as_deref())?;
     core.queries
         .set_subquery_step(config.global.evaluation_interval_ms());
     core.rules

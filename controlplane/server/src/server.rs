@@ -28,6 +28,7 @@ use crate::alerting;
 use crate::config::ConfigError;
 use crate::flags::FlagError;
 use crate::http::router;
+use crate::notifications;
 use crate::reload::{ReloadHandle, ReloadReply};
 use crate::runtime::{Parts, prepare, run_core, storage_error};
 use crate::settings::{Listen, ServerSettings, resolve_address};
@@ -170,6 +171,7 @@ impl Server {
         }
         tracing::info!(?addresses, "metrics server is listening");
         let result = run_core(&state, &parts, &mut reloads, &shutdown).await;
+        state.notifications.add(notifications::STOPPING);
         state.phase.send_replace(Phase::Stopping);
         parts.ready_gauge.set(0.0);
         if let Some(core) = state.core() {

@@ -16,6 +16,9 @@ use crate::flags::{Feature, Features};
 /// Prometheus' retention when nothing is set.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 
+/// Exemplars kept when the feature is on and the configuration says nothing.
+pub(crate) const EXEMPLARS_MAX: usize = 100_000;
+
 /// Everything the server needs to start.
 #[derive(Debug)]
 pub struct ServerSettings {
@@ -75,6 +78,8 @@ pub struct WebSettings {
     pub write_messages: Vec<WriteMessage>,
     /// `/api/v1/otlp/v1/metrics` works.
     pub enable_otlp_receiver: bool,
+    /// Most results of a search, 0 for no limit.
+    pub search_limit_max: usize,
     /// Clients of `/api/v1/notifications/live`.
     pub notification_subscribers_max: usize,
     /// Connections of each listener.
@@ -97,6 +102,7 @@ impl Default for WebSettings {
             enable_remote_write_receiver: false,
             write_messages: WriteMessage::ALL.to_vec(),
             enable_otlp_receiver: false,
+            search_limit_max: 10_000,
             notification_subscribers_max: 16,
             max_connections: 512,
             read_timeout: Duration::from_secs(300),

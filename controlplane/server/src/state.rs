@@ -16,9 +16,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::Rules;
-use crate::api::RemoteRead;
+use crate::api::{OtlpMetrics, RemoteRead};
 use crate::config::Config;
+use crate::flags::Features;
 use crate::http::HttpMetrics;
+use crate::notifications::Notifications;
 use crate::queries::Queries;
 use crate::reload::ReloadHandle;
 use crate::rules::RuleSource;
@@ -50,8 +52,8 @@ pub(crate) struct RunningConfig {
 }
 
 impl RunningConfig {
-    pub(crate) fn new(config: Config) -> Self {
-        let yaml = config.to_yaml();
+    pub(crate) fn new(config: Config, features: &Features) -> Self {
+        let yaml = config.with_defaults(features).to_yaml();
         Self {
             config,
             yaml,
@@ -66,6 +68,7 @@ pub(crate) struct OpenCore {
     pub(crate) db: Arc<Db>,
     pub(crate) remote_series: SeriesCache,
     pub(crate) remote_read: RemoteRead,
+    pub(crate) otlp: OtlpMetrics,
     pub(crate) queries: Arc<Queries>,
     pub(crate) scrape: ScrapeManager,
     pub(crate) rules: Rules,
@@ -78,9 +81,13 @@ pub(crate) struct AppState {
     pub(crate) web: WebSettings,
     pub(crate) cors: Re2,
     pub(crate) flags: BTreeMap<String, String>,
+    pub(crate) features: Features,
     pub(crate) config: ArcSwap<RunningConfig>,
     pub(crate) reload: ReloadHandle,
     pub(crate) rules: RuleSource,
+    pub(crate) notifications: Arc<Notifications>,
+    /// Whether changes of the configuration file are looked for.
+    pub(crate) auto_reload: bool,
     /// Cancelled by `/-/quit`.
     pub(crate) quit: CancellationToken,
     pub(crate) hostname: String,

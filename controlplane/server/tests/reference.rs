@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use bellwether_server::{Feature, Features};
 use serde_json::Value;
 use support::{
-    WRITE_HEADERS, Written, get, reference, send, start, start_reference, text, write_histograms,
-    write_request, write_with_exemplars,
+    WRITE_HEADERS, Written, get, reference, send, start, start_reference, text,
+    without_newer_members, write_histograms, write_request, write_with_exemplars,
 };
 
 const CONFIG: &str = "global: {external_labels: {cluster: c1}}\n";
@@ -316,28 +316,6 @@ fn normalise(answer: &mut Value, path: &str) {
         let mut letters: Vec<char> = error.chars().collect();
         letters.sort_unstable();
         answer["error"] = Value::String(letters.into_iter().collect());
-    }
-}
-
-/// Takes the members out of a syntax tree that 3.5 does not have.
-fn without_newer_members(tree: &mut Value) {
-    match tree {
-        Value::Object(members) => {
-            members.retain(|name, _| {
-                !matches!(
-                    name.as_str(),
-                    "anchored"
-                        | "smoothed"
-                        | "fillValues"
-                        | "rangeExpr"
-                        | "offsetExpr"
-                        | "stepExpr"
-                )
-            });
-            members.values_mut().for_each(without_newer_members);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_newer_members),
-        _ => {}
     }
 }
 

@@ -113,10 +113,7 @@ async fn bad_remote_writes_are_refused_without_harm() {
     );
     assert_eq!(
         post(
-            &[(
-                "content-type",
-                "application/x-protobuf;proto=io.prometheus.write.v2.Request"
-            )],
+            &[("content-type", "application/x-protobuf;proto=nope")],
             one(t, 1.0)
         )
         .await

@@ -99,6 +99,17 @@ impl<'a> Dec<'a> {
     /// An unsigned varint.
     #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u64, DecodeError> {
+        // Most numbers are small.
+        if let [byte, rest @ ..] = self.rest
+            && *byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_uvarint()
+    }
+
+    fn long_uvarint(&mut self) -> Result<u64, DecodeError> {
         let mut v = 0u64;
         for shift in 0..10 {
             let byte = self.u8()?;

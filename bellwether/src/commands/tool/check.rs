@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bellwether_rules::file::{FileOptions, RuleFile, duplicate_rules};
 use clap::{Args, Subcommand};
 
-use super::features;
+use super::{features, promql};
 
 /// Exit code for files that are valid and have something to be improved.
 const LINT_ERROR: u8 = 3;
@@ -16,6 +16,8 @@ const LINT_ERROR: u8 = 3;
 pub(crate) enum CheckCommand {
     /// Check rule files; without files, what comes over standard input.
     Rules(RulesArgs),
+    /// Check PromQL expressions and show their types.
+    Promql(promql::CheckPromqlArgs),
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +40,7 @@ pub(crate) struct RulesArgs {
 
 pub(super) fn run(command: &CheckCommand) -> anyhow::Result<ExitCode> {
     match command {
+        CheckCommand::Promql(args) => promql::check(args),
         CheckCommand::Rules(args) => {
             let (out, errors) = (std::io::stdout(), std::io::stderr());
             let mut check = Check {

@@ -1,8 +1,13 @@
 //! `bellwether tool`: one module per kind of thing that the tools work on.
 
 mod check;
+mod explain;
 mod features;
 mod go_text;
+mod output;
+mod promql;
+mod promql_test;
+mod query;
 mod test;
 mod tsdb;
 
@@ -27,9 +32,18 @@ pub(crate) enum ToolCommand {
         #[command(subcommand)]
         command: tsdb::TsdbCommand,
     },
+    /// Ask a Prometheus server.
+    Query(query::QueryArgs),
+    /// Format and edit PromQL expressions.
+    Promql {
+        #[command(subcommand)]
+        command: promql::PromqlCommand,
+    },
+    /// Run scripts in Prometheus' PromQL test language.
+    PromqlTest(promql_test::PromqlTestArgs),
 }
 
-pub(super) fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
     // Unit tests report what failed themselves.
     let level = match command {
         ToolCommand::Test { .. } => "error",
@@ -40,5 +54,8 @@ pub(super) fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
         ToolCommand::Check { command } => check::run(command),
         ToolCommand::Test { command } => test::run(command),
         ToolCommand::Tsdb { command } => tsdb::run(command),
+        ToolCommand::Query(args) => query::run(args).await,
+        ToolCommand::Promql { command } => promql::run(command),
+        ToolCommand::PromqlTest(args) => promql_test::run(args),
     }
 }

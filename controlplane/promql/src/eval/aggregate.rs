@@ -359,19 +359,6 @@ fn fold(
 ) -> Result<SeriesSet, QueryError> {
     let steps = grid.steps();
     let param = param(ctx, a.param.as_ref(), grid, notes)?;
-    if a.op == AggregateOp::Quantile {
-        let span = a.param.as_ref().map_or(a.expr.span, |p| p.span);
-        let mut bad = |q| notes.add(AnnotationKind::InvalidQuantile(Bits(q)), span);
-        if param.has_nan {
-            bad(f64::NAN);
-        }
-        if param.max > 1.0 {
-            bad(param.max);
-        }
-        if param.min < 0.0 {
-            bad(param.min);
-        }
-    }
     let mut grouping = Grouping::new(a);
     let mut groups: Vec<Group> = Vec::new();
     let span = a.expr.span;
@@ -388,8 +375,23 @@ fn fold(
             }
             groups[at].add(row, &mut noter);
         }
+        ctx.recycle(rows);
         ctx.check()
     })?;
+    // After the notes of the operand: of equal texts the last one's place counts.
+    if a.op == AggregateOp::Quantile {
+        let span = a.param.as_ref().map_or(a.expr.span, |p| p.span);
+        let mut bad = |q| notes.add(AnnotationKind::InvalidQuantile(Bits(q)), span);
+        if param.has_nan {
+            bad(f64::NAN);
+        }
+        if param.max > 1.0 {
+            bad(param.max);
+        }
+        if param.min < 0.0 {
+            bad(param.min);
+        }
+    }
     let mut noter = Noter { span, notes };
     let rows = groups
         .into_iter()

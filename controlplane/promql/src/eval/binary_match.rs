@@ -1,16 +1,16 @@
 //! Arithmetic and comparison between vectors: series pair up by labels.
 
 use bellwether_model::Labels;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::annotations::{AnnotationKind, Annotations};
 use crate::ast::{Cardinality, VectorMatching};
 use crate::error::QueryError;
 use crate::plan::Link;
 
-use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, drop_metadata};
+use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, absent, drop_metadata, is_absent};
 use super::context::Context;
-use super::element::{apply, changes_metric};
+use super::element::{apply, arithmetic, changes_metric, compare};
 use super::grid::StepGrid;
 use super::set_ops::signature;
 
@@ -41,6 +41,8 @@ struct Matcher<'a> {
     out: RowBuilder,
     /// The last problem of each step; earlier ones are forgotten, as upstream.
     problems: Vec<Option<AnnotationKind>>,
+    /// Whether plain groups may be matched column by column.
+    plain: bool,
 }
 
 /// The value of a binary operator between vectors.
@@ -89,6 +91,7 @@ pub(super) fn eval(
         delayed: ctx.delayed_names,
         out: RowBuilder::new(steps),
         problems: vec![None; steps],
+        plain: true,
     };
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
     // Steps at which nothing can match are not even checked for ambiguity.
@@ -100,7 +103,9 @@ pub(super) fn eval(
         .collect();
     for group in &groups {
         ctx.check()?;
-        matcher.group(group, &skip)?;
+        if let Err(error) = matcher.group(group, &skip) {
+            return Err(matcher.first_error(&groups, &skip).unwrap_or(error));
+        }
     }
     for kind in matcher.problems.drain(..).flatten() {
         notes.add(kind, b.span);
@@ -117,6 +122,9 @@ impl Matcher<'_> {
         if (group.many.is_empty() && fill_many.is_none())
             || (group.one.is_empty() && fill_one.is_none())
         {
+            return Ok(());
+        }
+        if self.plain && self.plain_group(group)? {
             return Ok(());
         }
         let mut pairings: HashMap<(Option<usize>, Option<usize>), usize> = HashMap::new();
@@ -160,7 +168,7 @@ impl Matcher<'_> {
         if fill_many.is_some() {
             for &o in &group.one {
                 for step in 0..self.steps {
-                    if matched[step] || !self.one[o].present(step) {
+                    if skip[step] || matched[step] || !self.one[o].present(step) {
                         continue;
                     }
                     let pairing = self.pairing(&mut pairings, group, None, Some(o));
@@ -175,6 +183,94 @@ impl Matcher<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The common case: floats on both sides, one series on the "one" side, and a result row for each of the others.
+    /// Nothing can match twice then. False where it is another case; nothing is done yet.
+    fn plain_group(&mut self, group: &MatchGroup) -> Result<bool, QueryError> {
+        let fills = self.matching.fill_left.is_some() || self.matching.fill_right.is_some();
+        let [o] = group.one[..] else {
+            return Ok(false);
+        };
+        let (many, one) = (self.many, &self.one[o]);
+        let one_to_one = self.matching.card == Cardinality::OneToOne;
+        let floats = |m: &usize| many[*m].histograms.is_none();
+        let op = self.b.op;
+        if fills
+            || !(changes_metric(op) || op.is_comparison())
+            || (one_to_one && group.many.len() > 1)
+            || one.histograms.is_some()
+            || !group.many.iter().all(floats)
+        {
+            return Ok(false);
+        }
+        let mut results: Vec<(Labels, usize)> = Vec::with_capacity(group.many.len());
+        for &m in &group.many {
+            let labels = self.result_labels(&many[m].labels, &one.labels);
+            if self.out.has(&labels) {
+                return Ok(false);
+            }
+            results.push((labels, m));
+        }
+        if results.len() > 1 {
+            let distinct: HashSet<&Labels> = results.iter().map(|(labels, _)| labels).collect();
+            if distinct.len() < results.len() {
+                return Ok(false);
+            }
+        }
+        for (labels, m) in results {
+            let mut row = Row::floats(labels, self.floats(&many[m].values, &one.values));
+            row.drop_name = self.b.return_bool;
+            if row.has_samples() {
+                self.out.absorb(row)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The operator on columns of floats.
+    fn floats(&self, many: &[f64], one: &[f64]) -> Vec<f64> {
+        let (op, swapped, return_bool) = (self.b.op, self.swapped, self.b.return_bool);
+        let cell = |(&m, &o): (&f64, &f64)| {
+            if is_absent(m) || is_absent(o) {
+                return absent();
+            }
+            let (l, r) = if swapped { (o, m) } else { (m, o) };
+            match (arithmetic(op, l, r), compare(op, l, r)) {
+                // `bool` is for comparisons, but arithmetic takes it as always true.
+                (Some(_), _) if return_bool => 1.0,
+                (Some(v), _) => v,
+                (_, Some(holds)) if return_bool => f64::from(holds),
+                (_, Some(true)) => l,
+                _ => absent(),
+            }
+        };
+        many.iter().zip(one).map(cell).collect()
+    }
+
+    /// Of several errors that which the first step has, where ambiguous series on the "one" side come before
+    /// matches of several series: groups are looked at for all steps, one after the other.
+    fn first_error(&mut self, groups: &[MatchGroup], skip: &[bool]) -> Option<QueryError> {
+        // Whole columns would tell of other steps too.
+        self.plain = false;
+        for step in (0..self.steps).filter(|step| !skip[*step]) {
+            let duplicate = groups.iter().filter_map(|group| {
+                let mut present = group.one.iter().filter(|o| self.one[**o].present(step));
+                let (first, second) = (present.next()?, present.next()?);
+                Some((*second, self.duplicate(group, *second, *first)))
+            });
+            if let Some((_, error)) = duplicate.min_by_key(|(at, _)| *at) {
+                return Some(error);
+            }
+            let only: Vec<bool> = (0..self.steps).map(|s| s != step).collect();
+            self.out = RowBuilder::new(self.steps);
+            for group in groups {
+                if let Err(error) = self.group(group, &only) {
+                    return Some(error);
+                }
+            }
+        }
+        None
     }
 
     /// With several series on the "one" side: which of them has the sample at each step.

@@ -70,7 +70,7 @@ impl Row {
         }
     }
 
-    /// A row of floats.
+    /// A row of floats, so far perhaps without any.
     pub(crate) fn floats(labels: Labels, values: Vec<f64>) -> Self {
         Self {
             labels,
@@ -248,6 +248,11 @@ impl RowBuilder {
         row.drop_name = drop_name;
         self.rows.push(row);
         at
+    }
+
+    /// Whether there is a row of a label set.
+    pub(crate) fn has(&self, labels: &Labels) -> bool {
+        self.index.contains_key(labels)
     }
 
     /// Adds a sample.

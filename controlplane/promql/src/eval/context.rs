@@ -1,13 +1,20 @@
 //! What one evaluation shares: the querier, the limits and the counters.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bellwether_model::storage::Querier;
 
 use crate::engine::{EngineOptions, QueryStats};
 use crate::error::QueryError;
+use crate::explain::Profile;
+
+use super::column::{Row, absent};
+use super::selector::BATCH;
+
+/// Columns that are kept for another use.
+const COLUMNS_KEPT: usize = BATCH;
 
 /// Shared by all nodes (and threads) of one evaluation.
 pub(crate) struct Context<'a> {
@@ -18,6 +25,8 @@ pub(crate) struct Context<'a> {
     pub(crate) start_timestamps: bool,
     /// The `__type__` label says what is a counter.
     pub(crate) type_labels: bool,
+    /// Where to write down what each node costs, when somebody wants to know.
+    pub(crate) profile: Option<&'a Profile>,
     max_samples: i64,
     deadline: Instant,
     cancel: Option<Arc<AtomicBool>>,
@@ -25,6 +34,8 @@ pub(crate) struct Context<'a> {
     peak: AtomicI64,
     total: AtomicU64,
     series: AtomicU64,
+    /// Columns of rows that were consumed, for the rows of the next batch.
+    columns: Mutex<Vec<Vec<f64>>>,
 }
 
 impl<'a> Context<'a> {
@@ -34,6 +45,7 @@ impl<'a> Context<'a> {
         lookback_ms: i64,
         deadline: Instant,
         cancel: Option<Arc<AtomicBool>>,
+        profile: Option<&'a Profile>,
     ) -> Self {
         Self {
             querier,
@@ -41,6 +53,7 @@ impl<'a> Context<'a> {
             delayed_names: options.delayed_name_removal,
             start_timestamps: options.start_timestamps,
             type_labels: options.type_and_unit_labels,
+            profile,
             max_samples: i64::try_from(options.max_samples).unwrap_or(i64::MAX),
             deadline,
             cancel,
@@ -48,7 +61,25 @@ impl<'a> Context<'a> {
             peak: AtomicI64::new(0),
             total: AtomicU64::new(0),
             series: AtomicU64::new(0),
+            columns: Mutex::default(),
         }
+    }
+
+    /// A column without samples.
+    pub(crate) fn column(&self, steps: usize) -> Vec<f64> {
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut column = columns.pop().unwrap_or_default();
+        drop(columns);
+        column.clear();
+        column.resize(steps, absent());
+        column
+    }
+
+    /// Takes the columns of rows that are no longer needed: memory that the next batch need not ask the system for.
+    pub(crate) fn recycle(&self, rows: Vec<Row>) {
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = COLUMNS_KEPT.saturating_sub(columns.len());
+        columns.extend(rows.into_iter().take(room).map(|row| row.values));
     }
 
     /// Fails when the caller cancelled or the time is up.
@@ -115,6 +146,11 @@ impl<'a> Context<'a> {
     pub(crate) fn count(&self, samples: u64, series: u64) {
         self.total.fetch_add(samples, Ordering::Relaxed);
         self.series.fetch_add(series, Ordering::Relaxed);
+    }
+
+    /// Samples looked at so far.
+    pub(crate) fn looked_at(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stats(&self) -> QueryStats {

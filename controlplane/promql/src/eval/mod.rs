@@ -15,7 +15,7 @@ pub(crate) mod selector;
 mod set_ops;
 mod smoothed;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bellwether_model::Labels;
 use bellwether_model::storage::Queryable;
@@ -24,6 +24,7 @@ use crate::annotations::Annotations;
 use crate::ast::Span;
 use crate::engine::{EngineOptions, QueryOptions, QueryResult};
 use crate::error::QueryError;
+use crate::explain::{NodeCost, Profile, QueryTimes, cost_of};
 use crate::functions;
 use crate::plan::{Call, Kind, Node, time_bounds};
 
@@ -39,9 +40,10 @@ pub(crate) fn run(
     query: &QueryOptions,
     queryable: &dyn Queryable,
     plan: &Node,
-    grid: StepGrid,
-    instant: bool,
+    times: QueryTimes,
+    profile: Option<&Profile>,
 ) -> Result<QueryResult, QueryError> {
+    let grid = times.grid();
     let lookback = query
         .lookback_ms
         .filter(|ms| *ms > 0)
@@ -57,10 +59,11 @@ pub(crate) fn run(
         lookback,
         Instant::now() + timeout,
         query.cancel.clone(),
+        profile,
     );
     ctx.check()?;
     let mut notes = Annotations::new();
-    let value = if instant {
+    let value = if matches!(times, QueryTimes::Instant(_)) {
         result::instant(&ctx, plan, grid, &mut notes)?
     } else {
         result::range(&ctx, plan, grid, &mut notes)?
@@ -77,6 +80,21 @@ pub(crate) fn run(
 /// # Errors
 /// See [`QueryError`].
 pub(crate) fn eval(
+    ctx: &Context<'_>,
+    node: &Node,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<SeriesSet, QueryError> {
+    let Some(profile) = ctx.profile else {
+        return eval_node(ctx, node, grid, notes);
+    };
+    let start = Instant::now();
+    let rows = eval_node(ctx, node, grid, notes)?;
+    profile.add(node, cost_of(&rows, start));
+    Ok(rows)
+}
+
+fn eval_node(
     ctx: &Context<'_>,
     node: &Node,
     grid: StepGrid,
@@ -135,15 +153,49 @@ pub(crate) fn for_each_batch(
         return Ok(());
     }
     ctx.check_cells(1, grid.steps())?;
-    match &node.kind {
-        Kind::Selector(s) if !s.smoothed => selector::batches(ctx, s, grid, notes, sink),
-        Kind::Call(c) if functions::streams(c) => {
-            functions::call_batches(ctx, c, node.span, grid, notes, sink)
-        }
-        _ => {
+    let streams = match &node.kind {
+        Kind::Selector(s) => !s.smoothed,
+        Kind::Call(c) => functions::streams(c),
+        _ => false,
+    };
+    match ctx.profile {
+        _ if !streams => {
             let rows = eval(ctx, node, grid, notes)?;
             sink(rows, notes)
         }
+        None => stream(ctx, node, grid, notes, sink),
+        Some(profile) => {
+            // The consumer's time is not this node's.
+            let (start, mut elsewhere) = (Instant::now(), Duration::ZERO);
+            let mut cost = NodeCost::default();
+            stream(ctx, node, grid, notes, &mut |rows, notes| {
+                let before = Instant::now();
+                let batch = cost_of(&rows, before);
+                cost.series += batch.series;
+                cost.samples += batch.samples;
+                let result = sink(rows, notes);
+                elsewhere += before.elapsed();
+                result
+            })?;
+            cost.time = start.elapsed().saturating_sub(elsewhere);
+            profile.add(node, cost);
+            Ok(())
+        }
+    }
+}
+
+/// [`for_each_batch`] of a node that never holds all its rows.
+fn stream(
+    ctx: &Context<'_>,
+    node: &Node,
+    grid: StepGrid,
+    notes: &mut Annotations,
+    sink: &mut Sink<'_>,
+) -> Result<(), QueryError> {
+    match &node.kind {
+        Kind::Selector(s) => selector::batches(ctx, s, grid, notes, sink),
+        Kind::Call(c) => functions::call_batches(ctx, c, node.span, grid, notes, sink),
+        _ => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::annotations::{AnnotationKind, Annotations};
 use crate::ast::{Span, ValueType};
 use crate::error::QueryError;
+use crate::explain::NodeCost;
 use crate::functions::range_table::RangeDef;
 use crate::plan::{Call, Kind, Node, Selector, Subquery};
 
@@ -67,8 +68,16 @@ impl RangeInput {
     }
 
     /// Decodes `mint..=maxt` of a series, stale markers left out.
-    fn load(&mut self, series: &dyn Series, mint: i64, maxt: i64) -> Result<(), QueryError> {
+    fn load(
+        &mut self,
+        series: &dyn Series,
+        selector: &Selector,
+        (mint, maxt): (i64, i64),
+    ) -> Result<(), QueryError> {
         selector::read(series, mint, maxt, &mut self.buffer)?;
+        if selector.stats_only {
+            selector::keep_stats(&mut self.buffer);
+        }
         if self.buffer.histograms.is_empty() {
             self.histogram_times.clear();
             self.histograms.clear();
@@ -213,6 +222,241 @@ pub(crate) trait RangeFunction: Send {
         window: &Window<'_>,
         env: &mut Env<'_>,
     ) -> Result<Option<Sample>, QueryError>;
+
+    /// The values of windows that all have the same distances to their samples, for as many steps as `out` has
+    /// places. False when the function has no short way for them; nothing is done then.
+    fn eval_regular(&mut self, _windows: &Regular<'_>, _out: &mut [f64]) -> bool {
+        false
+    }
+
+    /// Slides the window over a series. Every function has a copy of this loop of its own, into which the compiler
+    /// puts its [`RangeFunction::eval`].
+    ///
+    /// # Errors
+    /// As [`RangeFunction::eval`].
+    fn slide(
+        &mut self,
+        series: &Sliding<'_>,
+        row: &mut Row,
+        notes: &mut Annotations,
+    ) -> Result<Weights, QueryError> {
+        series.slide(self, row, notes)
+    }
+}
+
+/// A series with the windows that are to slide over it.
+pub(crate) struct Sliding<'a> {
+    ctx: &'a Context<'a>,
+    job: &'a Job<'a>,
+    input: &'a RangeInput,
+    /// The series' metric name.
+    name: &'a str,
+    /// Milliseconds around the window that the function sees too.
+    back: i64,
+    ahead: i64,
+    anchored: bool,
+    smoothed: bool,
+}
+
+/// Windows over samples in regular distances, as far as all samples are there: from step to step both ends move on
+/// by the same number of samples.
+pub(crate) struct Regular<'a> {
+    /// The first of them.
+    pub(crate) window: Window<'a>,
+    /// Samples from step to step.
+    pub(crate) stride: usize,
+    /// The steps whose windows these are.
+    steps: Range<usize>,
+}
+
+/// Samples in windows after which a query is asked whether it shall go on: some milliseconds of the slowest functions.
+const CHECK_EVERY: usize = 128 * 1024;
+
+/// What the windows of a series weighed, in samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weights {
+    sum: usize,
+    widest: usize,
+}
+
+impl<'a> Sliding<'a> {
+    /// The windows that see regular floats only; `None` where there are none.
+    fn regular(&self) -> Option<Regular<'a>> {
+        let (job, input) = (self.job, self.input);
+        let times = input.float_times.as_slice();
+        let [first, second, ..] = times else {
+            return None;
+        };
+        let plain = input.histogram_times.is_empty()
+            && !self.anchored
+            && !self.smoothed
+            && !job.is_fixed()
+            && job.args.is_empty();
+        let (distance, step) = (second - first, job.grid.step);
+        if !plain || distance <= 0 || step % distance != 0 || !has_distance(times, distance) {
+            return None;
+        }
+        let end = job.data_time(job.grid.start);
+        let start = end.saturating_sub(job.range_ms);
+        // A window begins with the sample that would be next to one before it, and ends before the one after the last.
+        let from = steps_until(start, step, first.saturating_sub(distance));
+        let all = distance.saturating_mul(times.len() as i64);
+        let until = steps_until(end, step, first.saturating_add(all)).min(job.grid.steps());
+        if from >= until {
+            return None;
+        }
+        let moved = step.saturating_mul(from as i64);
+        let (start, end) = (start.saturating_add(moved), end.saturating_add(moved));
+        let index = |t: i64| usize::try_from((t - first).div_euclid(distance) + 1).ok();
+        Some(Regular {
+            window: Window {
+                input,
+                f: index(start)?..index(end)?,
+                h: 0..0,
+                t: job.grid.time(from),
+                start,
+                end,
+                anchored: false,
+                smoothed: false,
+            },
+            stride: usize::try_from(step / distance).ok()?,
+            steps: from..until,
+        })
+    }
+
+    #[inline(always)]
+    fn slide<F: RangeFunction + ?Sized>(
+        &self,
+        function: &mut F,
+        row: &mut Row,
+        notes: &mut Annotations,
+    ) -> Result<Weights, QueryError> {
+        let (job, input) = (self.job, self.input);
+        function.begin(input);
+        let mut args = vec![0.0; job.args.len()];
+        let (mut f, mut h) = (Slider::default(), Slider::default());
+        let mut weights = Weights::default();
+        let weigh: usize = input
+            .histograms
+            .iter()
+            .map(|h| histogram_weight(h))
+            .max()
+            .unwrap_or(0);
+        let regular = self.regular();
+        let mut check_at = CHECK_EVERY;
+        let mut next = 0;
+        while next < job.grid.steps() {
+            let step = next;
+            next += 1;
+            if let Some(r) = regular.as_ref().filter(|r| r.steps.start == step)
+                && row.histograms.is_none()
+                && function.eval_regular(r, &mut row.values[r.steps.clone()])
+            {
+                next = r.steps.end;
+                weights.sum += r.window.f.len() * r.steps.len();
+                weights.widest = weights.widest.max(r.window.f.len());
+                f.start = r.window.f.start + r.stride * (r.steps.len() - 1);
+                f.end = f.start + r.window.f.len();
+                continue;
+            }
+            let t = job.grid.time(step);
+            let end = job.data_time(t);
+            let start = end.saturating_sub(job.range_ms);
+            let (from, until) = (
+                start.saturating_sub(self.back),
+                end.saturating_add(self.ahead),
+            );
+            f.slide(&input.float_times, from, until);
+            h.slide(&input.histogram_times, from, until);
+            let weight = (f.end - f.start) + (h.end - h.start) * weigh;
+            if f.start == f.end && h.start == h.end {
+                continue;
+            }
+            weights.sum += weight;
+            weights.widest = weights.widest.max(weight);
+            // Wide windows over many steps take long, also those of a single series.
+            if weights.sum >= check_at {
+                self.ctx.check()?;
+                check_at = weights.sum + CHECK_EVERY;
+            }
+            for (to, from) in args.iter_mut().zip(&job.args) {
+                *to = from[step];
+            }
+            let window = Window {
+                input,
+                f: f.start..f.end,
+                h: h.start..h.end,
+                t,
+                start,
+                end,
+                anchored: self.anchored,
+                smoothed: self.smoothed,
+            };
+            let mut env = Env {
+                args: &args,
+                name: self.name,
+                span: job.span,
+                first_span: job.first_span,
+                notes,
+            };
+            match function.eval(&window, &mut env)? {
+                Some(Sample::Float(v)) if row.histograms.is_none() => row.values[step] = v,
+                Some(sample) => row.set(step, sample),
+                None => {}
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// Whether all times have a distance.
+fn has_distance(times: &[i64], distance: i64) -> bool {
+    let after = times.get(1..).unwrap_or_default();
+    let pairs = times.iter().zip(after);
+    // Without an exit in between the compiler compares several times at once.
+    pairs.fold(true, |all, (a, b)| all & (b.wrapping_sub(*a) == distance))
+}
+
+/// The number of steps that `t` needs to reach a time or come after it.
+fn steps_until(t: i64, step: i64, time: i64) -> usize {
+    let way = time.saturating_sub(t).max(0);
+    usize::try_from(way / step + i64::from(way % step != 0)).unwrap_or(usize::MAX)
+}
+
+/// An index range over times whose ends only move forward.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slider {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// How far the ends moved last time: with samples in regular distances they will do so again.
+    stride: (usize, usize),
+}
+
+impl Slider {
+    /// Moves to the times in `(after, until]`.
+    #[inline(always)]
+    pub(crate) fn slide(&mut self, times: &[i64], after: i64, until: i64) {
+        let end = forward(times, self.end, self.stride.1, until);
+        let start = forward(times, self.start, self.stride.0, after).min(end);
+        self.stride = (start - self.start, end - self.end);
+        (self.start, self.end) = (start, end);
+    }
+}
+
+/// The first index from `at` on with a later time than `until`; looks at `at + guess` first.
+#[inline(always)]
+fn forward(times: &[i64], mut at: usize, guess: usize, until: i64) -> usize {
+    let guess = at + guess;
+    if guess > 0
+        && times.get(guess - 1).is_some_and(|t| *t <= until)
+        && times.get(guess).is_none_or(|t| *t > until)
+    {
+        return guess;
+    }
+    while times.get(at).is_some_and(|t| *t <= until) {
+        at += 1;
+    }
+    at
 }
 
 /// Where the windows of a call come from.
@@ -273,11 +517,19 @@ pub(crate) fn range_call(
             let job = job(Source::Selector(&w.selector), w.range_ms);
             let one_name = has_one_name(&w.selector);
             let mut untyped = true;
-            selector::each_batch(ctx, &w.selector, |series| {
+            let mut state = job.fresh();
+            let mut cost = NodeCost::default();
+            selector::each_batch(ctx, &w.selector, grid.steps(), |series| {
                 untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
-                let rows = job.over_series(ctx, series, notes)?;
+                let before = ctx.looked_at();
+                let rows = job.over_series(ctx, series, &mut state, notes)?;
+                cost.series += series.len() as u64;
+                cost.samples += ctx.looked_at() - before;
                 checked(rows, untyped, notes)
             })?;
+            if let Some(profile) = ctx.profile {
+                profile.add(plain(arg), cost);
+            }
         }
         Kind::Subquery(s) => {
             let job = job(Source::Subquery(s), s.range_ms);
@@ -307,8 +559,9 @@ fn has_one_name(selector: &Selector) -> bool {
 
 /// Whether the name is all that describes the metric.
 fn is_untyped(labels: &Labels) -> bool {
-    let mut all = labels.iter();
-    all.all(|l| l.name == METRIC_NAME || !is_metadata_label(l.name))
+    // Labels are sorted by name.
+    let mut first = labels.iter().take_while(|l| l.name <= "__unit__");
+    first.all(|l| l.name == METRIC_NAME || !is_metadata_label(l.name))
 }
 
 /// A range vector behind a wrapper for fixed values.
@@ -333,7 +586,22 @@ impl Unique {
     }
 }
 
+/// What is used for one series after the other.
+type State = (RangeInput, Box<dyn RangeFunction>);
+
 impl Job<'_> {
+    fn fresh(&self) -> State {
+        (RangeInput::default(), (self.def.make)())
+    }
+
+    /// Whether all steps look at the same time.
+    fn is_fixed(&self) -> bool {
+        match &self.source {
+            Source::Selector(s) => s.at.is_some(),
+            Source::Subquery(s) => s.at.is_some(),
+        }
+    }
+
     fn data_time(&self, t: i64) -> i64 {
         match &self.source {
             Source::Selector(s) => s.data_time(t),
@@ -345,6 +613,7 @@ impl Job<'_> {
         &self,
         ctx: &Context<'_>,
         series: &[Arc<dyn Series>],
+        state: &mut State,
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
         let Source::Selector(s) = &self.source else {
@@ -354,10 +623,10 @@ impl Job<'_> {
         let reach = self.range_ms.saturating_add(back);
         let mint = self.data_time(self.grid.start).saturating_sub(reach - 1);
         let maxt = self.data_time(self.grid.last()).saturating_add(ahead);
-        let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), series: &Arc<dyn Series>| {
+        let one = |state: &mut State, series: &Arc<dyn Series>| {
             let (input, function) = state;
             ctx.check()?;
-            input.load(&**series, mint, maxt)?;
+            input.load(&**series, s, (mint, maxt))?;
             if !ctx.start_timestamps {
                 input.forget_starts();
             }
@@ -372,13 +641,11 @@ impl Job<'_> {
             )?;
             Ok((row, notes))
         };
-        let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
             if !selector::pays_threads(series.len(), maxt.saturating_sub(mint), self.grid.steps()) {
-                let mut state = fresh();
-                series.iter().map(|s| one(&mut state, s)).collect()
+                series.iter().map(|s| one(state, s)).collect()
             } else {
-                series.par_iter().map_init(fresh, one).collect()
+                series.par_iter().map_init(|| self.fresh(), one).collect()
             };
         Ok(collect(results?, notes))
     }
@@ -390,7 +657,7 @@ impl Job<'_> {
         grid: StepGrid,
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
-        let one = |state: &mut (RangeInput, Box<dyn RangeFunction>), row: &Row| {
+        let one = |state: &mut State, row: &Row| {
             let (input, function) = state;
             ctx.check()?;
             input.load_row(row, grid);
@@ -405,13 +672,12 @@ impl Job<'_> {
             )?;
             Ok((row, notes))
         };
-        let fresh = || (RangeInput::default(), (self.def.make)());
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
             if !selector::pays_threads(rows.len(), 0, grid.steps() + self.grid.steps()) {
-                let mut state = fresh();
+                let mut state = self.fresh();
                 rows.iter().map(|r| one(&mut state, r)).collect()
             } else {
-                rows.par_iter().map_init(fresh, one).collect()
+                rows.par_iter().map_init(|| self.fresh(), one).collect()
             };
         Ok(collect(results?, notes))
     }
@@ -443,57 +709,21 @@ impl Job<'_> {
         } else {
             labels.clone()
         };
-        let mut row = Row::empty(out_labels, self.grid.steps());
+        let mut row = Row::floats(out_labels, ctx.column(self.grid.steps()));
         row.drop_name = drop;
-        function.begin(input);
-        let mut args = vec![0.0; self.args.len()];
-        let (mut f, mut h) = (0..0, 0..0);
-        let (mut looked_at, mut widest) = (0, 0);
-        let weigh: usize = input
-            .histograms
-            .iter()
-            .map(|h| histogram_weight(h))
-            .max()
-            .unwrap_or(0);
-        for step in 0..self.grid.steps() {
-            let t = self.grid.time(step);
-            let end = self.data_time(t);
-            let start = end.saturating_sub(self.range_ms);
-            let (from, until) = (start.saturating_sub(back), end.saturating_add(ahead));
-            slide(&mut f, &input.float_times, from, until);
-            slide(&mut h, &input.histogram_times, from, until);
-            if f.is_empty() && h.is_empty() {
-                continue;
-            }
-            let weight = f.len() + h.len() * weigh;
-            looked_at += weight;
-            widest = widest.max(weight);
-            for (to, from) in args.iter_mut().zip(&self.args) {
-                *to = from[step];
-            }
-            let window = Window {
-                input,
-                f: f.clone(),
-                h: h.clone(),
-                t,
-                start,
-                end,
-                anchored,
-                smoothed,
-            };
-            let mut env = Env {
-                args: &args,
-                name,
-                span: self.span,
-                first_span: self.first_span,
-                notes,
-            };
-            if let Some(sample) = function.eval(&window, &mut env)? {
-                row.set(step, sample);
-            }
-        }
-        ctx.probe(widest)?;
-        ctx.count(looked_at as u64, 0);
+        let series = Sliding {
+            ctx,
+            job: self,
+            input,
+            name,
+            back,
+            ahead,
+            anchored,
+            smoothed,
+        };
+        let weights = function.slide(&series, &mut row, notes)?;
+        ctx.probe(weights.widest)?;
+        ctx.count(weights.sum as u64, 0);
         if !row.has_samples() {
             return Ok(None);
         }
@@ -534,17 +764,6 @@ impl Job<'_> {
     }
 }
 
-/// Moves an index range to the times in `(after, until]`. Both ends only move forward.
-#[inline]
-fn slide(range: &mut Range<usize>, times: &[i64], after: i64, until: i64) {
-    while range.end < times.len() && times[range.end] <= until {
-        range.end += 1;
-    }
-    while range.start < range.end && times[range.start] <= after {
-        range.start += 1;
-    }
-}
-
 fn collect(results: Vec<(Option<Row>, Annotations)>, notes: &mut Annotations) -> Vec<Row> {
     let mut rows = Vec::with_capacity(results.len());
     for (row, own) in results {
@@ -554,4 +773,28 @@ fn collect(results: Vec<(Option<Row>, Annotations)>, notes: &mut Annotations) ->
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_slider_finds_what_a_search_finds(
+            distances in proptest::collection::vec(prop_oneof![6 => Just(15i64), 1 => 1i64..200], 0..80),
+            (first, step, range) in (-100i64..100, 1i64..90, 1i64..300),
+        ) {
+            let mut t = 0;
+            let times: Vec<i64> = distances.iter().map(|d| { t += d; t }).collect();
+            let mut slider = Slider::default();
+            for i in 0..60 {
+                let until = first + i * step;
+                slider.slide(&times, until - range, until);
+                let index = |t| times.partition_point(|x| *x <= t);
+                prop_assert_eq!((slider.start, slider.end), (index(until - range), index(until)));
+            }
+        }
+    }
 }

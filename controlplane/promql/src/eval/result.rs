@@ -8,7 +8,7 @@ use crate::error::QueryError;
 use crate::plan::{Kind, Node};
 use crate::value::{MatrixSeries, Point, Value, VectorSample};
 
-use super::column::{Cell, Row, SeriesSet, drop_metadata, merge_same_labels};
+use super::column::{Cell, Row, SeriesSet, drop_metadata, is_absent, merge_same_labels};
 use super::context::Context;
 use super::grid::StepGrid;
 use super::{eval, selector, smoothed};
@@ -79,7 +79,10 @@ pub(super) fn range(
     notes: &mut Annotations,
 ) -> Result<Value, QueryError> {
     let rows = cleanup(ctx, eval(ctx, plan, grid, notes)?)?;
-    Ok(Value::Matrix(sorted(rows.iter().map(|r| series(r, grid)))))
+    // Each row's memory is free before the next is turned.
+    Ok(Value::Matrix(sorted(
+        rows.into_iter().map(|r| series(&r, grid)),
+    )))
 }
 
 fn sorted(rows: impl Iterator<Item = MatrixSeries>) -> Vec<MatrixSeries> {
@@ -95,6 +98,14 @@ fn series(row: &Row, grid: StepGrid) -> MatrixSeries {
         labels: row.labels.clone(),
         ..MatrixSeries::default()
     };
+    if row.histograms.is_none() {
+        let present = row.values.iter().filter(|v| !is_absent(**v)).count();
+        out.floats.reserve_exact(present);
+        let points = row.values.iter().enumerate();
+        let points = points.filter(|(_, v)| !is_absent(**v));
+        out.floats.extend(points.map(|(i, v)| (grid.time(i), *v)));
+        return out;
+    }
     for i in 0..row.values.len() {
         match row.cell(i) {
             Cell::Absent => {}

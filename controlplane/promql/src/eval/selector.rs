@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bellwether_model::is_stale_nan;
+use bellwether_model::histogram::CounterResetHint;
 use bellwether_model::storage::{SampleBuffer, Series, StorageError};
+use bellwether_model::{FloatHistogram, is_stale_nan};
 use rayon::prelude::*;
 
 use crate::annotations::Annotations;
@@ -14,9 +15,14 @@ use super::Sink;
 use super::column::{Row, SeriesSet, histogram_weight};
 use super::context::Context;
 use super::grid::StepGrid;
+use super::ranges::Slider;
 
-/// Series per batch: large enough to keep all cores busy, small enough that a batch of long rows stays small.
+/// The most series per batch: large enough to keep all cores busy.
 pub(crate) const BATCH: usize = 256;
+/// The fewest series per batch.
+const BATCH_MIN: usize = 16;
+/// Steps of all rows of a batch together: small enough that a batch of long rows stays small.
+const BATCH_STEPS: usize = 256 * 1024;
 /// Below this number of samples and steps the work does not pay for threads: some milliseconds.
 const PARALLEL_FROM: i64 = 400_000;
 /// The distance of samples that estimates of work assume, in milliseconds.
@@ -34,26 +40,28 @@ pub(crate) fn select(
     selector: &Selector,
 ) -> Result<Vec<Arc<dyn Series>>, QueryError> {
     let mut all = Vec::new();
-    each_batch(ctx, selector, |batch| {
+    each_batch(ctx, selector, 1, |batch| {
         all.append(batch);
         Ok(())
     })?;
     Ok(all)
 }
 
-/// Hands over the series of a selector, batch by batch, in the storage's order. Only those of a batch are in memory
+/// Hands over the series of a selector for so many steps, batch by batch, in the storage's order. Only those of a batch are in memory
 /// at one time, unless they are taken out.
 pub(crate) fn each_batch(
     ctx: &Context<'_>,
     selector: &Selector,
+    steps: usize,
     mut each: impl FnMut(&mut Vec<Arc<dyn Series>>) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
     let mut stream = ctx.querier.stream(false, &selector.matchers)?;
+    let size = (BATCH_STEPS / steps.max(1)).clamp(BATCH_MIN, BATCH);
     let mut batch = Vec::new();
     loop {
         ctx.check()?;
         batch.clear();
-        for series in stream.by_ref().take(BATCH) {
+        for series in stream.by_ref().take(size) {
             batch.push(series?);
         }
         if batch.is_empty() {
@@ -73,7 +81,7 @@ pub(crate) fn read(
 ) -> Result<(), StorageError> {
     buffer.clear();
     series.read(mint, maxt, buffer)?;
-    if buffer.histograms.is_empty() && !buffer.values.iter().any(|v| is_stale_nan(*v)) {
+    if buffer.histograms.is_empty() && !has_stale(&buffer.values) {
         return Ok(());
     }
     let stale = |b: &SampleBuffer, i: usize| match b.histogram(i) {
@@ -111,6 +119,43 @@ pub(crate) fn read(
     Ok(())
 }
 
+/// Whether there is a stale marker, which is rare.
+fn has_stale(values: &[f64]) -> bool {
+    // Without an exit in between the compiler compares several values at once.
+    let in_block = |block: &[f64]| block.iter().fold(false, |any, v| any | is_stale_nan(*v));
+    values.chunks(64).any(in_block)
+}
+
+/// Leaves of each histogram its count, sum, schema and reset hint. Without buckets nobody could tell a reset any more,
+/// so that the hint of every histogram but the first says whether there was one.
+pub(crate) fn keep_stats(buffer: &mut SampleBuffer) {
+    let mut last: Option<Arc<FloatHistogram>> = None;
+    for h in buffer.histograms.iter_mut().flatten() {
+        let stale = is_stale_nan(h.sum);
+        let reset_hint = match &last {
+            Some(last) if !stale && h.reset_hint == CounterResetHint::Unknown => {
+                if h.detect_reset(last) {
+                    CounterResetHint::Reset
+                } else {
+                    CounterResetHint::NotReset
+                }
+            }
+            _ => h.reset_hint,
+        };
+        let stats = FloatHistogram {
+            reset_hint,
+            schema: h.schema,
+            count: h.count,
+            sum: h.sum,
+            ..FloatHistogram::default()
+        };
+        let whole = std::mem::replace(h, Arc::new(stats));
+        if !stale {
+            last = Some(whole);
+        }
+    }
+}
+
 /// For every step the index of the sample that an instant selector sees, if any.
 fn visible(
     selector: &Selector,
@@ -119,13 +164,11 @@ fn visible(
     buffer: &SampleBuffer,
     mut each: impl FnMut(usize, usize),
 ) {
-    let mut next = 0;
+    let mut seen = Slider::default();
     for step in 0..grid.steps() {
         let reference = selector.data_time(grid.time(step));
-        while next < buffer.len() && buffer.timestamps[next] <= reference {
-            next += 1;
-        }
-        let Some(i) = next.checked_sub(1) else {
+        seen.slide(&buffer.timestamps, i64::MIN, reference);
+        let Some(i) = seen.end.checked_sub(1) else {
             continue;
         };
         if buffer.timestamps[i] <= reference.saturating_sub(lookback) {
@@ -168,10 +211,13 @@ fn row(
         .data_time(grid.start)
         .saturating_sub(ctx.lookback_ms - 1);
     series.read(mint, selector.data_time(grid.last()), buffer)?;
+    if selector.stats_only {
+        keep_stats(buffer);
+    }
     if buffer.is_empty() {
         return Ok(None);
     }
-    let mut row = Row::empty(series.labels().clone(), grid.steps());
+    let mut row = Row::floats(series.labels().clone(), ctx.column(grid.steps()));
     let mut weight = 0;
     let mut no_info = false;
     visible(selector, grid, ctx.lookback_ms, buffer, |step, i| {
@@ -245,7 +291,7 @@ pub(super) fn rows(
     grid: StepGrid,
 ) -> Result<SeriesSet, QueryError> {
     let mut rows = Vec::new();
-    each_batch(ctx, selector, |series| {
+    each_batch(ctx, selector, grid.steps(), |series| {
         rows.extend(rows_of(ctx, selector, grid, Show::Value, series)?);
         ctx.check_cells(rows.len(), grid.steps())
     })?;
@@ -261,7 +307,7 @@ pub(super) fn batches(
     notes: &mut Annotations,
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
-    each_batch(ctx, selector, |series| {
+    each_batch(ctx, selector, grid.steps(), |series| {
         sink(rows_of(ctx, selector, grid, Show::Value, series)?, notes)
     })
 }

@@ -102,6 +102,9 @@ pub(super) fn selector(
     for series in selector::select(ctx, s)? {
         ctx.check()?;
         selector::read(&*series, mint, maxt, &mut buffer)?;
+        if s.stats_only {
+            selector::keep_stats(&mut buffer);
+        }
         let name = series.labels().metric_name().unwrap_or("");
         let mut row = Row::empty(series.labels().clone(), grid.steps());
         for step in 0..grid.steps() {

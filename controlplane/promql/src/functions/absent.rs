@@ -1,7 +1,7 @@
 //! `absent` and `absent_over_time`.
 
 use bellwether_model::labels::METRIC_NAME;
-use bellwether_model::{Labels, LabelsBuilder, MatchOp};
+use bellwether_model::{Labels, LabelsBuilder, MatchOp, Matcher};
 use hashbrown::HashSet;
 
 use crate::annotations::Annotations;
@@ -12,7 +12,8 @@ use crate::plan::{Kind, Node};
 
 use super::{Invocation, range_table};
 
-/// The labels that a selector fixes by equality. A label named twice is left out.
+/// The labels that a selector fixes by equality. A label named twice is left out, as a rule: `x{a=~"b",a="c"}` fixes
+/// it. Matchers that only take series away come last, which is the order in which Prometheus' storage leaves them.
 fn fixed_labels(node: &Node) -> Labels {
     let matchers = match &node.kind {
         Kind::Selector(s) => &s.matchers,
@@ -22,7 +23,17 @@ fn fixed_labels(node: &Node) -> Labels {
     };
     let mut builder = LabelsBuilder::default();
     let mut seen = HashSet::new();
-    for m in matchers.iter().filter(|m| m.name != METRIC_NAME) {
+    let takes_away = |m: &&Matcher| {
+        let must_be_set = matchers
+            .iter()
+            .any(|other| other.name == m.name && !other.matches_empty());
+        !must_be_set || (matches!(m.op, MatchOp::NotEqual | MatchOp::NotRegex) && m.matches_empty())
+    };
+    let (last, first): (Vec<&Matcher>, Vec<&Matcher>) = matchers
+        .iter()
+        .filter(|m| m.name != METRIC_NAME)
+        .partition(takes_away);
+    for m in first.into_iter().chain(last) {
         if m.op == MatchOp::Equal && seen.insert(m.name.as_str()) {
             builder.set(&m.name, &m.value);
         } else {

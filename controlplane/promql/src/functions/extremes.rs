@@ -10,10 +10,13 @@ use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
 /// Keeps the candidates of the sliding window: indexes whose value nobody behind them beats.
 #[derive(Debug)]
 pub(crate) struct Extreme {
-    /// Whether `new` pushes `old` out of the candidates.
-    beats: fn(new: f64, old: f64) -> bool,
+    /// The greatest or the least value.
+    greatest: bool,
+    /// Its time instead of the value.
     time: bool,
     candidates: VecDeque<usize>,
+    /// New candidates, from behind.
+    new: Vec<usize>,
     /// First index not yet looked at.
     next: usize,
 }
@@ -21,36 +24,54 @@ pub(crate) struct Extreme {
 impl Extreme {
     /// The greatest value, or with `time` the time of its last occurrence.
     pub(crate) fn max(time: bool) -> Self {
-        // Of equal values the first counts for the value, the last for the time.
-        Self::new(
-            if time {
-                |new, old| new >= old
-            } else {
-                |new, old| new > old
-            },
-            time,
-        )
+        Self::new(true, time)
     }
 
     /// The least value, or with `time` the time of its last occurrence.
     pub(crate) fn min(time: bool) -> Self {
-        Self::new(
-            if time {
-                |new, old| new <= old
-            } else {
-                |new, old| new < old
-            },
-            time,
-        )
+        Self::new(false, time)
     }
 
-    fn new(beats: fn(f64, f64) -> bool, time: bool) -> Self {
+    fn new(greatest: bool, time: bool) -> Self {
         Self {
-            beats,
+            greatest,
             time,
             candidates: VecDeque::new(),
+            new: Vec::new(),
             next: 0,
         }
+    }
+
+    /// Whether `new` pushes `old` out of the candidates. Of equal values the first counts for the value, the last for
+    /// the time.
+    #[inline(always)]
+    fn beats(&self, new: f64, old: f64) -> bool {
+        let (more, less) = if self.greatest {
+            (new, old)
+        } else {
+            (old, new)
+        };
+        if self.time { more >= less } else { more > less }
+    }
+
+    /// Takes the values up to `end` in. From behind few of them become candidates, so that most comparisons end
+    /// alike; only the best of them can beat older ones.
+    fn extend(&mut self, values: &[f64], end: usize) {
+        let mut best = f64::NAN;
+        for i in (self.next..end).rev() {
+            let v = values[i];
+            if !v.is_nan() && !self.beats(best, v) {
+                best = v;
+                self.new.push(i);
+            }
+        }
+        while let Some(&i) = self.candidates.back()
+            && self.beats(best, values[i])
+        {
+            self.candidates.pop_back();
+        }
+        self.candidates.extend(self.new.drain(..).rev());
+        self.next = end;
     }
 }
 
@@ -68,21 +89,12 @@ impl RangeFunction for Extreme {
             env.note(AnnotationKind::HistogramIgnoredInMixedRange);
         }
         let values = &w.input.floats;
-        self.next = self.next.max(w.f.start);
-        while self.next < w.f.end {
-            let v = values[self.next];
-            if !v.is_nan() {
-                while self
-                    .candidates
-                    .back()
-                    .is_some_and(|&i| (self.beats)(v, values[i]))
-                {
-                    self.candidates.pop_back();
-                }
-                self.candidates.push_back(self.next);
-            }
-            self.next += 1;
+        if self.next <= w.f.start {
+            // Nothing in common with the window before.
+            self.candidates.clear();
+            self.next = w.f.start;
         }
+        self.extend(values, w.f.end);
         while self.candidates.front().is_some_and(|&i| i < w.f.start) {
             self.candidates.pop_front();
         }
@@ -129,11 +141,11 @@ mod tests {
             })
             .collect();
         let input = RangeInput::of_floats(&floats);
-        for width in [1, 3, 40] {
+        for (width, stride) in [(1, 1), (3, 1), (40, 1), (3, 2), (3, 5), (40, 17), (40, 63)] {
             let (mut max, mut min) = (Extreme::max(false), Extreme::min(false));
             max.begin(&input);
             min.begin(&input);
-            for end in 1..=500usize {
+            for end in (1..=500usize).step_by(stride) {
                 let f = end.saturating_sub(width)..end;
                 let w = Window {
                     input: &input,

@@ -285,10 +285,11 @@ pub(super) fn quantile(
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let qs = inv.scalar(0, notes)?;
+    let all = Histograms::new(inv, 1, notes)?;
     for q in &qs {
         check_quantile(*q, inv.arg_span(0), notes);
     }
-    quantiles_of(inv, 1, &[(qs, None)], notes)
+    quantiles_of(inv, &all, &[(qs, None)], notes)
 }
 
 /// `histogram_quantiles(v, label, q, ...)`
@@ -297,25 +298,26 @@ pub(super) fn quantiles(
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let label = inv.text(1)?.to_owned();
+    let all = Histograms::new(inv, 0, notes)?;
     let mut wanted = Vec::new();
     for i in 2..inv.call.args.len() {
-        let qs = inv.scalar(i, notes)?;
-        for q in &qs {
-            check_quantile(*q, inv.arg_span(i), notes);
-        }
-        wanted.push((qs, Some(label.clone())));
+        wanted.push((inv.scalar(i, notes)?, Some(label.clone())));
     }
-    quantiles_of(inv, 0, &wanted, notes)
+    for (i, (qs, _)) in wanted.iter().enumerate() {
+        for q in qs {
+            check_quantile(*q, inv.arg_span(i + 2), notes);
+        }
+    }
+    quantiles_of(inv, &all, &wanted, notes)
 }
 
 /// Quantiles per step, each with the label that is to hold it.
 fn quantiles_of(
     inv: &Invocation<'_, '_>,
-    arg: usize,
+    all: &Histograms,
     wanted: &[(Vec<f64>, Option<String>)],
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
-    let all = Histograms::new(inv, arg, notes)?;
     let labelled = |labels: &Labels, label: &Option<String>, q: f64| match label {
         None => labels.clone(),
         Some(name) => labels.to_builder().set(name, &quantile_text(q)).build(),

@@ -142,6 +142,7 @@ fn select(
         at,
         anchored: false,
         smoothed: false,
+        stats_only: false,
     };
     let series = crate::eval::selector::select(inv.ctx, &selector)?;
     rows_of(inv.ctx, &selector, inv.grid, Show::InfoTime, &series)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::annotations::{AnnotationKind, HistogramOperation};
 use crate::error::QueryError;
 use crate::eval::column::Sample;
-use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
+use crate::eval::ranges::{Env, RangeFunction, RangeInput, Regular, Window};
 
 use bellwether_model::histogram::CounterResetHint;
 
@@ -24,6 +24,26 @@ pub(crate) struct ExtrapolatedRate {
     next_reset: usize,
     /// Indexes of floats whose start timestamps overlap with the sample before.
     overlaps: Vec<usize>,
+    /// The factor of the last window: with samples in regular distances that of the next is the same.
+    last: Option<(Distances, Factor)>,
+}
+
+/// What the factor of a window depends on, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Distances {
+    samples: usize,
+    sampled: i64,
+    to_start: i64,
+    to_end: i64,
+    range: i64,
+}
+
+/// By what to multiply the change in a window when nothing is known of a zero before it.
+#[derive(Clone, Copy, Debug)]
+struct Factor {
+    sampled: f64,
+    to_start: f64,
+    factor: f64,
 }
 
 impl ExtrapolatedRate {
@@ -38,6 +58,87 @@ impl ExtrapolatedRate {
             resets: Vec::new(),
             next_reset: 0,
             overlaps: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// The rate of a window of floats.
+    #[inline(always)]
+    fn floats(&mut self, w: &Window<'_>) -> f64 {
+        let (times, change, first) = (w.float_times(), self.float_change(w), w.floats()[0]);
+        let (begin, end) = (times[0], times[times.len() - 1]);
+        let distances = Distances {
+            samples: times.len(),
+            sampled: end - begin,
+            to_start: begin - w.start,
+            to_end: w.end - end,
+            range: w.end - w.start,
+        };
+        let usual = match self.last {
+            Some((known, factor)) if known == distances => factor,
+            _ => {
+                let factor = self.usual_factor(times, w);
+                self.last = Some((distances, factor));
+                factor
+            }
+        };
+        self.extrapolate(first, change, usual, || (Reach::new(times, w), w))
+    }
+
+    /// The rate from the first value and the change in a window.
+    #[inline(always)]
+    fn extrapolate<'a>(
+        &self,
+        first: f64,
+        change: f64,
+        usual: Factor,
+        window: impl Fn() -> (Reach, &'a Window<'a>),
+    ) -> f64 {
+        let may_reach_zero = self.counter && change > 0.0 && first >= 0.0;
+        if !may_reach_zero {
+            return change * usual.factor;
+        }
+        // Did the counter stand at zero within the window? Nearly always one look says no; the margin is for what
+        // the products round off.
+        let product = first * usual.sampled;
+        if product > 1e-300 && product > 1.0001 * usual.to_start * change {
+            return change * usual.factor;
+        }
+        let zero_after = usual.sampled * (first / change);
+        let (mut reach, w) = window();
+        reach.limit_start(Some(zero_after));
+        change * self.factor(&reach, w)
+    }
+
+    /// Histograms, samples with start timestamps, and selectors that are anchored or smoothed.
+    #[cold]
+    fn seldom(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Option<Sample> {
+        if !w.f.is_empty() && !w.h.is_empty() {
+            env.note(AnnotationKind::MixedFloatsHistograms);
+            return None;
+        }
+        if w.anchored || w.smoothed {
+            return if w.h.is_empty() {
+                extended::float_rate(w, self.counter, self.per_second).map(Sample::Float)
+            } else {
+                extended::histogram_rate(w, self.counter, self.per_second, env)
+                    .map(|h| Sample::Histogram(Arc::new(h)))
+            };
+        }
+        if w.h.is_empty() {
+            self.float(w, env)
+        } else {
+            self.histogram(w, env)
+        }
+    }
+
+    fn usual_factor(&self, times: &[i64], w: &Window<'_>) -> Factor {
+        let mut reach = Reach::new(times, w);
+        reach.limit_start(None);
+        Factor {
+            sampled: reach.sampled,
+            to_start: reach.to_start,
+            factor: self.factor(&reach, w),
         }
     }
 
@@ -135,6 +236,7 @@ impl ExtrapolatedRate {
 }
 
 /// How far a window's first and last sample lie apart and from its ends, in seconds.
+#[derive(Clone, Copy, Debug)]
 struct Reach {
     last: i64,
     sampled: f64,
@@ -197,6 +299,22 @@ impl Reach {
     }
 }
 
+/// Samples that are searched for resets at once.
+const BLOCK: usize = 64;
+
+/// The indexes of values that are less than the one before. Whole blocks without one, nearly all of them, take a few
+/// wide comparisons.
+fn find_falls(values: &[f64], found: &mut Vec<usize>) {
+    let after = values.get(1..).unwrap_or_default();
+    for (block, (old, new)) in values.chunks(BLOCK).zip(after.chunks(BLOCK)).enumerate() {
+        let falls = || old.iter().zip(new).map(|(old, new)| new < old);
+        if falls().fold(false, |any, fall| any | fall) {
+            let places = falls().enumerate().filter(|(_, fall)| *fall);
+            found.extend(places.map(|(i, _)| block * BLOCK + i + 1));
+        }
+    }
+}
+
 impl RangeFunction for ExtrapolatedRate {
     fn begin(&mut self, input: &RangeInput) {
         self.resets.clear();
@@ -207,13 +325,7 @@ impl RangeFunction for ExtrapolatedRate {
         }
         let values = &input.floats;
         if input.float_starts.is_empty() {
-            let falls = values.windows(2).enumerate();
-            self.resets.extend(
-                falls
-                    .filter(|(_, pair)| pair[1] < pair[0])
-                    .map(|(i, _)| i + 1),
-            );
-            return;
+            return find_falls(values, &mut self.resets);
         }
         for i in 1..values.len() {
             let at = |i| begun(&input.float_starts, &input.float_times, i);
@@ -227,24 +339,31 @@ impl RangeFunction for ExtrapolatedRate {
         }
     }
 
+    fn eval_regular(&mut self, windows: &Regular<'_>, out: &mut [f64]) -> bool {
+        let w = &windows.window;
+        let plain = self.resets.is_empty() && w.input.float_starts.is_empty();
+        if w.f.len() < 2 || !plain {
+            return false;
+        }
+        let reach = Reach::new(w.float_times(), w);
+        let usual = self.usual_factor(w.float_times(), w);
+        let from = |index: usize| w.input.floats[index..].iter().step_by(windows.stride);
+        let ends = from(w.f.start).zip(from(w.f.end - 1));
+        for (out, (first, last)) in out.iter_mut().zip(ends) {
+            *out = self.extrapolate(*first, last - first, usual, || (reach, w));
+        }
+        true
+    }
+
+    #[inline(always)]
     fn eval(&mut self, w: &Window<'_>, env: &mut Env<'_>) -> Result<Option<Sample>, QueryError> {
-        if !w.f.is_empty() && !w.h.is_empty() {
-            env.note(AnnotationKind::MixedFloatsHistograms);
+        if !w.h.is_empty() || w.anchored || w.smoothed || !w.input.float_starts.is_empty() {
+            return Ok(self.seldom(w, env));
+        }
+        if w.f.len() < 2 {
             return Ok(None);
         }
-        if w.anchored || w.smoothed {
-            return Ok(if w.h.is_empty() {
-                extended::float_rate(w, self.counter, self.per_second).map(Sample::Float)
-            } else {
-                extended::histogram_rate(w, self.counter, self.per_second, env)
-                    .map(|h| Sample::Histogram(Arc::new(h)))
-            });
-        }
-        Ok(if w.h.is_empty() {
-            self.float(w, env)
-        } else {
-            self.histogram(w, env)
-        })
+        Ok(Some(Sample::Float(self.floats(w))))
     }
 }
 
@@ -334,6 +453,29 @@ impl RangeFunction for InstantDelta {
                 env.note(AnnotationKind::MixedFloatsHistograms);
                 Ok(None)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resets_are_found_wherever_they_are() {
+        for len in [0, 1, 2, 63, 64, 65, 66, 127, 128, 129, 200] {
+            let mut floats: Vec<f64> = (0..len).map(|i| f64::from(i % 64) * 2.0).collect();
+            for reset in [1, 64, 65, 100, 199] {
+                if let Some(v) = floats.get_mut(reset) {
+                    *v = if reset == 100 { f64::NAN } else { -1.0 };
+                }
+            }
+            let mut rate = ExtrapolatedRate::RATE;
+            rate.begin(&RangeInput::of_floats(&floats));
+            let wanted: Vec<usize> = (1..floats.len())
+                .filter(|i| floats[*i] < floats[i - 1])
+                .collect();
+            assert_eq!(rate.resets, wanted);
         }
     }
 }

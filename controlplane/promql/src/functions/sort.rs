@@ -22,8 +22,8 @@ pub(super) fn by_value(
     inv: &Invocation<'_, '_>,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
-    warn_in_range(inv, notes);
     let mut rows = inv.rows(0, notes)?;
+    warn_in_range(inv, notes);
     for row in &mut rows {
         if row.histograms.is_some() {
             for step in 0..row.values.len() {
@@ -58,8 +58,8 @@ pub(super) fn by_label(
     inv: &Invocation<'_, '_>,
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
-    warn_in_range(inv, notes);
     let mut rows = inv.rows(0, notes)?;
+    warn_in_range(inv, notes);
     let names = (1..inv.call.args.len())
         .map(|i| inv.text(i))
         .collect::<Result<Vec<_>, _>>()?;

@@ -34,8 +34,9 @@ impl Escaping {
         }
     }
 
-    /// What an `Accept` header asks for: the last `escaping` up to the text format, in order of preference.
-    pub(super) fn negotiate(accept: &str) -> Self {
+    /// What an `Accept` header asks for: the last `escaping` up to a known format, in order of preference; and whether
+    /// that format is protobuf rather than text.
+    pub(super) fn negotiate(accept: &str) -> (Self, bool) {
         let mut ranges: Vec<(f64, Vec<&str>)> = accept
             .split(',')
             .map(|range| {
@@ -55,12 +56,18 @@ impl Escaping {
                     .find(|e| e.as_str() == name)
                     .unwrap_or(found);
             }
+            if parts[0] == "application/vnd.google.protobuf"
+                && value("proto=") == Some("io.prometheus.client.MetricFamily")
+                && value("encoding=") == Some("delimited")
+            {
+                return (found, true);
+            }
             let known = matches!(value("version="), None | Some("0.0.4" | "1.0.0"));
             if parts[0] == "text/plain" && known {
                 break;
             }
         }
-        found
+        (found, false)
     }
 
     /// A metric name in this form.
@@ -126,7 +133,28 @@ mod tests {
                 Escaping::Dots,
             ),
         ] {
-            assert_eq!(Escaping::negotiate(accept), want, "{accept}");
+            assert_eq!(Escaping::negotiate(accept), (want, false), "{accept}");
+        }
+        let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        for (accept, want) in [
+            (
+                format!("{protobuf};q=0.7,text/plain;q=0.3"),
+                (Escaping::Underscores, true),
+            ),
+            (
+                format!("{protobuf};escaping=allow-utf-8"),
+                (Escaping::AllowUtf8, true),
+            ),
+            (
+                format!("{protobuf};q=0.1,text/plain"),
+                (Escaping::Underscores, false),
+            ),
+            (
+                protobuf.replace("delimited", "text"),
+                (Escaping::Underscores, false),
+            ),
+        ] {
+            assert_eq!(Escaping::negotiate(&accept), want, "{accept}");
         }
     }
 

@@ -1,11 +1,12 @@
 //! `/query_exemplars`.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bellwether_model::Matcher;
 use bellwether_promql::ast::{Expr, ExprKind};
 use bellwether_promql::{parse, walk};
 use bellwether_tsdb::SeriesExemplars;
+use http::StatusCode;
 
 use super::Core;
 use super::error::ApiError;
@@ -30,7 +31,8 @@ pub(crate) async fn query_exemplars(
     let mut selectors = Vec::new();
     collect_selectors(&expr, &mut selectors);
     if selectors.is_empty() {
-        return Ok(json::success(&[], |out| out.push_str("[]")));
+        // As Prometheus answers an expression without series.
+        return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let found =
         super::series::read(&core.db, move |db| db.exemplars(start, end, &selectors)).await?;

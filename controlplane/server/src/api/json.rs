@@ -52,35 +52,52 @@ pub(crate) fn push_labels(out: &mut String, labels: &Labels) {
     out.push('}');
 }
 
-/// Appends the time of a point: seconds, with exactly three decimals unless the milliseconds are zero.
+/// Appends the time of a point: seconds, with exactly three decimals unless the milliseconds are zero. Without the
+/// formatting machinery: it is on the path of every sample.
 pub(crate) fn push_time(out: &mut String, ms: i64) {
-    if ms < 0 {
-        out.push('-');
-    }
+    // A sign, 16 digits of seconds, a point and three digits, written from the end.
+    let mut text = [0u8; 24];
+    let mut at = text.len();
     let abs = ms.unsigned_abs();
-    push_integer(out, abs / 1000);
     let fraction = abs % 1000;
     if fraction != 0 {
-        let digits = [fraction / 100, fraction / 10 % 10, fraction % 10];
-        out.push('.');
-        out.extend(digits.map(|d| char::from(b'0' + d as u8)));
+        for digit in [fraction % 10, fraction / 10 % 10, fraction / 100] {
+            at -= 1;
+            text[at] = b'0' + digit as u8;
+        }
+        at -= 1;
+        text[at] = b'.';
     }
+    let mut seconds = abs / 1000;
+    while seconds >= 10 {
+        let two = (seconds % 100) as usize * 2;
+        seconds /= 100;
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[two..two + 2]);
+    }
+    if seconds > 0 || at == text.len() || text[at] == b'.' {
+        at -= 1;
+        text[at] = b'0' + seconds as u8;
+    }
+    if ms < 0 {
+        at -= 1;
+        text[at] = b'-';
+    }
+    // Digits are ASCII.
+    out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
 }
 
-/// Appends a number without the formatting machinery: it is on the path of every sample.
-fn push_integer(out: &mut String, mut n: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
+/// `00` to `99`.
+static PAIRS: [u8; 200] = {
+    let mut pairs = [0; 200];
+    let mut i = 0;
+    while i < 100 {
+        pairs[2 * i] = b'0' + (i / 10) as u8;
+        pairs[2 * i + 1] = b'0' + (i % 10) as u8;
+        i += 1;
     }
-    out.extend(digits[at..].iter().map(|d| char::from(*d)));
-}
+    pairs
+};
 
 /// Appends the time of a scalar or string: a plain shortest float.
 pub(crate) fn push_float_time(out: &mut String, ms: i64) {
@@ -164,11 +181,26 @@ mod tests {
             (-1, "-0.001", "-0.001"),
             (-1500, "-1.500", "-1.5"),
             (7, "0.007", "0.007"),
+            (9_000, "9", "9"),
+            (10_000, "10", "10"),
+            (100_000, "100", "100"),
+            (123_456, "123.456", "123.456"),
+            (10_010, "10.010", "10.01"),
         ] {
             let (mut a, mut b) = (String::new(), String::new());
             push_time(&mut a, ms);
             push_float_time(&mut b, ms);
             assert_eq!((a.as_str(), b.as_str()), (point, scalar));
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_have_all_their_digits() {
+        for ms in [i64::MIN, i64::MAX] {
+            let mut out = String::new();
+            push_time(&mut out, ms);
+            let text = format!("{}.{:03}", ms / 1000, (ms % 1000).abs());
+            assert_eq!(out, text);
         }
     }
 

@@ -4,14 +4,19 @@
 //! |---|---|
 //! | `query` | `/query`, `/query_range`, `/format_query`, `/parse_query` |
 //! | `series` | `/series`, `/labels`, `/label/<name>/values` |
+//! | `search` | `/search/...` |
 //! | `targets` | `/targets`, `/scrape_pools`, `/metadata`, `/targets/metadata` |
 //! | `exemplars` | `/query_exemplars` |
+//! | `pools` | `/scrape_pools/config`, `/targets/relabel_steps` |
 //! | `status` | `/status/...` |
+//! | `self_metrics` | `/status/self_metrics` |
+//! | `openapi` | `/openapi.yaml` |
+//! | `features`, `notifications` | `/features`, `/notifications`, `/notifications/live` |
 //! | `admin` | `/admin/tsdb/...` |
 //! | `rules` | `/rules`, `/alerts`, `/alertmanagers` |
-//! | `read`, `write` | `/read`, `/write` |
+//! | `read`, `write`, `otlp` | `/read`, `/write`, `/otlp/v1/metrics` |
 //! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
-//! | `params`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
+//! | `params`, `origin`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
 //! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
 //! server stops, the endpoints answer 503 `Service Unavailable`.
@@ -21,15 +26,23 @@ mod ast_json;
 mod error;
 mod escaping;
 mod exemplars;
+mod features;
 mod federate;
 mod histogram;
 mod json;
 mod members;
+mod notifications;
+mod openapi;
+mod origin;
+mod otlp;
 mod params;
+mod pools;
 mod query;
 mod query_body;
 mod read;
 mod rules;
+mod search;
+mod self_metrics;
 mod series;
 mod status;
 mod targets;
@@ -44,12 +57,14 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
+use http::StatusCode;
 use http::request::Parts;
 
 use crate::http::{method_not_allowed, service_unavailable};
 use crate::state::{AppState, OpenCore};
 
 pub(crate) use federate::federate;
+pub(crate) use otlp::OtlpMetrics;
 pub(crate) use read::RemoteRead;
 pub(crate) use status::retention_text;
 
@@ -80,9 +95,12 @@ impl FromRequestParts<Arc<AppState>> for Core {
 
 type Routes = MethodRouter<Arc<AppState>>;
 
-/// Other methods get Prometheus' 405 with its list of allowed ones.
+/// Other methods, HEAD among them, get Prometheus' 405 with its list of allowed ones; OPTIONS is answered around.
 fn only(routes: Routes, allowed: &'static str) -> Routes {
-    routes.fallback(move || method_not_allowed(allowed))
+    routes
+        .head(move || method_not_allowed(allowed))
+        .options(|| async { StatusCode::NO_CONTENT })
+        .fallback(move || method_not_allowed(allowed))
 }
 
 const GET: &str = "GET, OPTIONS";
@@ -126,12 +144,44 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
             only(get(series::names).post(series::names), GET_POST),
         )
         .route("/label/{name}/values", only(get(series::values), GET))
+        .route(
+            "/search/metric_names",
+            only(
+                get(search::metric_names).post(search::metric_names),
+                GET_POST,
+            ),
+        )
+        .route(
+            "/search/label_names",
+            only(get(search::label_names).post(search::label_names), GET_POST),
+        )
+        .route(
+            "/search/label_values",
+            only(
+                get(search::label_values).post(search::label_values),
+                GET_POST,
+            ),
+        )
         .route("/targets", only(get(targets::targets), GET))
         .route(
             "/targets/metadata",
             only(get(targets::targets_metadata), GET),
         )
         .route("/scrape_pools", only(get(targets::pools), GET))
+        .route("/scrape_pools/config", only(get(pools::config), GET))
+        .route(
+            "/targets/relabel_steps",
+            only(get(pools::relabel_steps), GET),
+        )
+        .route("/features", only(get(features::features), GET))
+        .route("/notifications", only(get(notifications::list), GET))
+        .route("/notifications/live", only(get(notifications::live), GET))
+        .route("/status/tsdb/blocks", only(get(status::blocks), GET))
+        .route("/openapi.yaml", only(get(openapi::openapi), GET))
+        .route(
+            "/status/self_metrics",
+            only(get(self_metrics::self_metrics), GET),
+        )
         .route("/metadata", only(get(targets::metadata), GET))
         .route("/status/buildinfo", only(get(status::build_info), GET))
         .route("/status/config", only(get(status::config), GET))
@@ -155,6 +205,10 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
         .route("/alerts", only(get(rules::alerts), GET))
         .route("/alertmanagers", only(get(rules::alertmanagers), GET))
         .route("/read", only(on(MethodFilter::POST, read::read), POST))
+        .route(
+            "/otlp/v1/metrics",
+            only(on(MethodFilter::POST, otlp::write), POST),
+        )
         .route("/write", only(on(MethodFilter::POST, write::write), POST))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }

@@ -134,7 +134,8 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     }
 }
 
-/// Decodes `a=b&c=d`. A pair with a semicolon, a bad escape or bytes that are not UTF-8 is left out, as Go does.
+/// Decodes `a=b&c=d`. A pair with a semicolon or a bad escape is left out, as Go does. Bytes that are not UTF-8 become
+/// replacement characters: nothing that takes parameters takes them.
 fn push_pairs(pairs: &mut Vec<(String, String)>, text: &[u8]) {
     for pair in text
         .split(|b| *b == b'&')
@@ -151,8 +152,16 @@ fn push_pairs(pairs: &mut Vec<(String, String)>, text: &[u8]) {
     }
 }
 
-/// Percent-decoding with `+` for a space.
 fn unescape(text: &[u8]) -> Option<String> {
+    let bytes = unescape_bytes(text)?;
+    Some(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+/// Percent-decoding with `+` for a space.
+pub(crate) fn unescape_bytes(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((byte, tail)) = rest.split_first() {
@@ -167,12 +176,31 @@ fn unescape(text: &[u8]) -> Option<String> {
             byte => out.push(*byte),
         }
     }
-    String::from_utf8(out).ok()
+    Some(out)
+}
+
+/// Go's `strconv.ParseFloat`: as [`float::parse`], and digits may be separated by underscores.
+fn parse_float(text: &str) -> Option<f64> {
+    if !text.contains('_') {
+        return float::parse(text).ok();
+    }
+    let is_digit = |at: Option<usize>| {
+        at.and_then(|at| text.as_bytes().get(at))
+            .is_some_and(u8::is_ascii_digit)
+    };
+    let separated = text
+        .match_indices('_')
+        .all(|(at, _)| is_digit(at.checked_sub(1)) && is_digit(Some(at + 1)));
+    if separated {
+        float::parse(&text.replace('_', "")).ok()
+    } else {
+        None
+    }
 }
 
 /// A float as seconds, or RFC 3339, to milliseconds; the rounding is Go's.
 pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
-    if let Ok(seconds) = float::parse(text) {
+    if let Some(seconds) = parse_float(text) {
         let whole = seconds.trunc();
         let nanos = go_int(((seconds - whole) * 1000.0).round() / 1000.0 * 1e9);
         return Ok(go_int(whole)
@@ -239,7 +267,7 @@ fn go_int(value: f64) -> i64 {
 
 /// A float as seconds, or a duration, to nanoseconds; may be negative.
 pub(crate) fn parse_duration_ns(text: &str) -> Result<i64, String> {
-    if let Ok(seconds) = float::parse(text) {
+    if let Some(seconds) = parse_float(text) {
         let ns = seconds * 1e9;
         if ns > i64::MAX as f64 || ns < i64::MIN as f64 {
             return Err(format!(

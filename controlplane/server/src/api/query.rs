@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use bellwether_model::labels::quote;
 use bellwether_promql::{Value, parse, printer};
 
 use super::Core;
@@ -10,27 +11,30 @@ use super::error::ApiError;
 use super::json;
 use super::params::{Params, parse_duration_ns, parse_timeout};
 use super::query_body;
-use crate::queries::{QueryKind, QueryTimes};
+use crate::queries::QueryKind;
+use crate::query_log::Origin;
 use crate::state::{Shared, now_ms};
 
 /// More points per series than this are refused, so that nobody asks for a year at one second's step.
-const POINTS_MAX: i64 = 11_000;
+const POINTS_MAX: i128 = 11_000;
 /// Warnings and infos shown at most, each.
 const ANNOTATIONS_MAX: usize = 10;
 
 pub(crate) async fn instant(
     State(_): Shared,
     core: Core,
+    origin: Origin,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
     let time = params.time("time", now_ms())?;
-    run(&core, &params, QueryKind::Instant(time), limit).await
+    run(&core, &params, QueryKind::Instant(time), limit, origin).await
 }
 
 pub(crate) async fn range(
     State(_): Shared,
     core: Core,
+    origin: Origin,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
@@ -44,20 +48,27 @@ pub(crate) async fn range(
     }
     let step_ns =
         parse_duration_ns(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
-    // Times are milliseconds: a finer step cannot move.
-    let step = step_ns / 1_000_000;
-    if step <= 0 {
-        return Err(ApiError::parameter(
+    let no_step = || {
+        ApiError::parameter(
             "step",
             "zero or negative query resolution step widths are not accepted. Try a positive integer",
-        ));
+        )
+    };
+    if step_ns <= 0 {
+        return Err(no_step());
     }
-    if end.saturating_sub(start) / step > POINTS_MAX {
+    if i128::from(end.saturating_sub(start)) * 1_000_000 / i128::from(step_ns) > POINTS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    run(&core, &params, QueryKind::Range { start, end, step }, limit).await
+    // Times are milliseconds: a finer step cannot move.
+    let step = step_ns / 1_000_000;
+    if step == 0 {
+        return Err(no_step());
+    }
+    let kind = QueryKind::Range { start, end, step };
+    run(&core, &params, kind, limit, origin).await
 }
 
 async fn run(
@@ -65,6 +76,7 @@ async fn run(
     params: &Params,
     kind: QueryKind,
     limit: Option<usize>,
+    origin: Origin,
 ) -> Result<Response, ApiError> {
     let timeout = parse_timeout(params.get("timeout"))?;
     let lookback = match params.get("lookback_delta") {
@@ -77,15 +89,22 @@ async fn run(
         }
     };
     let text = params.get("query").to_owned();
-    let (result, times) = core
+    let per_step = params.get("stats") == "all" && core.queries.counts_per_step();
+    let (result, times, steps) = core
         .queries
-        .run(text.clone(), kind, timeout, lookback)
+        .run(text.clone(), kind, timeout, lookback, (origin, per_step))
         .await?;
     let stats = match params.get("stats") {
         "" => String::new(),
-        _ => stats_json(times, result.stats.total_samples, result.stats.peak_samples),
+        _ => times.to_json(result.stats, &steps).to_string(),
     };
     let (mut warnings, infos) = result.annotations.render(&text, ANNOTATIONS_MAX);
+    if !matches!(params.get("stats"), "" | "true" | "all") {
+        warnings.push(format!(
+            "value {} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"",
+            quote(params.get("stats"))
+        ));
+    }
     let mut value = result.value;
     if limit.is_some_and(|limit| truncate(&mut value, limit)) {
         warnings.push(json::TRUNCATED.to_owned());
@@ -101,23 +120,6 @@ fn truncate(value: &mut Value, limit: usize) -> bool {
         _ => return false,
     }
     true
-}
-
-/// Prometheus' `stats`. The evaluation is one step here, so its parts that Prometheus times apart are zero.
-fn stats_json(times: QueryTimes, total_samples: u64, peak_samples: u64) -> String {
-    let evaluated = times.evaluated.as_secs_f64();
-    let value = serde_json::json!({
-        "timings": {
-            "evalTotalTime": evaluated,
-            "resultSortTime": 0,
-            "queryPreparationTime": 0,
-            "innerEvalTime": evaluated,
-            "execQueueTime": times.queued.as_secs_f64(),
-            "execTotalTime": evaluated + times.queued.as_secs_f64(),
-        },
-        "samples": { "totalQueryableSamples": total_samples, "peakSamples": peak_samples },
-    });
-    value.to_string()
 }
 
 pub(crate) async fn format(

@@ -1,10 +1,12 @@
 //! `/series`, `/labels`, `/label/<name>/values`: what exists, without samples.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{OriginalUri, Path, State};
 use axum::response::Response;
+use bellwether_model::labels::quote;
 use bellwether_model::storage::{Queryable, StorageError};
 use bellwether_model::{Labels, Matcher};
 use bellwether_tsdb::Db;
@@ -12,7 +14,7 @@ use bellwether_tsdb::Db;
 use super::Core;
 use super::error::{ApiError, ErrorType};
 use super::json;
-use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params};
+use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params, unescape_bytes};
 use crate::state::Shared;
 
 /// Time range and selectors that all three endpoints take.
@@ -60,16 +62,14 @@ pub(crate) async fn series(
     let limit = scope.limit;
     let mut found: Vec<Labels> = read(&core.db, move |db| {
         let mut sets = BTreeSet::new();
-        if scope.mint <= scope.maxt {
-            let querier = db.querier(scope.mint, scope.maxt)?;
-            for selector in &scope.selectors {
-                sets.extend(
-                    querier
-                        .select(false, selector)?
-                        .iter()
-                        .map(|s| s.labels().clone()),
-                );
-            }
+        let querier = db.querier(scope.mint, scope.maxt)?;
+        for selector in &scope.selectors {
+            sets.extend(
+                querier
+                    .select(false, selector)?
+                    .iter()
+                    .map(|s| s.labels().clone()),
+            );
         }
         Ok(sets.into_iter().collect())
     })
@@ -108,14 +108,18 @@ pub(crate) async fn names(
 pub(crate) async fn values(
     State(_): Shared,
     core: Core,
+    OriginalUri(uri): OriginalUri,
     name: Result<Path<String>, axum::extract::rejection::PathRejection>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    // A path that is not UTF-8 cannot be a label name.
-    let Ok(Path(name)) = name else {
-        return Err(ApiError::bad_data("invalid label name: not valid UTF-8"));
+    let name = match name {
+        Ok(Path(name)) => unescape_name(&name),
+        // A path that is not UTF-8 cannot be a label name.
+        Err(_) => return Err(invalid_name(&raw_name(uri.path()))),
     };
-    let name = unescape_name(&name);
+    if name.is_empty() {
+        return Err(invalid_name(b""));
+    }
     let scope = Scope::read(&params, ApiError::bad_data)?;
     strings(&core, scope, move |querier, matchers| {
         querier.label_values(&name, matchers)
@@ -136,9 +140,6 @@ async fn strings(
 ) -> Result<Response, ApiError> {
     let limit = scope.limit;
     let mut texts: Vec<String> = read(&core.db, move |db| {
-        if scope.mint > scope.maxt {
-            return Ok(Vec::new());
-        }
         let querier = db.querier(scope.mint, scope.maxt)?;
         if scope.selectors.len() <= 1 {
             return look_up(
@@ -156,6 +157,25 @@ async fn strings(
     let truncated = limit.is_some_and(|l| texts.len() > l);
     texts.truncate(limit.unwrap_or(usize::MAX));
     Ok(json::success_strings(&texts, truncated))
+}
+
+/// The bytes between `/label/` and `/values` of a path.
+fn raw_name(path: &str) -> Vec<u8> {
+    let name = path.rsplit('/').nth(1).unwrap_or_default();
+    unescape_bytes(name.as_bytes()).unwrap_or_default()
+}
+
+/// Bytes that are no UTF-8 are shown by number, as Go shows them.
+fn invalid_name(name: &[u8]) -> ApiError {
+    let mut shown = String::new();
+    for chunk in name.utf8_chunks() {
+        let quoted = quote(chunk.valid());
+        shown.push_str(&quoted[1..quoted.len() - 1]);
+        for byte in chunk.invalid() {
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    ApiError::bad_data(format!("invalid label name: \"{shown}\""))
 }
 
 /// Undoes the `U__` escaping of UTF-8 names: `__` is an underscore, `_2e_` the character of that code. A name that

@@ -12,6 +12,9 @@ use super::params::{Params, go_atoi};
 use crate::state::{Shared, now_rfc3339_nanos, rfc3339_seconds};
 use crate::version;
 
+/// Entries of each list of `/status/tsdb` at most.
+const TSDB_LIMIT_MAX: usize = 10_000;
+
 pub(crate) async fn build_info() -> Response {
     wire::success_value(&version::build_info())
 }
@@ -65,6 +68,11 @@ pub(crate) async fn tsdb(
             .filter(|n| *n > 0)
             .ok_or_else(|| ApiError::bad_data("limit must be a positive number"))?,
     };
+    if limit > TSDB_LIMIT_MAX {
+        return Err(ApiError::bad_data(format!(
+            "limit must not exceed {TSDB_LIMIT_MAX}"
+        )));
+    }
     let c = super::series::read(&core.db, move |db| Ok(db.cardinality(limit))).await?;
     let list = |entries: &[(String, u64)]| -> Vec<serde_json::Value> {
         entries
@@ -85,6 +93,10 @@ pub(crate) async fn tsdb(
         "memoryInBytesByLabelName": list(&c.memory_in_bytes_by_label_name),
         "seriesCountByLabelValuePair": list(&c.series_count_by_label_value_pair),
     })))
+}
+
+pub(crate) async fn blocks(State(_): Shared, core: Core) -> Response {
+    wire::success_value(&json!({ "blocks": core.db.blocks() }))
 }
 
 /// Answers while the log is replayed, too. The replay reports no progress yet: min and max are its range,

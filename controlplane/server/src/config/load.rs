@@ -17,6 +17,7 @@ use crate::flags::Features;
 
 use super::error::ConfigError;
 use super::global::GlobalConfig;
+use super::otlp::OtlpConfig;
 use super::sections::{
     FloatEncoding, RuntimeConfig, StorageConfig, TsdbConfig, UNSUPPORTED_SECTIONS, says_nothing,
 };
@@ -100,12 +101,20 @@ pub struct Config {
     /// `storage`.
     #[serde(skip_serializing_if = "is_default")]
     pub storage: StorageConfig,
+    /// `otlp`.
+    pub otlp: OtlpConfig,
     /// The external labels as a label set.
     #[serde(skip)]
     pub external_labels: Labels,
     /// Where relative paths start.
     #[serde(skip)]
     pub base_dir: PathBuf,
+}
+
+/// A part of the configuration as YAML.
+pub(crate) fn to_yaml(part: &impl Serialize) -> Result<String, serde_saphyr::ser::Error> {
+    let options = serde_saphyr::ser_options! { compact_list_indent: true };
+    serde_saphyr::to_string_with_options(part, options)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -125,7 +134,7 @@ struct RawConfig {
     alerting: Option<Spanned<AlertingConfig>>,
     remote_write: Option<Spanned<Value>>,
     remote_read: Option<Spanned<Value>>,
-    otlp: Option<Spanned<Value>>,
+    otlp: Option<Spanned<OtlpConfig>>,
     tracing: Option<Spanned<Value>>,
 }
 
@@ -138,9 +147,15 @@ impl Config {
     pub fn parse(text: &str, name: &str, base_dir: &Path) -> Result<Self, ConfigError> {
         let raw: RawConfig = from_yaml(name, text)?;
         raw.refuse_unsupported(name)?;
-        let global = global(raw.global, name)?;
+        let mut global = global(raw.global, name)?;
+        if !global.query_log_file.is_empty() {
+            let path = joined(base_dir, &global.query_log_file);
+            global.query_log_file = path.display().to_string();
+        }
         let alerting = alerting(raw.alerting, name, base_dir)?;
         let external_labels = Labels::from_pairs(&global.external_labels);
+        let legacy = global.metric_name_validation_scheme == "legacy";
+        let otlp = otlp(raw.otlp, legacy, name)?;
         let mut config = Self {
             global,
             runtime: raw.runtime.unwrap_or_default(),
@@ -148,6 +163,7 @@ impl Config {
             alerting,
             scrape_configs: Vec::new(),
             storage: raw.storage.map(|s| s.value).unwrap_or_default(),
+            otlp,
             external_labels,
             base_dir: base_dir.to_owned(),
         };
@@ -166,11 +182,17 @@ impl Config {
         self.global.scrape_defaults(&self.base_dir, features)
     }
 
+    /// Where queries are logged, if anywhere.
+    #[must_use]
+    pub(crate) fn query_log_path(&self) -> Option<PathBuf> {
+        let file = &self.global.query_log_file;
+        (!file.is_empty()).then(|| PathBuf::from(file))
+    }
+
     /// The YAML of `/api/v1/status/config`.
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        let options = serde_saphyr::ser_options! { compact_list_indent: true };
-        serde_saphyr::to_string_with_options(self, options).unwrap_or_else(|error| {
+        to_yaml(self).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot show the configuration");
             String::new()
         })
@@ -243,12 +265,7 @@ impl Config {
 
 impl RawConfig {
     fn refuse_unsupported(&self, file: &str) -> Result<(), ConfigError> {
-        let sections = [
-            &self.remote_write,
-            &self.remote_read,
-            &self.otlp,
-            &self.tracing,
-        ];
+        let sections = [&self.remote_write, &self.remote_read, &self.tracing];
         for (section, name) in sections.into_iter().zip(UNSUPPORTED_SECTIONS) {
             if let Some(section) = section.as_ref().filter(|s| !says_nothing(&s.value)) {
                 return Err(invalid(
@@ -289,6 +306,29 @@ fn unsupported_storage(tsdb: &TsdbConfig) -> Option<(&'static str, &'static str)
     None
 }
 
+/// A path of the configuration, relative to where the file is.
+fn joined(base_dir: &Path, path: &str) -> PathBuf {
+    if base_dir == Path::new(".") {
+        PathBuf::from(path)
+    } else {
+        base_dir.join(path)
+    }
+}
+
+fn otlp(
+    raw: Option<Spanned<OtlpConfig>>,
+    legacy: bool,
+    file: &str,
+) -> Result<OtlpConfig, ConfigError> {
+    let Some(raw) = raw else {
+        return Ok(OtlpConfig::default());
+    };
+    let mut otlp = raw.value;
+    otlp.check(legacy)
+        .map_err(|e| invalid(file, raw.referenced, "otlp".to_owned(), e))?;
+    Ok(otlp)
+}
+
 fn global(raw: Option<Spanned<GlobalConfig>>, file: &str) -> Result<GlobalConfig, ConfigError> {
     let Some(raw) = raw else {
         let mut global = GlobalConfig::default();
@@ -303,12 +343,6 @@ fn global(raw: Option<Spanned<GlobalConfig>>, file: &str) -> Result<GlobalConfig
         |key: &str, message: String| Err(invalid(file, place, format!("global{key}"), message));
     if let Err(message) = global.fill_in() {
         return error(".scrape_timeout", message.to_owned());
-    }
-    if !global.query_log_file.is_empty() {
-        return error(
-            ".query_log_file",
-            "the query log is not supported yet: remove the key".to_owned(),
-        );
     }
     for name in global.external_labels.keys() {
         // Label names may be any UTF-8 since 3.0 unless the legacy scheme is asked for.

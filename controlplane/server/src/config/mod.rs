@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `load` | text to [`Config`], all checks, `${VAR}` in external labels |
 //! | `global` | the `global` section and its defaults |
+//! | `otlp` | the `otlp` section |
 //! | `sections` | the sections of Prometheus that this build refuses by name, and `storage` |
+//! | `shown` | the defaults in force, for `/api/v1/status/config` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
 //! A configuration is either wholly good or refused; a refused one never replaces a running one.
@@ -17,11 +19,15 @@
 mod error;
 mod global;
 mod load;
+mod otlp;
 mod sections;
+mod shown;
 
 pub use error::ConfigError;
 pub use global::GlobalConfig;
+pub(crate) use load::to_yaml;
 pub use load::{Config, ConfigSource};
+pub use otlp::{OtlpConfig, TranslationStrategy};
 pub use sections::{
     ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, RuntimeConfig,
     StorageConfig, TsdbConfig,

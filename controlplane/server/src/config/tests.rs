@@ -62,10 +62,6 @@ fn mistakes_name_place_key_and_remedy() {
             &["p.yml:2:17: global.sample_limit"],
         ),
         (
-            "global:\n  query_log_file: q.log\n",
-            &["global.query_log_file", "not supported yet"],
-        ),
-        (
             "scrape_configs:\n- job_name: a\n- job_name: a\n",
             &["p.yml:3:3: scrape_configs[1]: found multiple scrape configs with job name \"a\""],
         ),

@@ -21,6 +21,12 @@ pub enum Feature {
     PromqlDelayedNameRemoval,
     /// Reload when the configuration file changes.
     AutoReloadConfig,
+    /// Store OTLP points with delta temporality as they are.
+    OtlpNativeDelta,
+    /// Statistics of each step of a query, with `stats=all`.
+    PromqlPerStepStats,
+    /// `/api/v1/search/...`.
+    SearchApi,
     /// Old form of `--web.enable-remote-write-receiver`.
     RemoteWriteReceiver,
     /// Rules of a group that do not need each other run at the same time.
@@ -41,7 +47,9 @@ const SUPPORTED: &[(&str, Feature)] = &[
         "promql-delayed-name-removal",
         Feature::PromqlDelayedNameRemoval,
     ),
+    ("otlp-native-delta-ingestion", Feature::OtlpNativeDelta),
     ("promql-duration-expr", Feature::PromqlDurationExpr),
+    ("promql-per-step-stats", Feature::PromqlPerStepStats),
     (
         "promql-experimental-functions",
         Feature::PromqlExperimentalFunctions,
@@ -51,6 +59,7 @@ const SUPPORTED: &[(&str, Feature)] = &[
         Feature::PromqlExtendedRangeSelectors,
     ),
     ("remote-write-receiver", Feature::RemoteWriteReceiver),
+    ("search-api", Feature::SearchApi),
 ];
 
 /// Features that are always on, or are about the Go runtime: enabling them changes nothing.
@@ -75,9 +84,6 @@ const MISSING: &[&str] = &[
     "metadata-wal-records",
     "old-ui",
     "otlp-deltatocumulative",
-    "otlp-native-delta-ingestion",
-    "otlp-write-receiver",
-    "promql-per-step-stats",
     "type-and-unit-labels",
 ];
 

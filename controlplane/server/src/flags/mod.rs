@@ -192,6 +192,13 @@ pub struct ServerFlags {
         overrides_with = "enable_otlp_receiver"
     )]
     no_enable_otlp: bool,
+    /// Most results that a search may ask for, 0 is no limit
+    #[arg(
+        long = "web.search.max-limit",
+        value_name = "N",
+        default_value_t = 10_000
+    )]
+    pub search_max_limit: usize,
     /// Most clients that follow /api/v1/notifications/live at one time
     #[arg(
         long = "web.max-notifications-subscribers",
@@ -356,6 +363,7 @@ impl ServerFlags {
                     || features.has(Feature::RemoteWriteReceiver),
                 write_messages: self.write_messages(),
                 enable_otlp_receiver: self.enable_otlp_receiver,
+                search_limit_max: self.search_max_limit,
                 notification_subscribers_max: self.max_notifications_subscribers,
                 max_connections: self.max_connections.max(1),
                 read_timeout: self.read_timeout,
@@ -497,6 +505,7 @@ impl ServerFlags {
                 "web.enable-otlp-receiver",
                 bool_text(self.enable_otlp_receiver),
             ),
+            ("web.search.max-limit", self.search_max_limit.to_string()),
             (
                 "web.max-notifications-subscribers",
                 self.max_notifications_subscribers.to_string(),

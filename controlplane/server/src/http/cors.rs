@@ -1,5 +1,5 @@
-//! CORS as Prometheus 3 does it: only requests with an `Origin` get headers, the origin is echoed when it matches
-//! `--web.cors.origin`. `OPTIONS` on any API path answers 204.
+//! CORS as Prometheus 3 does it: only requests with an `Origin` get headers; the origin is echoed when it matches
+//! `--web.cors.origin`, unless that takes every origin. `OPTIONS` on any API path answers 204.
 
 use std::sync::Arc;
 
@@ -14,7 +14,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::state::AppState;
 
-/// Middleware around `/api/v1` and `/federate`.
+/// The default of `--web.cors.origin`.
+const ANY_ORIGIN: &str = ".*";
+
+/// Middleware around `/api/v1`.
 pub(super) async fn apply(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -52,7 +55,10 @@ fn set_headers(headers: &mut HeaderMap, state: &AppState, origin: Option<HeaderV
         ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("Date"),
     );
-    if origin.to_str().is_ok_and(|text| state.cors.is_match(text)) {
+    // As since 3.6: a pattern that takes every origin is told as such, so that caches may share the answer.
+    if state.web.cors_origin == ANY_ORIGIN {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    } else if origin.to_str().is_ok_and(|text| state.cors.is_match(text)) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     }
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::{plain_error, service_unavailable};
 use crate::state::Shared;
@@ -25,16 +25,19 @@ fn lifecycle_disabled() -> Response {
     (StatusCode::FORBIDDEN, "Lifecycle API is not enabled.").into_response()
 }
 
-/// GET on a lifecycle path.
-pub(super) async fn wrong_method() -> Response {
-    (
-        StatusCode::METHOD_NOT_ALLOWED,
-        "Only POST or PUT requests allowed",
-    )
-        .into_response()
+/// The answer to a request that must not change anything, for its method.
+fn refused_method(method: &Method) -> Option<Response> {
+    if matches!(*method, Method::POST | Method::PUT) {
+        return None;
+    }
+    let message = "Only POST or PUT requests allowed";
+    Some((StatusCode::METHOD_NOT_ALLOWED, message).into_response())
 }
 
-pub(super) async fn reload(State(state): Shared) -> Response {
+pub(super) async fn reload(State(state): Shared, method: Method) -> Response {
+    if let Some(answer) = refused_method(&method) {
+        return answer;
+    }
     if !state.web.enable_lifecycle {
         return lifecycle_disabled();
     }
@@ -47,7 +50,10 @@ pub(super) async fn reload(State(state): Shared) -> Response {
     }
 }
 
-pub(super) async fn quit(State(state): Shared) -> Response {
+pub(super) async fn quit(State(state): Shared, method: Method) -> Response {
+    if let Some(answer) = refused_method(&method) {
+        return answer;
+    }
     if !state.web.enable_lifecycle {
         return lifecycle_disabled();
     }

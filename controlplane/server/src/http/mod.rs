@@ -1,7 +1,7 @@
 //! The server's router and what wraps every request.
 //!
 //! ```text
-//! request -> counting -> gzip -> CORS, OPTIONS -> route: /api/v1/..., /federate, /-/..., /metrics, pages, 404
+//! request -> counting -> compression -> route: CORS, OPTIONS -> /api/v1/...; /federate, /-/..., /metrics, pages, 404
 //! ```
 
 mod cors;

@@ -4,12 +4,37 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, get, on};
+use axum::routing::{MethodRouter, any, get};
+use http::HeaderValue;
+use http::header::ALLOW;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use super::{cors, lifecycle, method_not_allowed, not_found, observe};
 use crate::api;
 use crate::state::AppState;
+
+type Routes = MethodRouter<Arc<AppState>>;
+
+const GET: &str = "GET, OPTIONS";
+const GET_HEAD: &str = "GET, HEAD, OPTIONS";
+
+/// A page with the methods that Prometheus' has: OPTIONS names them, others are refused.
+fn page(routes: Routes, allowed: &'static str) -> Routes {
+    let routes = if allowed == GET_HEAD {
+        routes
+    } else {
+        routes.head(move || method_not_allowed(allowed))
+    };
+    routes
+        .options(move || async move { [(ALLOW, HeaderValue::from_static(allowed))] })
+        .fallback(move || method_not_allowed(allowed))
+}
+
+/// What is worth compressing: not streams of events, nor remote read's frames, which are dense.
+fn compressible() -> impl Predicate {
+    DefaultPredicate::new().and(NotForContentType::new("application/x-streamed-protobuf"))
+}
 
 /// The whole server as one router: API, federation, lifecycle, own metrics, pages. Pure, so that tests call it
 /// in memory.
@@ -18,29 +43,17 @@ use crate::state::AppState;
 pub(crate) fn router(state: Arc<AppState>) -> Router {
     let prefix = state.web.route_prefix.clone();
     let ui_config = state.web.ui_config.clone();
-    let change = MethodFilter::POST.or(MethodFilter::PUT);
     let api = Router::new()
         .nest("/api/v1", api::routes().fallback(not_found))
-        .route(
-            "/federate",
-            get(api::federate).fallback(|| method_not_allowed("GET, HEAD, OPTIONS")),
-        )
         .layer(from_fn_with_state(Arc::clone(&state), cors::apply));
-    let simple =
-        |r| axum::routing::MethodRouter::fallback(r, || method_not_allowed("GET, HEAD, OPTIONS"));
     let own = Router::new()
-        .route("/-/healthy", simple(get(lifecycle::healthy)))
-        .route("/-/ready", simple(get(lifecycle::ready)))
-        .route(
-            "/-/reload",
-            on(change, lifecycle::reload).fallback(lifecycle::wrong_method),
-        )
-        .route(
-            "/-/quit",
-            on(change, lifecycle::quit).fallback(lifecycle::wrong_method),
-        )
-        .route("/metrics", simple(get(lifecycle::metrics)))
-        .route("/version", simple(get(lifecycle::version)));
+        .route("/federate", page(get(api::federate), GET))
+        .route("/-/healthy", page(get(lifecycle::healthy), GET_HEAD))
+        .route("/-/ready", page(get(lifecycle::ready), GET_HEAD))
+        .route("/-/reload", any(lifecycle::reload))
+        .route("/-/quit", any(lifecycle::quit))
+        .route("/metrics", page(get(lifecycle::metrics), GET))
+        .route("/version", page(get(lifecycle::version), GET));
     let mut routes = api.merge(own).with_state(Arc::clone(&state));
     if prefix == "/" {
         routes = routes.merge(bellwether_dashboard::assets_router(ui_config));
@@ -49,6 +62,6 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     }
     routes
         .fallback(not_found)
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
         .layer(from_fn_with_state(state, observe::count))
 }

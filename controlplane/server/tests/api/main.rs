@@ -1,7 +1,14 @@
 //! The HTTP API next to the real Prometheus: the same data, the same requests, the same answers.
 #![allow(clippy::unwrap_used)]
 
+mod config;
+mod headers;
+mod otlp;
+mod promtool;
+mod query_log;
 mod remote_read;
 mod remote_write;
+mod stats;
 #[path = "../support/mod.rs"]
 mod support;
+mod table;

@@ -18,7 +18,8 @@ fn base_ms() -> i64 {
 /// Floats (some of them markers and infinities), histograms, a series with a label named as an external one.
 fn data(base: i64) -> Vec<Vec<u8>> {
     let floats = |labels: &[(&str, &str)], f: fn(i64) -> f64| {
-        let samples = (0..150).map(|i| (base + i * 15_000, f(i))).collect();
+        // More than one chunk holds.
+        let samples = (0..400).map(|i| (base + i * 7_000, f(i))).collect();
         write_request(&[Written { labels, samples }])
     };
     let times: Vec<i64> = (0..40).map(|i| base + i * 15_000).collect();
@@ -116,14 +117,14 @@ async fn two_servers() -> Option<(Running, crate::support::Reference, i64, tempf
     let flags = [
         "--web.enable-remote-write-receiver",
         "--enable-feature=native-histograms",
-        "--storage.remote.read-sample-limit=400",
-        "--storage.remote.read-max-bytes-in-frame=200",
+        "--storage.remote.read-sample-limit=900",
+        "--storage.remote.read-max-bytes-in-frame=100",
     ];
     let theirs = start_reference(CONFIG, &flags).await?;
     let dir = tempfile::tempdir().unwrap();
     let ours = start(text(CONFIG), &dir.path().join("data"), |s| {
-        s.remote_read.sample_limit = 400;
-        s.remote_read.bytes_in_frame_max = 200;
+        s.remote_read.sample_limit = 900;
+        s.remote_read.bytes_in_frame_max = 100;
     })
     .await;
     let base = base_ms();
@@ -222,7 +223,7 @@ async fn bad_read_requests_are_refused_alike() {
         ("POST", request(&[all(&[(2, "__name__", "(")])], &[])),
         ("POST", request(&[all(&[(9, "__name__", "a")])], &[])),
         ("POST", request(&[all(&[(0, "__name__", "up")])], &[7])),
-        // More than the limit of 400 samples.
+        // More than the limit of 900 samples.
         ("POST", request(&[all(&[(0, "__name__", "up")])], &[0])),
         ("POST", request(&[], &[])),
         ("GET", Vec::new()),

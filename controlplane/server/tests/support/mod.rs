@@ -321,6 +321,11 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// The directory that holds its configuration and, in `data`, its database.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Ends it without warning and returns what it leaves: the folder `data` in there is its database.
     pub fn kill(mut self) -> tempfile::TempDir {
         let _ = self.child.kill();
@@ -346,6 +351,16 @@ pub async fn start_reference_in(
     dir: tempfile::TempDir,
     config: &str,
     flags: &[&str],
+) -> Option<Reference> {
+    start_reference_at(dir, config, flags, "").await
+}
+
+/// The same behind a prefix of all paths, which the flags set.
+pub async fn start_reference_at(
+    dir: tempfile::TempDir,
+    config: &str,
+    flags: &[&str],
+    prefix: &str,
 ) -> Option<Reference> {
     let program = reference("prometheus")?;
     std::fs::write(dir.path().join("p.yml"), config).unwrap();
@@ -374,10 +389,11 @@ pub async fn start_reference_in(
         child,
         dir,
     };
+    let ready_path = format!("{prefix}/-/ready");
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let ready =
-            TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.status == 200;
+            TcpStream::connect(address).is_ok() && get(address, &ready_path).await.status == 200;
         if ready {
             return Some(reference);
         }
@@ -386,5 +402,28 @@ pub async fn start_reference_in(
             "the reference server does not start"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Takes the members out of a syntax tree that 3.5 does not have.
+pub fn without_newer_members(tree: &mut serde_json::Value) {
+    use serde_json::Value;
+    match tree {
+        Value::Object(members) => {
+            members.retain(|name, _| {
+                !matches!(
+                    name.as_str(),
+                    "anchored"
+                        | "smoothed"
+                        | "fillValues"
+                        | "rangeExpr"
+                        | "offsetExpr"
+                        | "stepExpr"
+                )
+            });
+            members.values_mut().for_each(without_newer_members);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_newer_members),
+        _ => {}
     }
 }

@@ -3,7 +3,7 @@
 //! Only samples of the symbol table and of the postings offset table are kept in memory (every 8th and every 32nd
 //! entry); a look-up jumps to the sample before and walks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bellwether_model::Labels;
@@ -96,19 +96,21 @@ pub(crate) fn decode_chunks(
     Ok(())
 }
 
+fn dec_at(map: &[u8], at: u64) -> Result<Dec<'_>, DecodeError> {
+    let rest = usize::try_from(at).ok().and_then(|at| map.get(at..));
+    rest.map(Dec::new)
+        .ok_or(DecodeError("section out of range"))
+}
+
 /// The content of a section with a u32 length before and a checksum behind it.
 fn section(map: &[u8], at: u64) -> Result<(&[u8], usize), DecodeError> {
-    let start = usize::try_from(at).map_err(|_| DecodeError("section out of range"))?;
-    let mut dec = Dec::new(
-        map.get(start..)
-            .ok_or(DecodeError("section out of range"))?,
-    );
+    let mut dec = dec_at(map, at)?;
     let len = dec.be32()? as usize;
     let content = dec.bytes(len)?;
     if dec.be32()? != crc32c(content) {
         return Err(DecodeError("section checksum mismatch"));
     }
-    Ok((content, start + 4))
+    Ok((content, at as usize + 4))
 }
 
 impl IndexReader {
@@ -256,14 +258,26 @@ impl IndexReader {
 
     /// The list of series at a position.
     fn postings_at(&self, at: u64) -> Result<RoaringBitmap, DecodeError> {
+        RoaringBitmap::from_sorted_iter(self.references_at(at)?)
+            .map_err(|_| DecodeError("postings are not sorted"))
+    }
+
+    fn references_at(&self, at: u64) -> Result<impl Iterator<Item = u32> + '_, DecodeError> {
         let (content, _) = section(&self.map, at)?;
         let mut dec = Dec::new(content);
         let count = dec.be32()? as usize;
         let refs = dec.bytes(count * 4)?;
-        let refs = refs
+        Ok(refs
             .chunks_exact(4)
-            .map(|r| u32::from_be_bytes([r[0], r[1], r[2], r[3]]));
-        RoaringBitmap::from_sorted_iter(refs).map_err(|_| DecodeError("postings are not sorted"))
+            .map(|r| u32::from_be_bytes([r[0], r[1], r[2], r[3]])))
+    }
+
+    /// The same as it lies in the file.
+    fn packed_postings(&self, at: u64) -> Result<&[u8], DecodeError> {
+        let (content, _) = section(&self.map, at)?;
+        let mut dec = Dec::new(content);
+        let count = dec.be32()? as usize;
+        dec.bytes(count * 4)
     }
 
     /// Label names, sorted.
@@ -304,6 +318,52 @@ impl IndexReader {
         })
         .map_err(self.corrupt())?;
         Ok(out)
+    }
+
+    /// Values of a label that some of the given series have, sorted.
+    pub(crate) fn label_values_among(
+        &self,
+        name: &str,
+        series: &RoaringBitmap,
+    ) -> Result<Vec<String>, TsdbError> {
+        let (Some(first), Some(last)) = (series.min(), series.max()) else {
+            return Ok(Vec::new());
+        };
+        let values = self.names.get(name).map_or(usize::MAX, |table| table.len);
+        if series.len() < values as u64 {
+            return self.label_values_of(name, series);
+        }
+        let mut out = Vec::new();
+        self.each_value(name, |value, at| {
+            let refs = self.references_at(at)?;
+            let mut in_range = refs.skip_while(|r| *r < first).take_while(|r| *r <= last);
+            if in_range.any(|r| series.contains(r)) {
+                out.push(value.to_owned());
+            }
+            Ok(())
+        })
+        .map_err(self.corrupt())?;
+        Ok(out)
+    }
+
+    /// The same by a look at each series: there are fewer of them than values.
+    fn label_values_of(
+        &self,
+        name: &str,
+        series: &RoaringBitmap,
+    ) -> Result<Vec<String>, TsdbError> {
+        let mut entries = self.entries();
+        let mut chunks = Vec::new();
+        let mut values = BTreeSet::new();
+        for reference in series {
+            let labels = entries.series(reference, &mut chunks)?;
+            if let Some(value) = labels.get(name)
+                && !values.contains(value)
+            {
+                values.insert(value.to_owned());
+            }
+        }
+        Ok(values.into_iter().collect())
     }
 
     /// Position of the series of a label pair.
@@ -400,6 +460,16 @@ impl Entries<'_> {
     }
 }
 
+/// Looking series up in a list is cheaper than reading the list when they are so many times fewer.
+const FEWER: u64 = 16;
+
+/// Whether a list of series, as it lies in the file, has one.
+fn has_posting(packed: &[u8], wanted: u32) -> bool {
+    let (list, _) = packed.as_chunks::<4>();
+    list.binary_search_by_key(&wanted, |r| u32::from_be_bytes(*r))
+        .is_ok()
+}
+
 impl Postings for IndexReader {
     fn all(&self) -> Result<RoaringBitmap, TsdbError> {
         self.postings_at(self.all).map_err(self.corrupt())
@@ -410,6 +480,35 @@ impl Postings for IndexReader {
             Some(at) => self.postings_at(at).map_err(self.corrupt()),
             None => Ok(RoaringBitmap::new()),
         }
+    }
+
+    fn count(&self, name: &str, value: &str) -> Result<u64, TsdbError> {
+        let find = || match self.find_value(name, value)? {
+            // Behind the length of the section; its checksum is checked by who reads it.
+            Some(at) => Ok(u64::from(dec_at(&self.map, at.saturating_add(4))?.be32()?)),
+            None => Ok(0),
+        };
+        find().map_err(self.corrupt())
+    }
+
+    fn retain(&self, found: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), TsdbError> {
+        let mut keep = || match self.find_value(name, value)? {
+            Some(at) => {
+                let packed = self.packed_postings(at)?;
+                if found.len().saturating_mul(FEWER) < packed.len() as u64 / 4 {
+                    let kept = found.iter().filter(|r| has_posting(packed, *r));
+                    *found = kept.collect();
+                } else {
+                    *found &= self.postings_at(at)?;
+                }
+                Ok(())
+            }
+            None => {
+                found.clear();
+                Ok(())
+            }
+        };
+        keep().map_err(self.corrupt())
     }
 
     fn values(

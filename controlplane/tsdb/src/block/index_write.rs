@@ -6,8 +6,10 @@
 //! ```
 //! Label indices and their table have no reader any more, but every Prometheus so far writes them.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use super::{MAGIC, VERSION_2};
 use crate::encoding::{crc32c, put_str, put_uvarint, put_varint};
@@ -30,8 +32,8 @@ pub(crate) struct IndexWriter {
     pos: u64,
     symbols: Vec<String>,
     series_start: u64,
-    /// Series references by (name, value) ordinals; ordinal order is text order.
-    postings: BTreeMap<(u32, u32), Vec<u32>>,
+    /// Series references by (name, value) ordinals.
+    postings: HashMap<(u32, u32), Vec<u32>, RandomState>,
     all: Vec<u32>,
     scratch: Vec<u8>,
 }
@@ -50,7 +52,7 @@ impl IndexWriter {
             pos: 0,
             symbols,
             series_start: 0,
-            postings: BTreeMap::new(),
+            postings: HashMap::default(),
             all: Vec::new(),
             scratch: Vec::new(),
         };
@@ -142,11 +144,13 @@ impl IndexWriter {
 
     /// Writes all that follows the series, and syncs.
     pub(crate) fn finish(mut self) -> Result<(), TsdbError> {
-        let postings = std::mem::take(&mut self.postings);
+        let mut postings: Vec<_> = std::mem::take(&mut self.postings).into_iter().collect();
+        // The order of the ordinals is that of the texts.
+        postings.sort_unstable_by_key(|(pair, _)| *pair);
         // Label indices: per name its values.
         let label_indices_start = self.pos;
         let mut names: Vec<(u32, u64)> = Vec::new();
-        let mut entries = postings.keys().copied().peekable();
+        let mut entries = postings.iter().map(|(pair, _)| *pair).peekable();
         while let Some((name, first)) = entries.next() {
             let mut values = vec![first];
             while let Some((_, v)) = entries.next_if(|k| k.0 == name) {

@@ -6,6 +6,7 @@ pub(crate) mod index_write;
 pub(crate) mod merge;
 pub(crate) mod meta;
 pub(crate) mod mmap;
+mod order;
 pub(crate) mod write;
 
 use std::collections::BTreeSet;
@@ -219,15 +220,9 @@ impl Querier for BlockQuerier {
         if matchers.is_empty() {
             return Ok(self.block.index.label_values(name)?);
         }
-        let mut values = BTreeSet::new();
-        self.each(matchers, |labels| {
-            if let Some(v) = labels.get(name)
-                && !values.contains(v)
-            {
-                values.insert(v.to_owned());
-            }
-        })?;
-        Ok(values.into_iter().collect())
+        // As in Prometheus the block's index decides, whether or not a series has samples in range.
+        let series = select::select(&self.block.index, matchers)?;
+        Ok(self.block.index.label_values_among(name, &series)?)
     }
 }
 

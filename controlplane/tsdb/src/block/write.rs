@@ -8,6 +8,7 @@ use bellwether_model::storage::SampleBuffer;
 use super::chunks::{ChunkWriter, EncodedChunk};
 use super::index_write::{ChunkMeta, IndexWriter};
 use super::meta::{BlockCompaction, BlockMeta, BlockStats};
+use super::order::LabelOrder;
 use crate::chunk::histogram::{self, Flat};
 use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR, xor};
 use crate::encoding::DecodeError;
@@ -251,7 +252,13 @@ pub(crate) fn write_head(
     series.retain(|s| s.state.read().may_have(mint, maxt - 1));
     let range = Range { mint, maxt, ulid };
     write_series(data, head, series, &range, &[], |s, deleted| {
-        let chunks = s.state.read().all_chunks();
+        let state = s.state.read();
+        // The open chunk, which has to be copied, mostly begins behind the block.
+        let chunks = match state.open_mint < maxt {
+            true => state.all_chunks(),
+            false => state.closed().to_vec(),
+        };
+        drop(state);
         cut(chunks, mint, maxt - 1, deleted, head.options.block_range)
     })
 }
@@ -276,12 +283,9 @@ pub(crate) fn write_series(
     if series.is_empty() {
         return Ok(None);
     }
-    let (symbols, ordinals) = head.sorted_symbols(&series);
-    let labels = |s: &MemSeries| -> Vec<u32> {
-        let ordinal = |s: &u32| ordinals.get(*s as usize).copied().unwrap_or(0);
-        s.symbols().iter().map(ordinal).collect()
-    };
-    sort_by_labels(&mut series, labels);
+    let (order, symbols) = LabelOrder::new(head, &series);
+    order.sort(&mut series);
+    let mut labels = Vec::new();
     let deleted = head.tombstones.read().clone();
     let mut writer = BlockWriter::create(&head.options.files, data, range.ulid, symbols)?;
     for s in series {
@@ -289,7 +293,8 @@ pub(crate) fn write_series(
             TsdbError::corrupt(data, format!("head chunk of {}: {e}", head.labels(&s)))
         })?;
         if !chunks.is_empty() {
-            writer.series(&labels(&s), &chunks)?;
+            order.labels(&s, &mut labels);
+            writer.series(&labels, &chunks)?;
         }
     }
     let compaction = BlockCompaction {
@@ -299,38 +304,6 @@ pub(crate) fn write_series(
         ..BlockCompaction::default()
     };
     writer.finish(range.ulid, range.mint, range.maxt, compaction)
-}
-
-/// Sorts series by their labels, given as ordinals in the order of texts. The first labels decide most of it and
-/// are kept for that; all labels of all series would take much memory.
-fn sort_by_labels(series: &mut Vec<Arc<MemSeries>>, labels: impl Fn(&MemSeries) -> Vec<u32>) {
-    let beginning = |s: Arc<MemSeries>| {
-        let mut first = [0; 6];
-        for (to, from) in first.iter_mut().zip(labels(&s)) {
-            *to = from;
-        }
-        (first, s)
-    };
-    let mut keyed: Vec<_> = std::mem::take(series).into_iter().map(beginning).collect();
-    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| labels(&a.1).cmp(&labels(&b.1))));
-    series.extend(keyed.into_iter().map(|k| k.1));
-}
-
-impl Head {
-    /// The texts that series use, sorted, and by symbol its place among them.
-    fn sorted_symbols(&self, series: &[Arc<MemSeries>]) -> (Vec<String>, Vec<u32>) {
-        let mut used = roaring::RoaringBitmap::new();
-        for s in series {
-            used.extend(s.symbols());
-        }
-        let mut texts: Vec<(String, u32)> = self.symbol_texts(&used);
-        texts.sort_unstable();
-        let mut ordinals = vec![0; used.max().map_or(0, |s| s as usize + 1)];
-        for (i, (_, symbol)) in texts.iter().enumerate() {
-            ordinals[*symbol as usize] = i as u32;
-        }
-        (texts.into_iter().map(|t| t.0).collect(), ordinals)
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,19 @@
 
 use crate::encoding::DecodeError;
 
-/// Appends bits to a byte buffer. There is one in every series of the head, so it is small, and its memory has
-/// sizes that the allocator has no need to round up.
+/// Something that bits are appended to.
+pub(crate) trait PutBits {
+    /// Appends the low `n` bits of `value`, `1 <= n <= 64`.
+    fn write(&mut self, value: u64, n: u32);
+
+    /// Appends one bit.
+    #[inline]
+    fn bit(&mut self, bit: bool) {
+        self.write(u64::from(bit), 1);
+    }
+}
+
+/// Appends bits to a byte buffer, whose memory has sizes that the allocator has no need to round up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BitWriter {
     /// The bytes so far and room for more.
@@ -59,38 +70,6 @@ impl BitWriter {
         self.buf = buf.into_boxed_slice();
     }
 
-    /// Appends the low `n` bits of `value`, `1 <= n <= 64`.
-    #[inline]
-    pub(crate) fn write(&mut self, value: u64, n: u32) {
-        let mut v = value << (64 - n);
-        let mut n = n;
-        let free = u32::from(self.free);
-        let at = self.len as usize;
-        if free > 0 {
-            self.buf[at - 1] |= (v >> (64 - free)) as u8;
-            if n <= free {
-                self.free -= n as u8;
-                return;
-            }
-            v <<= free;
-            n -= free;
-        }
-        if self.buf.len() - at < 8 {
-            self.grow(8);
-        }
-        // Eight bytes at once, of which only those count that have bits: a fixed width needs no call.
-        let bytes = n.div_ceil(8);
-        self.buf[at..at + 8].copy_from_slice(&v.to_be_bytes());
-        self.len += bytes;
-        self.free = (bytes * 8 - n) as u8;
-    }
-
-    /// Appends one bit.
-    #[inline]
-    pub(crate) fn bit(&mut self, bit: bool) {
-        self.write(u64::from(bit), 1);
-    }
-
     /// Appends a signed integer in the width classes 0, 3, 6, 9, 12, 18, 25, 56, 64.
     pub(crate) fn varbit_int(&mut self, v: i64) {
         if v == 0 {
@@ -125,6 +104,33 @@ impl BitWriter {
         }
         self.write(0xff, 8);
         self.write(v, 64);
+    }
+}
+
+impl PutBits for BitWriter {
+    #[inline]
+    fn write(&mut self, value: u64, n: u32) {
+        let mut v = value << (64 - n);
+        let mut n = n;
+        let free = u32::from(self.free);
+        let at = self.len as usize;
+        if free > 0 {
+            self.buf[at - 1] |= (v >> (64 - free)) as u8;
+            if n <= free {
+                self.free -= n as u8;
+                return;
+            }
+            v <<= free;
+            n -= free;
+        }
+        if self.buf.len() - at < 8 {
+            self.grow(8);
+        }
+        // Eight bytes at once, of which only those count that have bits: a fixed width needs no call.
+        let bytes = n.div_ceil(8);
+        self.buf[at..at + 8].copy_from_slice(&v.to_be_bytes());
+        self.len += bytes;
+        self.free = (bytes * 8 - n) as u8;
     }
 }
 
@@ -266,7 +272,7 @@ pub(crate) struct XorWindow {
 impl XorWindow {
     /// Writes `next` against `previous` (Gorilla, section 4.1.2; leading zeros capped at 31).
     #[inline]
-    pub(crate) fn write(&mut self, out: &mut BitWriter, previous: f64, next: f64) {
+    pub(crate) fn write(&mut self, out: &mut impl PutBits, previous: f64, next: f64) {
         let delta = previous.to_bits() ^ next.to_bits();
         if delta == 0 {
             out.bit(false);

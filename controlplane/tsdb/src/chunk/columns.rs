@@ -1,8 +1,7 @@
 //! Decoding XOR chunks straight into columns, which is most of the work of a query.
 //!
-//! The bits lie left-aligned in a register that is filled up once for a sample; samples are written into columns that
-//! have their final length beforehand. Whether the chunk was long enough is checked once at the end: behind its end
-//! there are zeros.
+//! Each sample takes one or two looks at the bits, of 57 at once, and goes into columns that have their final length
+//! beforehand. Whether the chunk was long enough is checked once at the end: behind its end there are zeros.
 
 use bellwether_model::storage::SampleBuffer;
 
@@ -41,15 +40,14 @@ pub(super) fn decode_body(
     out.timestamps.resize(base + room, 0);
     out.values.resize(base + room, 0.0);
     let columns = (&mut out.timestamps[base..], &mut out.values[base..]);
-    let decoded = columns_of(count, body, maxt, columns);
-    let (len, rising) = match decoded {
-        Ok(decoded) => decoded,
+    let len = match columns_of(count, body, maxt, columns) {
+        Ok(len) => len,
         Err(error) => {
             truncate(out, base);
             return Err(error);
         }
     };
-    if !rising {
+    if !rise(&out.timestamps[base..base + len]) {
         // No writer makes such a chunk; each sample has to be looked at.
         truncate(out, base);
         return xor::decode_body(count, body, |t, v| {
@@ -75,209 +73,209 @@ fn truncate(out: &mut SampleBuffer, len: usize) {
     out.values.truncate(len);
 }
 
-/// Decodes up to the first sample after `maxt`. Returns the number of samples, and whether their times rise.
+/// Decodes up to the first sample after `maxt`. Returns the number of samples.
 fn columns_of(
     count: usize,
     body: &[u8],
     maxt: i64,
     (times, values): (&mut [i64], &mut [f64]),
-) -> Result<(usize, bool), DecodeError> {
+) -> Result<usize, DecodeError> {
     if count == 0 {
-        return Ok((0, true));
+        return Ok(0);
     }
-    let mut head = BitReader::new(body);
-    let mut t = head.varint()?;
-    let mut v = head.read(64)?;
+    let mut samples = Samples::begin(body)?;
     if times.len() < count {
         return Err(END);
     }
-    if t > maxt {
-        return Ok((0, true));
+    if samples.t > maxt {
+        return Ok(0);
     }
-    (times[0], values[0]) = (t, f64::from_bits(v));
+    (times[0], values[0]) = samples.sample();
     if count == 1 {
-        return Ok((1, true));
+        return Ok(1);
     }
-    let mut delta = head.uvarint()? as i64;
-    let mut bits = Register::new(body, head.bytes_read());
-    let mut window = Window::default();
-    let mut rising = true;
+    samples.second()?;
     let places = times[1..count].iter_mut().zip(&mut values[1..count]);
     for (i, (time, value)) in places.enumerate() {
-        bits.fill();
-        if i > 0 && bits.is_set(0) {
-            delta = delta.wrapping_add(bits.delta_of_delta());
-        } else if i > 0 {
-            bits.skip(1);
+        if i > 0 {
+            samples.next();
         }
-        let before = t;
-        t = t.wrapping_add(delta);
-        rising &= t > before;
-        if t > maxt {
-            return bits.check().map(|()| (i + 1, rising));
+        if samples.t > maxt {
+            return samples.check().map(|()| i + 1);
         }
-        if bits.is_set(0) {
-            v ^= window.read(&mut bits)?;
-        } else {
-            bits.skip(1);
-        }
-        (*time, *value) = (t, f64::from_bits(v));
+        (*time, *value) = samples.sample();
     }
-    bits.check().map(|()| (count, rising))
+    samples.check().map(|()| count)
 }
 
-/// The place of the significant bits in a value's XOR with the one before.
-#[derive(Default)]
-struct Window {
-    /// Zero while unknown.
+/// Whether each time is after the one before.
+fn rise(times: &[i64]) -> bool {
+    let after = times.get(1..).unwrap_or_default();
+    let pairs = times.iter().zip(after);
+    // Without an exit in between the compiler compares several times at once.
+    pairs.fold(true, |all, (before, after)| all & (before < after))
+}
+
+/// The samples of a chunk, one after the other.
+struct Samples<'a> {
+    data: &'a [u8],
+    /// Position in bits.
+    pos: usize,
+    t: i64,
+    delta: i64,
+    v: u64,
+    /// The number of significant bits in a value's XOR with the one before, and of the zeros behind them.
     width: u32,
     trailing: u32,
+    /// All that `trailing` was when it was used: more than six bits say that some window makes no sense.
+    used: u32,
 }
 
-impl Window {
-    /// Reads the XOR of a value that changed.
-    #[inline(always)]
-    fn read(&mut self, bits: &mut Register<'_>) -> Result<u64, DecodeError> {
-        if bits.is_set(1) {
-            let head = bits.acc << 2 >> 53;
-            bits.skip(13);
-            let leading = (head >> 6) as u32;
-            self.width = match head as u32 & 63 {
-                0 => 64,
-                width => width,
-            };
-            self.trailing = 64u32
-                .checked_sub(leading + self.width)
-                .ok_or(DecodeError("value window is wider than 64 bits"))?;
-        } else {
-            bits.skip(2);
-            if self.width == 0 {
-                return Err(DecodeError("value reuses a window that was never set"));
-            }
+/// No window was set yet.
+const UNSET: u32 = 1 << 31;
+
+/// The bits from a position on, at least 57 of them; zeros behind the end.
+#[inline(always)]
+fn bits_at(data: &[u8], pos: usize) -> u64 {
+    let byte = pos >> 3;
+    let word = match data.get(byte..byte + 8) {
+        Some(bytes) => {
+            let mut raw = [0; 8];
+            raw.copy_from_slice(bytes);
+            u64::from_be_bytes(raw)
         }
-        if self.width > bits.have {
-            bits.fill();
-        }
-        Ok(bits.read(self.width) << self.trailing)
-    }
+        None => bits_at_end(data, byte),
+    };
+    word << (pos & 7)
 }
 
-/// Bits of a slice, left-aligned in a register; zeros behind the slice's end.
-struct Register<'a> {
-    data: &'a [u8],
-    /// The first byte that is not in the register.
-    next: usize,
-    acc: u64,
-    /// Valid bits, at most 63. Bits behind them are those of the data or zero.
-    have: u32,
+#[cold]
+fn bits_at_end(data: &[u8], byte: usize) -> u64 {
+    let mut raw = [0; 8];
+    let tail = data.get(byte..).unwrap_or_default();
+    raw[..tail.len()].copy_from_slice(tail);
+    u64::from_be_bytes(raw)
 }
 
-impl<'a> Register<'a> {
-    fn new(data: &'a [u8], next: usize) -> Self {
-        Self {
+impl<'a> Samples<'a> {
+    /// Reads the first sample.
+    fn begin(data: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut head = BitReader::new(data);
+        let (t, v) = (head.varint()?, head.read(64)?);
+        Ok(Self {
             data,
-            next,
-            acc: 0,
-            have: 0,
-        }
+            pos: head.bytes_read() * 8,
+            t,
+            delta: 0,
+            v,
+            width: 0,
+            trailing: UNSET,
+            used: 0,
+        })
     }
 
-    /// Makes at least 56 bits valid.
+    /// The newest sample.
     #[inline(always)]
-    fn fill(&mut self) {
-        match self.data.get(self.next..self.next + 8) {
-            Some(bytes) => {
-                let mut raw = [0; 8];
-                raw.copy_from_slice(bytes);
-                self.acc |= u64::from_be_bytes(raw) >> self.have;
-                let bytes = (63 - self.have) >> 3;
-                self.next += bytes as usize;
-                self.have += bytes * 8;
-            }
-            None => self.fill_at_end(),
-        }
+    fn sample(&self) -> (i64, f64) {
+        (self.t, f64::from_bits(self.v))
     }
 
-    #[cold]
-    fn fill_at_end(&mut self) {
-        while self.have < 56 {
-            let byte = self.data.get(self.next).copied().unwrap_or(0);
-            self.acc |= u64::from(byte) << (56 - self.have);
-            self.next += 1;
-            self.have += 8;
-        }
+    /// Reads the second sample, whose time has a form of its own.
+    fn second(&mut self) -> Result<(), DecodeError> {
+        let mut head = BitReader::new(self.data.get(self.pos / 8..).ok_or(END)?);
+        self.delta = head.uvarint()? as i64;
+        self.pos += head.bytes_read() * 8;
+        self.value(bits_at(self.data, self.pos));
+        Ok(())
     }
 
-    /// The bit at an index from the left.
+    /// Reads a later sample.
     #[inline(always)]
-    fn is_set(&self, index: u32) -> bool {
-        self.acc << index >> 63 == 1
-    }
-
-    /// Drops `n <= have` bits.
-    #[inline(always)]
-    fn skip(&mut self, n: u32) {
-        self.acc <<= n;
-        self.have -= n;
-    }
-
-    /// Reads `1 <= n <= 64` bits, of which at most 56 when the register was just filled.
-    #[inline(always)]
-    fn read(&mut self, n: u32) -> u64 {
-        if n > self.have {
-            return self.read_wide(n);
+    fn next(&mut self) {
+        let mut bits = bits_at(self.data, self.pos);
+        if bits >> 63 == 1 {
+            self.delta_of_delta(bits);
+            bits = bits_at(self.data, self.pos);
+        } else {
+            self.pos += 1;
+            bits <<= 1;
         }
-        let v = self.acc >> (64 - n);
-        self.skip(n);
-        v
+        self.value(bits);
     }
 
-    #[cold]
-    fn read_wide(&mut self, n: u32) -> u64 {
-        let high = self.acc >> (64 - (n - 32));
-        self.skip(n - 32);
-        self.fill();
-        let low = self.acc >> 32;
-        self.skip(32);
-        high << 32 | low
+    /// Moves the time on and reads the value from `bits`, which are those at the position. Computing all three forms
+    /// of a value without a branch was slower than the processor's guesses, and so were two chunks side by side.
+    #[inline(always)]
+    fn value(&mut self, bits: u64) {
+        self.t = self.t.wrapping_add(self.delta);
+        // 0: as before. 10: bits at the same place as before. 11: five bits of leading zeros, six of width, bits.
+        if bits >> 63 == 0 {
+            self.pos += 1;
+            return;
+        }
+        let prefix = if bits >> 62 == 3 {
+            let head = (bits << 2 >> 53) as u32;
+            self.width = (head.wrapping_sub(1) & 63) + 1;
+            self.trailing = 64u32.wrapping_sub((head >> 6) + self.width);
+            13
+        } else {
+            2
+        };
+        self.used |= self.trailing;
+        let take = self.width;
+        let at = self.pos + prefix;
+        self.pos = at + take as usize;
+        let significant = if prefix + take as usize <= 56 {
+            bits << prefix >> 1 >> (63 - take)
+        } else if take > 57 {
+            wide_bits_at(self.data, at, take)
+        } else {
+            bits_at(self.data, at) >> 1 >> (63 - take)
+        };
+        self.v ^= significant << (self.trailing & 63);
     }
 
-    /// Reads a delta of deltas that is not zero, and leaves at least one bit.
-    #[inline]
-    fn delta_of_delta(&mut self) -> i64 {
-        let width = match self.acc.leading_ones() {
-            1 => 14,
-            2 => 17,
-            3 => 20,
+    /// Reads a delta of deltas that is not zero.
+    #[inline(never)]
+    fn delta_of_delta(&mut self, bits: u64) {
+        let (ones, width) = match bits.leading_ones() {
+            1 => (2, 14),
+            2 => (3, 17),
+            3 => (4, 20),
             _ => {
-                self.skip(4);
-                self.fill();
-                let wide = self.read_wide(64) as i64;
-                self.fill();
-                return wide;
+                let wide = wide_bits_at(self.data, self.pos + 4, 64) as i64;
+                self.pos += 4 + 64;
+                self.delta = self.delta.wrapping_add(wide);
+                return;
             }
         };
-        let ones = match width {
-            14 => 1,
-            17 => 2,
-            _ => 3,
-        };
-        self.skip(ones + 1);
-        let v = self.read(width) as i64;
-        if v > 1 << (width - 1) {
+        self.pos += (ones + width) as usize;
+        let v = (bits << ones >> (64 - width)) as i64;
+        let v = if v > 1 << (width - 1) {
             v - (1 << width)
         } else {
             v
-        }
+        };
+        self.delta = self.delta.wrapping_add(v);
     }
 
-    /// Whether no bit was read behind the end.
+    /// Whether all that was read was there and made sense.
     fn check(&self) -> Result<(), DecodeError> {
-        if self.next * 8 - self.have as usize > self.data.len() * 8 {
+        if self.used > 63 {
+            return Err(DecodeError("value window was never set or is too wide"));
+        }
+        if self.pos > self.data.len() * 8 {
             return Err(END);
         }
         Ok(())
     }
+}
+
+/// `32 < n <= 64` bits from a position on.
+#[cold]
+fn wide_bits_at(data: &[u8], pos: usize, n: u32) -> u64 {
+    let high = bits_at(data, pos) >> (64 - (n - 32));
+    high << 32 | bits_at(data, pos + n as usize - 32) >> 32
 }
 
 #[cfg(test)]

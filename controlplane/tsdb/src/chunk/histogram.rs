@@ -15,7 +15,7 @@
 use bellwether_model::histogram::{CounterResetHint, FloatHistogram, Histogram};
 use bellwether_model::{Span, is_stale_nan, stale_nan};
 
-use super::bits::{BitReader, BitWriter, XorWindow};
+use super::bits::{BitReader, BitWriter, PutBits, XorWindow};
 use super::layout::{self, Layout};
 pub(crate) use super::number::{Field, Number};
 use crate::encoding::DecodeError;

@@ -4,7 +4,7 @@
 use bellwether_model::Span;
 use bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA;
 
-use super::bits::{BitReader, BitWriter};
+use super::bits::{BitReader, BitWriter, PutBits};
 use crate::encoding::DecodeError;
 
 /// More buckets than this in one histogram are taken for corruption.

@@ -1,6 +1,7 @@
 //! Chunk encodings: XOR floats and native histograms, byte for byte Prometheus' encodings 1, 2 and 3.
 
 mod bits;
+mod blocks;
 mod columns;
 pub(crate) mod histogram;
 mod layout;

@@ -1,6 +1,6 @@
 //! The two number types of native histograms and how a chunk codes each of their fields.
 
-use super::bits::{BitReader, BitWriter, XorWindow};
+use super::bits::{BitReader, BitWriter, PutBits, XorWindow};
 use crate::encoding::DecodeError;
 
 /// State of one coded field: the value before and what its coding needs.

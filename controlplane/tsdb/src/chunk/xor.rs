@@ -4,33 +4,37 @@ use std::sync::Arc;
 
 use bellwether_model::storage::SampleBuffer;
 
-use super::bits::{BitReader, BitWriter, XorWindow};
+use super::bits::{BitReader, PutBits, XorWindow};
+use super::blocks::BlockWriter;
 use super::columns;
 use crate::encoding::{DecodeError, put_uvarint, put_varint};
 
 /// Most bytes of a chunk's header and first sample.
 const FIRST_BYTES: usize = 2 + 10 + 8;
 
-/// A chunk that is being appended to. Appending allocates only when the buffer has to grow, and touches only
-/// the buffer's end: the sample count at its beginning is filled in when the chunk is copied out. The newest time is
-/// the caller's, who has it anyway.
+/// A chunk that is being appended to. Appending touches only the end of the bits: the sample count at their beginning
+/// is filled in when the chunk is copied out. The newest time is the caller's, who has it anyway.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct XorAppender {
-    bits: BitWriter,
+    bits: BlockWriter<Memo>,
     t_delta: i64,
     v: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Memo {
     window: XorWindow,
-    count: u16,
+    count: u8,
 }
 
 impl XorAppender {
     /// A copy of the encoded chunk so far.
     pub(crate) fn to_chunk(&self) -> Arc<[u8]> {
-        let mut copy: Arc<[u8]> = self.bits.bytes().into();
-        if let Some(header) = Arc::get_mut(&mut copy).and_then(|c| c.get_mut(..2)) {
-            header.copy_from_slice(&self.count.to_be_bytes());
+        let mut copy = self.bits.to_vec();
+        if let Some(header) = copy.get_mut(..2) {
+            header.copy_from_slice(&self.count().to_be_bytes());
         }
-        copy
+        copy.into()
     }
 
     /// Appends those of the first `limit` samples that lie in `mint..=maxt` to a buffer.
@@ -41,14 +45,15 @@ impl XorAppender {
         maxt: i64,
         out: &mut SampleBuffer,
     ) -> Result<(), DecodeError> {
-        let body = self.bits.bytes().get(2..).unwrap_or_default();
-        columns::decode_body(usize::from(self.count).min(limit), body, mint, maxt, out)
+        let bytes = self.bits.to_vec();
+        let body = bytes.get(2..).unwrap_or_default();
+        columns::decode_body(usize::from(self.count()).min(limit), body, mint, maxt, out)
     }
 
     /// Samples in the chunk.
     #[inline]
     pub(crate) fn count(&self) -> u16 {
-        self.count
+        u16::from(self.bits.memo.count)
     }
 
     /// The newest value.
@@ -59,29 +64,37 @@ impl XorAppender {
     /// The newest byte, 0 while there is none.
     #[inline]
     pub(crate) fn last_byte(&self) -> u8 {
-        self.bits.bytes().last().copied().unwrap_or(0)
+        self.bits.last_byte()
     }
 
     /// Appends a sample; `last_t` is the time of the one before, which an empty chunk does not have. The caller
-    /// keeps time order and stays below 65,536 samples.
+    /// keeps time order and stays below 256 samples.
     #[inline]
     pub(crate) fn append(&mut self, last_t: i64, t: i64, v: f64) {
-        match self.count {
+        let count = self.bits.memo.count;
+        match count {
             0 => self.begin(t, v),
             1 => {
                 self.t_delta = t.wrapping_sub(last_t);
                 self.put_delta();
-                self.window.write(&mut self.bits, self.v, v);
+                self.write_value(v);
             }
             _ => {
                 let delta = t.wrapping_sub(last_t);
                 self.write_dod(delta.wrapping_sub(self.t_delta));
                 self.t_delta = delta;
-                self.window.write(&mut self.bits, self.v, v);
+                self.write_value(v);
             }
         }
         self.v = v;
-        self.count += 1;
+        self.bits.memo.count = count + 1;
+    }
+
+    #[inline]
+    fn write_value(&mut self, v: f64) {
+        let mut window = self.bits.memo.window;
+        window.write(&mut self.bits, self.v, v);
+        self.bits.memo.window = window;
     }
 
     fn begin(&mut self, t: i64, v: f64) {
@@ -89,7 +102,7 @@ impl XorAppender {
         first.extend_from_slice(&[0, 0]);
         put_varint(&mut first, t);
         first.extend_from_slice(&v.to_bits().to_be_bytes());
-        self.bits.restart(&first);
+        self.bits.put(&first);
     }
 
     fn put_delta(&mut self) {

@@ -103,55 +103,56 @@ impl Drop for Reader {
 /// A series' memory of its recent transactions.
 #[derive(Debug, Default)]
 pub(crate) struct TxnLog {
-    /// Newest transaction that appended.
+    /// Newest transaction that appended, and how many samples.
     txn: u64,
-    /// Samples ever appended before it (wrapping), and in all.
-    before: u32,
-    total: u32,
-    /// The same of earlier transactions that some reader may not see yet, rising. Empty almost always.
-    #[expect(
-        clippy::box_collection,
-        reason = "8 bytes instead of 24 in every series"
-    )]
-    older: Option<Box<Vec<(u64, u32)>>>,
+    samples: u32,
+    /// Whether there are earlier ones, which are kept elsewhere: almost never.
+    has_older: bool,
 }
 
+/// Earlier transactions of a series that some reader may not see yet, rising, with their numbers of samples.
+pub(crate) type OlderTxns = Vec<(u64, u32)>;
+
 impl TxnLog {
-    /// Notes that a transaction appends a sample. `watermark` is the newest transaction that everybody sees.
+    /// Notes that a transaction appends a sample. `watermark` is the newest transaction that everybody sees;
+    /// `older` gives access to the earlier ones.
     #[inline]
-    pub(crate) fn append(&mut self, txn: u64, watermark: u64) {
+    pub(crate) fn append<'a>(
+        &mut self,
+        txn: u64,
+        watermark: u64,
+        older: impl FnOnce() -> &'a mut OlderTxns,
+    ) {
         if self.txn != txn {
-            self.begin(txn, watermark);
+            if self.txn > watermark || self.has_older {
+                self.keep(watermark, older());
+            }
+            self.txn = txn;
+            self.samples = 0;
         }
-        self.total = self.total.wrapping_add(1);
+        self.samples += 1;
     }
 
-    #[inline]
-    fn begin(&mut self, txn: u64, watermark: u64) {
+    #[cold]
+    fn keep(&mut self, watermark: u64, older: &mut OlderTxns) {
+        older.retain(|o| o.0 > watermark);
         if self.txn > watermark {
-            let older = self.older.get_or_insert_default();
-            older.retain(|o| o.0 > watermark);
-            older.push((self.txn, self.before));
-        } else if self.older.is_some() {
-            self.older = None;
+            older.push((self.txn, self.samples));
         }
-        self.txn = txn;
-        self.before = self.total;
+        if older.is_empty() {
+            *older = Vec::new();
+        }
+        self.has_older = !older.is_empty();
     }
 
     /// How many of the newest samples a reader of transactions up to `seen` must not see.
     #[inline]
-    pub(crate) fn hidden(&self, seen: u64) -> u32 {
+    pub(crate) fn hidden(&self, seen: u64, older: &[(u64, u32)]) -> usize {
         if self.txn <= seen {
             return 0;
         }
-        let first_unseen = self
-            .older
-            .iter()
-            .flat_map(|o| o.iter())
-            .find(|o| o.0 > seen)
-            .map_or(self.before, |o| o.1);
-        self.total.wrapping_sub(first_unseen)
+        let earlier = older.iter().filter(|o| o.0 > seen);
+        self.samples as usize + earlier.map(|o| o.1 as usize).sum::<usize>()
     }
 }
 
@@ -163,25 +164,26 @@ mod tests {
     fn an_old_reader_keeps_its_view_and_its_end_frees_the_log() {
         let isolation = Arc::new(Isolation::default());
         let mut log = TxnLog::default();
-        let commit = |log: &mut TxnLog, n: u32| {
+        let mut older = OlderTxns::new();
+        let commit = |log: &mut TxnLog, older: &mut OlderTxns, n: u32| {
             let (txn, watermark) = isolation.begin();
             for _ in 0..n {
-                log.append(txn, watermark);
+                log.append(txn, watermark, || &mut *older);
             }
             isolation.publish(txn);
         };
-        commit(&mut log, 2);
+        commit(&mut log, &mut older, 2);
         let old = isolation.reader();
-        commit(&mut log, 3);
+        commit(&mut log, &mut older, 3);
         let middle = isolation.reader();
-        commit(&mut log, 5);
-        assert_eq!(log.hidden(old.seen), 8);
-        assert_eq!(log.hidden(middle.seen), 5);
-        assert_eq!(log.hidden(isolation.reader().seen), 0);
+        commit(&mut log, &mut older, 5);
+        assert_eq!(log.hidden(old.seen, &older), 8);
+        assert_eq!(log.hidden(middle.seen, &older), 5);
+        assert_eq!(log.hidden(isolation.reader().seen, &older), 0);
         drop(old);
         drop(middle);
-        commit(&mut log, 1);
-        assert!(log.older.is_none());
+        commit(&mut log, &mut older, 1);
+        assert_eq!(older.capacity(), 0);
     }
 
     #[test]

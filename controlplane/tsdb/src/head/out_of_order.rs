@@ -257,7 +257,7 @@ impl Head {
     /// Marks all out-of-order samples as the subject of a compaction.
     pub(crate) fn freeze_out_of_order(&self) {
         for s in self.out_of_order_series() {
-            if let Some(ooo) = &mut s.state.write().out_of_order {
+            if let Some(ooo) = s.state.write().out_of_order_mut() {
                 ooo.freeze();
             }
         }
@@ -273,7 +273,7 @@ impl Head {
         let mut found = Vec::new();
         for s in self.out_of_order_series() {
             let state = s.state.read();
-            let bounds = state.out_of_order.as_ref().and_then(|o| o.bounds_of(what));
+            let bounds = state.out_of_order().and_then(|o| o.bounds_of(what));
             drop(state);
             found.extend(bounds.map(|b| (s, b)));
         }
@@ -288,7 +288,7 @@ impl Head {
         range: (i64, i64),
         deleted: &[Interval],
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
-        match &series.state.read().out_of_order {
+        match series.state.read().out_of_order() {
             Some(ooo) => {
                 let block_range = self.options.block_range;
                 ooo.to_chunks(what, range, u64::MAX, deleted, block_range)
@@ -304,7 +304,7 @@ impl Head {
         range: (i64, i64),
         seen: u64,
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
-        match &series.state.read().out_of_order {
+        match series.state.read().out_of_order() {
             Some(ooo) => ooo.to_chunks(Part::All, range, seen, &[], self.options.block_range),
             None => Ok(Vec::new()),
         }
@@ -318,7 +318,7 @@ impl Head {
         let mut dropped = 0;
         for series in self.out_of_order_series() {
             let mut state = series.state.write();
-            let Some(ooo) = &mut state.out_of_order else {
+            let Some(ooo) = state.out_of_order_mut() else {
                 continue;
             };
             let before = ooo.chunks();
@@ -326,7 +326,7 @@ impl Head {
             dropped += before - ooo.chunks();
             match ooo.bounds() {
                 Some((mint, maxt)) => index.note(series.id, mint, maxt),
-                None => state.out_of_order = None,
+                None => state.drop_out_of_order(),
             }
         }
         *self.out_of_order.lock() = index;

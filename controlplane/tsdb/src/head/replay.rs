@@ -358,12 +358,7 @@ impl<'a> Replay<'a> {
             let Some(series) = self.head.get(u64::from(id)) else {
                 continue;
             };
-            let bounds = series
-                .state
-                .read()
-                .out_of_order
-                .as_ref()
-                .and_then(|o| o.bounds());
+            let bounds = series.state.read().out_of_order().and_then(|o| o.bounds());
             let Some((first, last)) = bounds else {
                 continue;
             };
@@ -396,7 +391,7 @@ impl<'a> Replay<'a> {
         drop(index);
         self.chunks += chunks.len() as i64;
         let mut state = series.state.write();
-        state.out_of_order.get_or_insert_default().adopt(chunks);
+        state.out_of_order_or_new().adopt(chunks);
     }
 
     /// A sample of the out-of-order log.
@@ -419,7 +414,7 @@ impl<'a> Replay<'a> {
     fn marker(&mut self, reference: u64, chunk: u64) {
         if chunk <= self.files.last
             && let Some(series) = self.find(reference)
-            && let Some(ooo) = &mut series.state.write().out_of_order
+            && let Some(ooo) = series.state.write().out_of_order_mut()
         {
             ooo.forget_memory();
         }

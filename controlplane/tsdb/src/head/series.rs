@@ -6,7 +6,7 @@ use bellwether_model::storage::{AppendError, SampleBuffer};
 use parking_lot::RwLock;
 
 use super::chunk_files::ChunkData;
-use super::isolation::TxnLog;
+use super::isolation::{OlderTxns, TxnLog};
 use super::open::{Open, OpenHistogram};
 use super::out_of_order::OutOfOrder;
 use super::slab::{LabelsAt, Marks};
@@ -27,7 +27,8 @@ const MIN_HISTOGRAMS: u16 = 10;
 /// A chunk range in milliseconds that no chunk reaches the end of, far from the ends of the integers.
 const UNCUT: i64 = 1 << 60;
 
-/// The part of a series that its lock guards.
+/// The part of a series that its lock guards. With the rest of the series it fits two cache lines, since every scrape
+/// touches all of them; what few appends need is kept apart.
 #[derive(Debug)]
 pub(crate) struct SeriesState {
     pub(crate) open: Open,
@@ -37,10 +38,22 @@ pub(crate) struct SeriesState {
     next_at: i64,
     /// Newest time ever appended, `i64::MIN` before the first.
     pub(crate) last_t: i64,
-    pub(crate) closed: Box<[EncodedChunk]>,
     txns: TxnLog,
-    /// Almost always none.
-    pub(crate) out_of_order: Option<Box<OutOfOrder>>,
+    apart: Option<Box<Apart>>,
+}
+
+/// What few appends need. Boxed once more where it is almost always none.
+#[derive(Debug, Default)]
+struct Apart {
+    closed: Box<[EncodedChunk]>,
+    older_txns: Option<Box<OlderTxns>>,
+    out_of_order: Option<Box<OutOfOrder>>,
+}
+
+impl Apart {
+    fn older_txns(&mut self) -> &mut OlderTxns {
+        self.older_txns.get_or_insert_default()
+    }
 }
 
 /// A series of the head.
@@ -195,8 +208,7 @@ impl MemSeries {
         txn: Txn,
     ) -> Result<bool, DecodeError> {
         let mut state = self.state.write();
-        let ooo = state.out_of_order.get_or_insert_default();
-        ooo.insert(t, sample, txn)
+        state.out_of_order_or_new().insert(t, sample, txn)
     }
 
     /// Notes that the log has the series.
@@ -212,14 +224,57 @@ impl Default for SeriesState {
             open_mint: 0,
             next_at: 0,
             last_t: i64::MIN,
-            closed: Box::default(),
             txns: TxnLog::default(),
-            out_of_order: None,
+            apart: None,
         }
     }
 }
 
 impl SeriesState {
+    /// Closed chunks, by rising time.
+    pub(crate) fn closed(&self) -> &[EncodedChunk] {
+        self.apart.as_ref().map_or(&[], |a| &a.closed)
+    }
+
+    /// Changes the list of closed chunks.
+    fn change_closed<R>(&mut self, change: impl FnOnce(&mut Vec<EncodedChunk>) -> R) -> R {
+        let apart = self.apart.get_or_insert_default();
+        let mut closed = std::mem::take(&mut apart.closed).into_vec();
+        let result = change(&mut closed);
+        apart.closed = closed.into_boxed_slice();
+        result
+    }
+
+    /// Samples that came out of order.
+    pub(crate) fn out_of_order(&self) -> Option<&OutOfOrder> {
+        self.apart.as_ref()?.out_of_order.as_deref()
+    }
+
+    pub(crate) fn out_of_order_mut(&mut self) -> Option<&mut OutOfOrder> {
+        self.apart.as_mut()?.out_of_order.as_deref_mut()
+    }
+
+    /// The same, made where there are none.
+    pub(crate) fn out_of_order_or_new(&mut self) -> &mut OutOfOrder {
+        let apart = self.apart.get_or_insert_default();
+        apart.out_of_order.get_or_insert_default()
+    }
+
+    pub(crate) fn drop_out_of_order(&mut self) {
+        if let Some(apart) = &mut self.apart {
+            apart.out_of_order = None;
+        }
+    }
+
+    /// Notes that a transaction appends a sample.
+    #[inline]
+    fn note(&mut self, txn: Txn) {
+        let apart = &mut self.apart;
+        self.txns.append(txn.number, txn.watermark, || {
+            apart.get_or_insert_default().older_txns()
+        });
+    }
+
     /// The newest byte of the open chunk, for bringing it near.
     #[inline]
     pub(crate) fn last_byte(&self) -> u8 {
@@ -252,7 +307,7 @@ impl SeriesState {
 
     /// The newest sample, when it is the end of a closed chunk: after a start with chunks from files.
     fn newest_of_files(&self) -> Option<Sample> {
-        let last = self.closed.last()?;
+        let last = self.closed().last()?;
         if self.open.samples() > 0 || last.maxt != self.last_t {
             return None;
         }
@@ -292,7 +347,7 @@ impl SeriesState {
         if t <= self.last_t {
             return Appended::Refused;
         }
-        self.txns.append(txn.number, txn.watermark);
+        self.note(txn);
         let samples = match &self.open {
             Open::Float(c) => c.count(),
             Open::Histogram(_) | Open::FloatHistogram(_) => {
@@ -351,7 +406,7 @@ impl SeriesState {
                 }
             };
         }
-        self.txns.append(txn.number, txn.watermark);
+        self.note(txn);
         let new_chunk = match (cut, T::of(&mut self.open)) {
             (None, Some(c)) => {
                 c.append(t, sample);
@@ -372,15 +427,16 @@ impl SeriesState {
     /// Moves the open chunk to the closed ones; `last_t` is still its end.
     fn close(&mut self) {
         if self.open.samples() > 0 {
-            let mut closed = std::mem::take(&mut self.closed).into_vec();
-            closed.reserve_exact(1);
-            closed.push(EncodedChunk {
+            let chunk = EncodedChunk {
                 mint: self.open_mint,
                 maxt: self.last_t,
                 encoding: self.open.encoding(),
                 data: ChunkData::Memory(self.open.to_chunk()),
+            };
+            self.change_closed(|closed| {
+                closed.reserve_exact(1);
+                closed.push(chunk);
             });
-            self.closed = closed.into_boxed_slice();
         }
         // Most of its memory would lie idle for long in the next chunk.
         self.open = Open::Float(XorAppender::default());
@@ -388,7 +444,7 @@ impl SeriesState {
 
     /// Oldest time, `i64::MAX` without samples.
     pub(crate) fn mint(&self) -> i64 {
-        match self.closed.first() {
+        match self.closed().first() {
             Some(c) => c.mint,
             None if self.open.samples() > 0 => self.open_mint,
             None => i64::MAX,
@@ -397,18 +453,18 @@ impl SeriesState {
 
     /// Number of chunks.
     pub(crate) fn chunks(&self) -> usize {
-        self.closed.len() + usize::from(self.open.samples() > 0)
+        self.closed().len() + usize::from(self.open.samples() > 0)
     }
 
     /// Whether there are no samples at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.chunks() == 0 && self.out_of_order.is_none()
+        self.chunks() == 0 && self.out_of_order().is_none()
     }
 
     /// Oldest and newest time of all samples, `None` without any.
     pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
         let in_order = (self.chunks() > 0).then(|| (self.mint(), self.last_t));
-        let ooo = self.out_of_order.as_ref().and_then(|o| o.bounds());
+        let ooo = self.out_of_order().and_then(OutOfOrder::bounds);
         let both = in_order.into_iter().chain(ooo);
         both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
@@ -417,9 +473,8 @@ impl SeriesState {
     pub(crate) fn may_have_any(&self, mint: i64, in_order_from: i64, maxt: i64) -> bool {
         self.may_have(mint.max(in_order_from), maxt)
             || self
-                .out_of_order
-                .as_ref()
-                .and_then(|o| o.bounds())
+                .out_of_order()
+                .and_then(OutOfOrder::bounds)
                 .is_some_and(|(first, last)| first <= maxt && last >= mint)
     }
 
@@ -437,7 +492,7 @@ impl SeriesState {
     ) -> Result<(), DecodeError> {
         let base = out.len();
         self.read_in_order(mint.max(in_order_from), maxt, seen, out)?;
-        if let Some(ooo) = &self.out_of_order {
+        if let Some(ooo) = self.out_of_order() {
             let before = out.len();
             ooo.read(mint, maxt, seen, out)?;
             if out.len() > before {
@@ -447,6 +502,12 @@ impl SeriesState {
         Ok(())
     }
 
+    /// How many of the newest samples a reader of transactions up to `seen` must not see.
+    fn hidden(&self, seen: u64) -> usize {
+        let older = self.apart.as_ref().and_then(|a| a.older_txns.as_deref());
+        self.txns.hidden(seen, older.map_or(&[], Vec::as_slice))
+    }
+
     fn read_in_order(
         &self,
         mint: i64,
@@ -454,21 +515,21 @@ impl SeriesState {
         seen: u64,
         out: &mut SampleBuffer,
     ) -> Result<(), DecodeError> {
-        let mut hidden = self.txns.hidden(seen) as usize;
+        let mut hidden = self.hidden(seen);
         let open = usize::from(self.open.samples());
         let open_limit = open.saturating_sub(hidden);
         hidden = hidden.saturating_sub(open);
         // Hidden samples are the newest: they may reach back over closed chunks.
         let mut limits = Vec::new();
         if hidden > 0 {
-            limits = vec![usize::MAX; self.closed.len()];
-            for (limit, c) in limits.iter_mut().zip(&self.closed).rev() {
+            limits = vec![usize::MAX; self.closed().len()];
+            for (limit, c) in limits.iter_mut().zip(self.closed()).rev() {
                 let n = usize::from(chunk::count(&c.data));
                 *limit = n.saturating_sub(hidden);
                 hidden = hidden.saturating_sub(n);
             }
         }
-        for (i, c) in self.closed.iter().enumerate() {
+        for (i, c) in self.closed().iter().enumerate() {
             if c.maxt < mint || c.mint > maxt {
                 continue;
             }
@@ -483,7 +544,7 @@ impl SeriesState {
 
     /// All chunks, the open one included, by rising time.
     pub(crate) fn all_chunks(&self) -> Vec<EncodedChunk> {
-        let mut out = self.closed.to_vec();
+        let mut out = self.closed().to_vec();
         if self.open.samples() > 0 {
             out.push(EncodedChunk {
                 mint: self.open_mint,
@@ -498,7 +559,7 @@ impl SeriesState {
     /// [`Self::all_chunks`] without the samples that a reader must not see; those are the newest.
     pub(crate) fn visible_chunks(&self, seen: u64) -> Result<Vec<EncodedChunk>, DecodeError> {
         let mut chunks = self.all_chunks();
-        let mut hidden = self.txns.hidden(seen) as usize;
+        let mut hidden = self.hidden(seen);
         while hidden > 0
             && let Some(last) = chunks.pop()
         {
@@ -538,16 +599,14 @@ impl SeriesState {
         if count > 0 {
             self.close();
             self.last_t = last_t;
-            let mut closed = std::mem::take(&mut self.closed).into_vec();
-            closed.append(&mut taken);
-            self.closed = closed.into_boxed_slice();
+            self.change_closed(|closed| closed.append(&mut taken));
         }
         count
     }
 
     /// Bytes of closed chunks that are in memory.
     pub(crate) fn closed_in_memory(&self) -> usize {
-        self.closed
+        self.closed()
             .iter()
             .map(|c| match &c.data {
                 ChunkData::Memory(bytes) => bytes.len(),
@@ -558,7 +617,7 @@ impl SeriesState {
 
     /// Closed chunks that are in memory, with their indexes.
     pub(crate) fn closed_chunks_in_memory(&self) -> Vec<(usize, EncodedChunk)> {
-        self.closed
+        self.closed()
             .iter()
             .enumerate()
             .filter(|(_, c)| matches!(c.data, ChunkData::Memory(_)))
@@ -568,7 +627,8 @@ impl SeriesState {
 
     /// Puts a closed chunk's bytes elsewhere.
     pub(crate) fn replace_closed(&mut self, index: usize, data: ChunkData) {
-        if let Some(c) = self.closed.get_mut(index) {
+        let apart = self.apart.as_mut();
+        if let Some(c) = apart.and_then(|a| a.closed.get_mut(index)) {
             c.data = data;
         }
     }
@@ -576,10 +636,8 @@ impl SeriesState {
     /// Drops chunks that end before a time. Returns how many.
     pub(crate) fn truncate(&mut self, mint: i64) -> usize {
         let before = self.chunks();
-        if self.closed.iter().any(|c| c.maxt < mint) {
-            let mut closed = std::mem::take(&mut self.closed).into_vec();
-            closed.retain(|c| c.maxt >= mint);
-            self.closed = closed.into_boxed_slice();
+        if self.closed().iter().any(|c| c.maxt < mint) {
+            self.change_closed(|closed| closed.retain(|c| c.maxt >= mint));
         }
         if self.last_t < mint {
             self.open = Open::Float(XorAppender::default());

@@ -18,9 +18,9 @@ fn chunks_are_cut_as_prometheus_cuts_them() {
     for i in 0..960 {
         s.append_float(i * 15_000, i as f64, txn(1));
     }
-    let starts: Vec<i64> = s.closed.iter().map(|c| c.mint / 15_000).collect();
+    let starts: Vec<i64> = s.closed().iter().map(|c| c.mint / 15_000).collect();
     assert_eq!(starts, [0, 120, 240, 360, 480, 600, 720]);
-    assert_eq!(s.closed[0].maxt, 119 * 15_000);
+    assert_eq!(s.closed()[0].maxt, 119 * 15_000);
     assert_eq!(s.open.samples(), 120);
     assert_eq!(s.truncate(2 * HOUR), 4);
     assert_eq!(s.mint(), 2 * HOUR);
@@ -65,7 +65,7 @@ fn floats_and_histograms_mix() {
     assert_eq!(out.timestamps, [1, 2, 3, 4]);
     assert_eq!(out.histogram(2).unwrap().count, 1.0);
     assert!(out.histogram(3).is_none());
-    let ends: Vec<_> = s.closed.iter().map(|c| (c.mint, c.maxt)).collect();
+    let ends: Vec<_> = s.closed().iter().map(|c| (c.mint, c.maxt)).collect();
     assert_eq!(ends, [(1, 1), (2, 3)]);
 }
 
@@ -83,7 +83,7 @@ fn a_duplicate_of_the_end_of_the_last_file_is_known() {
     let restarted = |written: &mut SeriesState| {
         written.close();
         let mut s = SeriesState::default();
-        assert_eq!(s.adopt(written.closed.to_vec()), written.closed.len());
+        assert_eq!(s.adopt(written.closed().to_vec()), written.closed().len());
         s
     };
     let mut s = SeriesState::default();
@@ -122,8 +122,8 @@ fn chunks_from_files_are_taken_behind_samples_from_the_log() {
     for t in 1..5 {
         s.append_float(t, t as f64, txn(1));
     }
-    assert_eq!(s.adopt(other.closed.to_vec()), 1);
-    assert_eq!(s.adopt(other.closed.into_vec()), 0);
+    assert_eq!(s.adopt(other.closed().to_vec()), 1);
+    assert_eq!(s.adopt(other.closed().to_vec()), 0);
     // The log repeats what the chunk has.
     for t in 12..20 {
         s.append_float(t, t as f64, txn(1));
@@ -131,5 +131,11 @@ fn chunks_from_files_are_taken_behind_samples_from_the_log() {
     let mut out = SampleBuffer::default();
     s.read_in_order(i64::MIN, i64::MAX, 1, &mut out).unwrap();
     assert_eq!(out.timestamps, (1..5).chain(10..20).collect::<Vec<_>>());
-    assert_eq!(s.closed.len(), 2);
+    assert_eq!(s.closed().len(), 2);
+}
+
+#[test]
+fn a_series_fits_two_cache_lines() {
+    // With the two counts of its Arc.
+    assert!(size_of::<MemSeries>() + 16 <= 128);
 }

@@ -5,6 +5,9 @@
 //! of a page with less room than a header, or before a zero type byte, is zero.
 
 use std::borrow::Cow;
+use std::io::{self, Read as _};
+
+use zstd::zstd_safe::ResetDirective;
 
 use crate::encoding::{DecodeError, crc32c};
 use crate::options::WalCompression;
@@ -108,29 +111,52 @@ impl Compressor {
     }
 }
 
-/// Undoes the compression that a fragment's type byte names.
-pub(crate) fn decompress(flags: u8, record: &[u8]) -> Result<Cow<'_, [u8]>, DecodeError> {
-    if flags & SNAPPY != 0 {
-        let len =
-            snap::raw::decompress_len(record).map_err(|_| DecodeError("bad snappy length"))?;
-        if len > MAX_RECORD.min(record.len().saturating_mul(SNAPPY_RATIO)) {
-            return Err(DecodeError("record is too large"));
+/// Undoes the compression of records, each on its own.
+#[derive(Default)]
+pub(crate) struct Decompressor {
+    /// Made when it is needed: making it costs more than a small record.
+    zstd: Option<zstd::zstd_safe::DCtx<'static>>,
+}
+
+impl Decompressor {
+    /// Undoes the compression that a fragment's type byte names.
+    pub(crate) fn decompress<'r>(
+        &mut self,
+        flags: u8,
+        record: &'r [u8],
+    ) -> Result<Cow<'r, [u8]>, DecodeError> {
+        if flags & SNAPPY != 0 {
+            return snappy(record).map(Cow::Owned);
         }
-        let mut out = vec![0; len];
-        snap::raw::Decoder::new()
-            .decompress(record, &mut out)
-            .map_err(|_| DecodeError("record does not decompress (snappy)"))?;
-        return Ok(Cow::Owned(out));
+        if flags & ZSTD != 0 {
+            let bad = |_| DecodeError("record does not decompress (zstd)");
+            return self.zstd(record).map(Cow::Owned).map_err(bad);
+        }
+        Ok(Cow::Borrowed(record))
     }
-    if flags & ZSTD != 0 {
+
+    fn zstd(&mut self, record: &[u8]) -> io::Result<Vec<u8>> {
+        let context = self.zstd.get_or_insert_default();
+        // A record that did not decompress left it in the middle.
+        context
+            .reset(ResetDirective::SessionOnly)
+            .map_err(|code| io::Error::other(zstd::zstd_safe::get_error_name(code)))?;
         // Streaming: frames need not say their size.
+        let decoder = zstd::stream::read::Decoder::with_context(record, context);
         let mut out = Vec::new();
-        let decoder = zstd::stream::read::Decoder::with_buffer(record)
-            .map_err(|_| DecodeError("record does not decompress (zstd)"))?;
-        let mut limited = std::io::Read::take(decoder, MAX_RECORD as u64);
-        std::io::Read::read_to_end(&mut limited, &mut out)
-            .map_err(|_| DecodeError("record does not decompress (zstd)"))?;
-        return Ok(Cow::Owned(out));
+        decoder.take(MAX_RECORD as u64).read_to_end(&mut out)?;
+        Ok(out)
     }
-    Ok(Cow::Borrowed(record))
+}
+
+fn snappy(record: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let len = snap::raw::decompress_len(record).map_err(|_| DecodeError("bad snappy length"))?;
+    if len > MAX_RECORD.min(record.len().saturating_mul(SNAPPY_RATIO)) {
+        return Err(DecodeError("record is too large"));
+    }
+    let mut out = vec![0; len];
+    snap::raw::Decoder::new()
+        .decompress(record, &mut out)
+        .map_err(|_| DecodeError("record does not decompress (snappy)"))?;
+    Ok(out)
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::page::{self, FIRST, FULL, HEADER, LAST, MIDDLE, PAD, PAGE, TYPE_MASK};
+use super::page::{Decompressor, FIRST, FULL, HEADER, LAST, MIDDLE, PAD, PAGE, TYPE_MASK};
 use crate::encoding::crc32c;
 use crate::files::Files;
 
@@ -36,6 +36,7 @@ pub(crate) struct SegmentReader {
     /// End of the last complete record (or of the padding after it).
     good_end: u64,
     record: Vec<u8>,
+    decompressor: Decompressor,
     /// In damage: fragments before the next first one are dropped.
     skipping: bool,
     ended: bool,
@@ -54,6 +55,7 @@ impl SegmentReader {
             page_offset: 0,
             good_end: 0,
             record: Vec::new(),
+            decompressor: Decompressor::default(),
             skipping: false,
             ended: false,
         })
@@ -151,7 +153,7 @@ impl SegmentReader {
             if kind == FULL || kind == LAST {
                 let before = self.good_end;
                 self.good_end = self.page_offset + self.at as u64;
-                return match page::decompress(flags, &self.record) {
+                return match self.decompressor.decompress(flags, &self.record) {
                     Ok(record) => Ok(Some(Item::Record(record))),
                     Err(e) => Ok(Some(Item::Damaged(Damage {
                         offset: before,

@@ -126,7 +126,7 @@ pub(crate) fn end(world: &mut World) {
         }
         drop(db);
         world.disk.new_process();
-        if !world.options.retention.is_zero() {
+        if !world.options.retention.is_zero() || world.options.retention_size > 0 {
             return;
         }
     }

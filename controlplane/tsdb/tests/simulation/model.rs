@@ -238,6 +238,16 @@ impl Model {
         });
     }
 
+    /// Notes that a block of late samples may have gone, whatever blocks there are of its time.
+    pub(crate) fn expire_late(&mut self) {
+        self.each(|_, _, e| {
+            Some(match e.fate {
+                Fate::There(_) if e.late => Fate::Maybe,
+                fate => fate,
+            })
+        });
+    }
+
     /// Notes that the process was killed.
     pub(crate) fn killed(&mut self) {
         self.each(|_, _, e| {

@@ -258,6 +258,10 @@ impl World {
             let until = self.blocks_until.max(self.horizon());
             let covered = |t| t >= until || ranges.iter().any(|r| r.contains(&t));
             self.model.expire(covered, done.is_ok() && !self.faulty);
+            let has_deleted = done.map_or(true, |report| report.deleted_blocks > 0);
+            if self.dangers.limited && has_deleted {
+                self.model.expire_late();
+            }
         }
     }
 

@@ -48,10 +48,6 @@ async fn answers_are_prometheus_json() {
             r#"{"status":"success","data":["__name__","instance","job"]}"#,
         ),
         (
-            "/api/v1/labels?start=10&end=5",
-            r#"{"status":"success","data":[]}"#,
-        ),
-        (
             "/api/v1/label/job/values",
             r#"{"status":"success","data":["api","db"]}"#,
         ),
@@ -70,10 +66,6 @@ async fn answers_are_prometheus_json() {
         (
             "/api/v1/series?match[]=up&match[]=%7Bjob%3D%22db%22%7D",
             r#"{"status":"success","data":[{"__name__":"up","instance":"a:1","job":"api"},{"__name__":"up","instance":"b:1","job":"db"}]}"#,
-        ),
-        (
-            "/api/v1/series?match[]=up&start=10&end=5",
-            r#"{"status":"success","data":[]}"#,
         ),
         (
             "/api/v1/query_exemplars?query=test&start=1700000000000&end=1700000001000",

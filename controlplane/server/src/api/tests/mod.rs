@@ -3,6 +3,7 @@
 
 mod golden;
 mod rules;
+mod small;
 
 use axum::body::Body;
 use http::Request;

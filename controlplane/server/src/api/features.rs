@@ -1,0 +1,184 @@
+//! `/features`: what this server can do, by Prometheus' names. A name that is missing is as good as false.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::Response;
+use bellwether_promql::signature;
+
+use super::Core;
+use super::json;
+use crate::flags::Feature;
+use crate::state::{AppState, Shared};
+
+type Group = BTreeMap<&'static str, bool>;
+
+const OPERATORS: &[&str] = &[
+    "!=",
+    "!~",
+    "%",
+    "*",
+    "+",
+    "-",
+    "/",
+    "<",
+    "</",
+    "<=",
+    "==",
+    "=~",
+    ">",
+    ">/",
+    ">=",
+    "@",
+    "^",
+    "and",
+    "atan2",
+    "avg",
+    "bottomk",
+    "count",
+    "count_values",
+    "group",
+    "max",
+    "min",
+    "or",
+    "quantile",
+    "stddev",
+    "stdvar",
+    "sum",
+    "topk",
+    "unless",
+];
+const EXPERIMENTAL_OPERATORS: &[&str] = &["limit_ratio", "limitk"];
+const DISCOVERIES: &[&str] = &["file", "static"];
+
+pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
+    let auto_reload = state.auto_reload;
+    let groups: BTreeMap<&str, Group> = [
+        ("api", api(&state)),
+        (
+            "otlp_receiver",
+            Group::from([
+                ("delta_conversion", false),
+                (
+                    "native_delta_ingestion",
+                    state.features.has(Feature::OtlpNativeDelta),
+                ),
+            ]),
+        ),
+        (
+            "prometheus",
+            Group::from([
+                ("agent_mode", false),
+                ("auto_reload_config", auto_reload),
+                ("server_mode", true),
+            ]),
+        ),
+        ("promql", promql(&state)),
+        ("promql_functions", functions(&state)),
+        ("promql_operators", operators(&state)),
+        (
+            "scrape",
+            Group::from([
+                ("extra_scrape_metrics", true),
+                ("start_timestamp_zero_ingestion", false),
+                ("type_and_unit_labels", false),
+            ]),
+        ),
+        (
+            "service_discovery_providers",
+            DISCOVERIES.iter().map(|name| (*name, true)).collect(),
+        ),
+        (
+            "tsdb",
+            Group::from([
+                ("delayed_compaction", false),
+                ("exemplar_storage", core.db.options().exemplars_max > 0),
+                ("histograms_st_encoding", false),
+                ("isolation", true),
+                ("native_histograms", true),
+                ("st_storage", false),
+                ("use_uncached_io", false),
+                ("xor2_encoding", false),
+            ]),
+        ),
+    ]
+    .into();
+    json::success_value(&groups)
+}
+
+fn api(state: &AppState) -> Group {
+    Group::from([
+        ("admin", state.web.enable_admin_api),
+        ("exclude_alerts", true),
+        ("label_values_match", true),
+        ("lifecycle", state.web.enable_lifecycle),
+        ("openapi_3.1", true),
+        ("openapi_3.2", true),
+        ("otlp_write_receiver", state.web.enable_otlp_receiver),
+        ("query_stats", true),
+        ("query_warnings", true),
+        (
+            "remote_write_receiver",
+            state.web.enable_remote_write_receiver,
+        ),
+        ("search", state.features.has(Feature::SearchApi)),
+        ("search_fuzz_alg_jarowinkler", true),
+        ("search_fuzz_alg_subsequence", true),
+        ("time_range_labels", true),
+        ("time_range_series", true),
+    ])
+}
+
+fn promql(state: &AppState) -> Group {
+    let extended = state.features.has(Feature::PromqlExtendedRangeSelectors);
+    let fill = state.features.has(Feature::PromqlBinopFillModifiers);
+    Group::from([
+        ("anchored", extended),
+        ("at_modifier", true),
+        ("bool", true),
+        ("by", true),
+        (
+            "delayed_name_removal",
+            state.features.has(Feature::PromqlDelayedNameRemoval),
+        ),
+        ("duration_expr", true),
+        ("fill", fill),
+        ("fill_left", fill),
+        ("fill_right", fill),
+        ("group_left", true),
+        ("group_right", true),
+        ("ignoring", true),
+        ("negative_offset", true),
+        ("offset", true),
+        ("on", true),
+        ("per_query_lookback_delta", true),
+        (
+            "per_step_stats",
+            state.features.has(Feature::PromqlPerStepStats),
+        ),
+        ("smoothed", extended),
+        ("subqueries", true),
+        ("type_and_unit_labels", false),
+        ("without", true),
+    ])
+}
+
+fn experimental(state: &AppState) -> bool {
+    state.features.has(Feature::PromqlExperimentalFunctions)
+}
+
+fn functions(state: &AppState) -> Group {
+    let enabled = experimental(state);
+    signature::all()
+        .iter()
+        .map(|f| (f.name, enabled || !f.experimental))
+        .collect()
+}
+
+fn operators(state: &AppState) -> Group {
+    let enabled = experimental(state);
+    let stable = OPERATORS.iter().map(|name| (*name, true));
+    stable
+        .chain(EXPERIMENTAL_OPERATORS.iter().map(|name| (*name, enabled)))
+        .collect()
+}

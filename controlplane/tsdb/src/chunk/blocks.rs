@@ -1,0 +1,145 @@
+//! A bit stream in blocks of one size.
+//!
+//! There is one in every series of the head, and they grow at the same time. Buffers that are moved to a larger
+//! piece of memory as they grow leave behind pieces of every smaller size, which nobody needs any more: that cost as
+//! much as the samples. A block stays where it is until its chunk is full, and then serves the next one.
+
+use super::bits::PutBits;
+
+/// Bytes of samples in a block. With the link it fills a cache line.
+const ROOM: usize = 56;
+
+#[derive(Clone, Debug)]
+struct Block {
+    bytes: [u8; ROOM],
+    before: Option<Box<Block>>,
+}
+
+/// Appends bits. Touches only the newest block.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BlockWriter<M> {
+    newest: Option<Box<Block>>,
+    /// Bytes used in the newest block; not zero when there is one.
+    used: u8,
+    /// Unused low bits of the last byte.
+    free: u8,
+    /// What the owner remembers: up to six bytes take no room here.
+    pub(crate) memo: M,
+}
+
+impl<M> BlockWriter<M> {
+    /// Bytes so far.
+    fn len(&self) -> usize {
+        let blocks = std::iter::successors(self.newest.as_ref(), |b| b.before.as_ref());
+        blocks.skip(1).count() * ROOM + usize::from(self.used)
+    }
+
+    /// A copy of the bytes so far; unused bits of the last one are zero.
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let mut out = vec![0; self.len()];
+        let mut rest = &mut out[..];
+        let mut used = usize::from(self.used);
+        let mut block = &self.newest;
+        while let Some(b) = block {
+            let (before, own) = rest.split_at_mut(rest.len() - used);
+            own.copy_from_slice(&b.bytes[..used]);
+            (rest, used, block) = (before, ROOM, &b.before);
+        }
+        out
+    }
+
+    /// The newest byte, 0 while there is none.
+    #[inline]
+    pub(crate) fn last_byte(&self) -> u8 {
+        let block = self.newest.as_ref();
+        block.map_or(0, |b| b.bytes[usize::from(self.used).saturating_sub(1)])
+    }
+
+    /// Appends whole bytes; only valid on a byte border.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        debug_assert_eq!(self.free, 0);
+        for byte in bytes {
+            if usize::from(self.used) == ROOM || self.newest.is_none() {
+                self.newest = Some(Box::new(Block {
+                    bytes: [0; ROOM],
+                    before: self.newest.take(),
+                }));
+                self.used = 0;
+            }
+            if let Some(block) = &mut self.newest {
+                block.bytes[usize::from(self.used)] = *byte;
+                self.used += 1;
+            }
+        }
+    }
+
+    /// As [`Self::put`], out of the way of the usual case.
+    #[cold]
+    fn put_across(&mut self, bytes: &[u8]) {
+        self.put(bytes);
+    }
+}
+
+impl<M> PutBits for BlockWriter<M> {
+    #[inline]
+    fn write(&mut self, value: u64, n: u32) {
+        let mut v = value << (64 - n);
+        let mut n = n;
+        let free = u32::from(self.free);
+        let at = usize::from(self.used);
+        if free > 0
+            && let Some(block) = &mut self.newest
+        {
+            block.bytes[at - 1] |= (v >> (64 - free)) as u8;
+            if n <= free {
+                self.free -= n as u8;
+                return;
+            }
+            v <<= free;
+            n -= free;
+        }
+        let bytes = n.div_ceil(8);
+        self.free = 0;
+        match &mut self.newest {
+            // Eight bytes at once, of which only those count that have bits: a fixed width needs no call.
+            Some(block) if at + 8 <= ROOM => {
+                block.bytes[at..at + 8].copy_from_slice(&v.to_be_bytes());
+                self.used += bytes as u8;
+            }
+            _ => self.put_across(&v.to_be_bytes()[..bytes as usize]),
+        }
+        self.free = (bytes * 8 - n) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bits::BitWriter;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn blocks_hold_what_one_buffer_holds(
+            header in proptest::collection::vec(any::<u8>(), 0..20),
+            items in proptest::collection::vec((any::<u64>(), 1u32..=64), 0..200),
+        ) {
+            let mut one = BitWriter::default();
+            let mut blocks = BlockWriter::<()>::default();
+            one.put(&header);
+            blocks.put(&header);
+            for (v, n) in items {
+                one.write(v, n);
+                blocks.write(v, n);
+                prop_assert_eq!(one.bytes().last().copied().unwrap_or(0), blocks.last_byte());
+            }
+            prop_assert_eq!(one.bytes(), blocks.to_vec());
+        }
+    }
+
+    #[test]
+    fn a_block_fills_a_cache_line() {
+        assert_eq!(size_of::<Block>(), 64);
+        assert_eq!(size_of::<BlockWriter<[u8; 6]>>(), 16);
+    }
+}
