@@ -151,17 +151,15 @@ impl RuleManager {
 
     async fn replace(&self, groups: Vec<Group>) {
         let mut wanted = HashSet::new();
+        let mut changed = Vec::new();
         for group in groups {
             wanted.insert(group.key.clone());
-            let old = self.take_changed(&group);
-            match old {
+            match self.take_changed(&group) {
                 Old::Same => {}
                 Old::None => self.start(group),
                 Old::Changed(old) => {
                     old.group.stop(false);
-                    join(old.task).await;
-                    group.copy_state(&old.group);
-                    self.start(group);
+                    changed.push((group, old));
                 }
             }
         }
@@ -174,8 +172,14 @@ impl RuleManager {
                 .collect();
             keys.iter().filter_map(|key| groups.remove(key)).collect()
         };
+        // All are told to stop before any is waited for.
+        gone.iter().for_each(|old| old.group.stop(false));
+        for (group, old) in changed {
+            join(old.task).await;
+            group.copy_state(&old.group);
+            self.start(group);
+        }
         for old in gone {
-            old.group.stop(false);
             join(old.task).await;
             old.group.metrics.remove();
             self.tasks.spawn(old.group.end(self.shutdown.clone()));

@@ -227,11 +227,11 @@ fn rule(rule: RuleSnapshot) -> rules::Rule {
             .status
             .last_evaluation
             .map(bellwether_rules::Time::timestamp),
-        alerting: rule.alerting.map(alerting),
+        alerting: rule.alerting.as_ref().map(alerting),
     }
 }
 
-fn alerting(alerting: AlertingSnapshot) -> rules::Alerting {
+fn alerting(alerting: &AlertingSnapshot) -> rules::Alerting {
     rules::Alerting {
         hold: alerting.hold,
         keep_firing_for: alerting.keep_firing_for,

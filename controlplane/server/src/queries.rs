@@ -12,7 +12,7 @@ use bellwether_promql::{
 };
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
 use bellwether_tsdb::Db;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::active_queries::ActiveQueries;
 use crate::flags::{Feature, Features};
@@ -233,13 +233,7 @@ impl Queries {
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
         let arrived = Instant::now();
-        // The time-out has to be made inside the runtime.
-        let waiting =
-            async { tokio::time::timeout(self.options.timeout, self.slots.acquire()).await };
-        let _slot = runtime
-            .block_on(waiting)
-            .map_err(|_| QueryError::Timeout("query queue"))?
-            .expect("the semaphore is never closed");
+        let _slot = runtime.block_on(self.slot_unless(cancel))?;
         let queued = arrived.elapsed();
         self.metrics.queue.observe(queued.as_secs_f64());
         let options = QueryOptions {
@@ -256,6 +250,29 @@ impl Queries {
             self.metrics.samples.add(result.stats.total_samples as f64);
         }
         result
+    }
+
+    /// A free slot; gives up after the time limit, and soon when `cancel` is set.
+    async fn slot_unless(&self, cancel: &AtomicBool) -> Result<SemaphorePermit<'_>, QueryError> {
+        /// Nobody wakes a waiting rule when the flag is set.
+        const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        let wait = tokio::time::sleep(self.options.timeout);
+        tokio::pin!(wait);
+        let acquire = self.slots.acquire();
+        tokio::pin!(acquire);
+        loop {
+            tokio::select! {
+                biased;
+                slot = &mut acquire => return Ok(slot.expect("the semaphore is never closed")),
+                () = &mut wait => return Err(QueryError::Timeout("query queue")),
+                _ = look.tick() => {
+                    if cancel.load(Ordering::Relaxed) {
+                        return Err(QueryError::Canceled("query queue"));
+                    }
+                }
+            }
+        }
     }
 
     /// The engine with the options in force.

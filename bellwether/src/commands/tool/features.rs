@@ -32,7 +32,7 @@ impl FeatureArgs {
             match name {
                 "promql-experimental-functions" => features.promql.experimental_functions = true,
                 "promql-extended-range-selectors" => {
-                    features.promql.extended_range_selectors = true
+                    features.promql.extended_range_selectors = true;
                 }
                 "promql-binop-fill-modifiers" => features.promql.fill_modifiers = true,
                 "promql-delayed-name-removal" => features.delayed_name_removal = true,

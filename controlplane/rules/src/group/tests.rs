@@ -21,11 +21,14 @@ fn at(minutes: i64) -> Time {
     Time::from_seconds(START + minutes * 60)
 }
 
+/// An expression and its alerts.
+type Sent = (String, Vec<Alert>);
+
 /// A database, and groups over it.
 struct World {
     _dir: tempfile::TempDir,
     db: Arc<Db>,
-    sent: Arc<Mutex<Vec<(String, Vec<Alert>)>>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
     registry: Registry,
 }
 

@@ -489,7 +489,7 @@ fn input(
             }
         }
     }
-    input.sort_by(|a, b| b.0.cmp(&a.0));
+    input.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
     Ok(input)
 }
 
