@@ -80,7 +80,9 @@ Examples:
   bellwether tool query range http://localhost:9090 'rate(up[5m])' -o sparkline
   bellwether tool promql explain 'sum(rate(up[5m]))' --data data
                                                what each part of a query costs
-  bellwether tool promql-test tests/*.test     scripts in Prometheus' PromQL test language";
+  bellwether tool promql-test tests/*.test     scripts in Prometheus' PromQL test language
+  bellwether tool check rules rules.yml        all mistakes of a rule file, with their places
+  bellwether tool test rules rules_test.yml    unit tests in promtool's format";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -124,7 +126,7 @@ pub(crate) enum Command {
     /// Write the stack file and the configurations for editing.
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
-    /// Look into data directories, import, check and measure.
+    /// Look into data directories, import, check and measure; check and test rules.
     #[command(after_help = TOOL_EXAMPLES)]
     Tool {
         #[command(subcommand)]

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::cli::InitArgs;
-use crate::stack::{DEFAULT_COLLECTOR, DEFAULT_PROMETHEUS, DEFAULT_STACK};
+use crate::stack::generate::RULES_FILE;
+use crate::stack::{DEFAULT_COLLECTOR, DEFAULT_PROMETHEUS, DEFAULT_RULES, DEFAULT_STACK};
 
 pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.dir)
@@ -17,6 +18,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         ("bellwether.yml", DEFAULT_STACK.to_owned()),
         ("collector.yml", DEFAULT_COLLECTOR.to_owned()),
         ("prometheus.yml", DEFAULT_PROMETHEUS.to_owned()),
+        (RULES_FILE, DEFAULT_RULES.to_owned()),
     ];
     if !args.force
         && let Some((name, _)) = files.iter().find(|(name, _)| args.dir.join(name).exists())
@@ -30,7 +32,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         write(&args.dir.join(name), text, args.force)?;
     }
     super::print(&format!(
-        "wrote bellwether.yml, collector.yml and prometheus.yml to {dir}\n\
+        "wrote bellwether.yml, collector.yml, prometheus.yml and its rules.yml to {dir}\n\
          edit them, then: bellwether up --stack {stack}\n\
          collector.yml and prometheus.yml are used where the stack file names them\n",
         dir = args.dir.display(),

@@ -6,12 +6,19 @@ use bellwether_model::duration;
 
 use super::{Plane, Stack};
 
+/// The rules, beside the `prometheus.yml` that names them.
+pub(crate) const RULES_FILE: &str = "rules.yml";
+
 /// The `prometheus.yml` that scrapes everything in the stack. Valid for the official server too.
 pub(crate) fn prometheus_yml(stack: &Stack) -> String {
     let host = stack.reachable_host();
     let interval = duration::format(stack.scrape_interval);
     let mut out = format!(
-        "global:\n  scrape_interval: {interval}\n  scrape_timeout: {timeout}\n  evaluation_interval: {interval}\n\nscrape_configs:\n",
+        "global:\n  scrape_interval: {interval}\n  scrape_timeout: {timeout}\n  evaluation_interval: {interval}\n\n\
+         # Recorded ratios and quantiles, and the alerts.\nrule_files: [{RULES_FILE}]\n\n\
+         # Where alerts go. Without an entry they are shown by the API and the dashboard only.\n\
+         # alerting:\n#   alertmanagers:\n#     - static_configs:\n#         - targets: [\"127.0.0.1:9093\"]\n\n\
+         scrape_configs:\n",
         timeout = duration::format(
             stack
                 .scrape_interval

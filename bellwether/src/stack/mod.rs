@@ -14,5 +14,7 @@ pub(crate) use resolve::{Overrides, Plane, Stack};
 pub(crate) const DEFAULT_STACK: &str = include_str!("../../../config/stack.yml");
 /// The collector configuration of a plane that names none.
 pub(crate) const DEFAULT_COLLECTOR: &str = include_str!("../../../config/collector.yml");
+/// The recording rules and alerts of every stack.
+pub(crate) const DEFAULT_RULES: &str = include_str!("../../../config/rules.yml");
 /// The scrape configuration of the default planes, for editing.
 pub(crate) const DEFAULT_PROMETHEUS: &str = include_str!("../../../config/prometheus.yml");

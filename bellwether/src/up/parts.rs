@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::screen::Component;
 use super::supervisor::{Stage, Supervisor};
-use crate::stack::{DEFAULT_COLLECTOR, Plane, Stack, generate};
+use crate::stack::{DEFAULT_COLLECTOR, DEFAULT_RULES, Plane, Stack, generate};
 
 /// Further exports soon after the start, so that the first charts need not wait for the interval.
 const EARLY_EXPORTS: [Duration; 3] = [
@@ -128,18 +128,18 @@ const GENERATED_HEADING: &str = "\
 # Name a file of your own as `server.config` in the stack file to take over.
 ";
 
-/// Writes the generated scrape configuration, where people and promtool can read it.
+/// Writes the generated configuration and the rules, where people and promtool can read them.
 fn write_generated(stack: &Stack) -> anyhow::Result<PathBuf> {
     let folder = stack.data_dir.join("generated");
     let path = folder.join("prometheus.yml");
     std::fs::create_dir_all(&folder)
-        .and_then(|()| {
-            std::fs::write(
-                &path,
-                format!("{GENERATED_HEADING}{}", generate::prometheus_yml(stack)),
-            )
-        })
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let config = generate::prometheus_yml(stack);
+    let rules = folder.join(generate::RULES_FILE);
+    for (path, text) in [(&path, config.as_str()), (&rules, DEFAULT_RULES)] {
+        std::fs::write(path, format!("{GENERATED_HEADING}{text}"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(path)
 }
 

@@ -31,7 +31,10 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instant => f.write_str("instant"),
-            Self::Range { length, step } => write!(f, "{} h at {step} s", length / 3600),
+            Self::Range { length, step } if length % 3600 == 0 => {
+                write!(f, "{} h at {step} s", length / 3600)
+            }
+            Self::Range { length, step } => write!(f, "{length} s at {step} s"),
         }
     }
 }

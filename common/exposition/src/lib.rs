@@ -30,7 +30,7 @@ mod write;
 
 pub use error::ParseError;
 pub use parse::{
-    Entry, Format, LabelPair, Parser, RawExemplar, SeriesLabels, SeriesLine,
+    Entry, Format, LabelPair, Parser, PlainLine, RawExemplar, SeriesLabels, SeriesLine,
     format_openmetrics_float, parse_series, unescape,
 };
 pub use proto::{Family, ProtoError, ProtoOptions, ProtoReader, ProtoSample, ProtoValue};

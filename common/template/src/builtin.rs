@@ -46,10 +46,6 @@ pub(crate) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
         "not" => Value::Bool(!first.truth()),
         "eq" => Value::Bool(compare::equal(args)?),
         "ne" => Value::Bool(!compare::equal(args)?),
-        "call" => match first {
-            Value::Nil => return Err("call of nil".to_owned()),
-            value => return Err(format!("non-function of type {}", value.type_name())),
-        },
         name => Value::Bool(compare::ordered(name, first, &args[1])?),
     })
 }

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use crate::value::Value;
 
 const BAD_TYPE: &str = "invalid type for comparison";
-const INCOMPATIBLE: &str = "incompatible types for comparison";
 
 /// Whether the first equals any of the others.
 pub(crate) fn equal(args: &[Value]) -> Result<bool, String> {
@@ -28,13 +27,18 @@ pub(crate) fn equal(args: &[Value]) -> Result<bool, String> {
             (Value::Object(a), Value::Object(b)) => {
                 a.number() == b.number() && a.text() == b.text()
             }
-            _ => return Err(INCOMPATIBLE.to_owned()),
+            _ => return Err(incompatible(first, other)),
         };
         if same {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+fn incompatible(a: &Value, b: &Value) -> String {
+    let (a, b) = (a.type_name(), b.type_name());
+    format!("incompatible types for comparison: {a} and {b}")
 }
 
 fn check_comparable(value: &Value) -> Result<(), String> {
@@ -64,7 +68,7 @@ pub(crate) fn order(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
         (Value::Float(a), Value::Float(b)) => Ok(a.partial_cmp(b)),
         (Value::String(a), Value::String(b)) => Ok(Some(a.cmp(b))),
         (Value::Bool(_), Value::Bool(_)) => Err(BAD_TYPE.to_owned()),
-        _ => Err(INCOMPATIBLE.to_owned()),
+        _ => Err(incompatible(a, b)),
     }
 }
 

@@ -457,6 +457,11 @@ impl Run<'_> {
         if matches!(name, "and" | "or") {
             return self.logic(dot, operand, name == "or", args);
         }
+        let args_text = args
+            .written
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let mut values = Vec::with_capacity(args.written.len() + 1);
         for arg in args.written {
             let wanted = parameter(signature, values.len());
@@ -466,7 +471,10 @@ impl Run<'_> {
             let wanted = parameter(signature, values.len());
             values.push(self.fit(operand, last, wanted)?);
         }
-        let result = if own.is_some() {
+        let result = if name == "call" {
+            let (arg, value) = (&args_text, values.first().map_or("<nil>", Value::type_name));
+            Err(format!("non-function {arg} of type {value}"))
+        } else if own.is_some() {
             builtin::call(name, &values)
         } else {
             self.host.call(name, &values)

@@ -283,7 +283,8 @@ impl<'a> Lexer<'a> {
                 self.emit(Kind::RawString);
             }
             '$' => self.field_or_variable(Kind::Variable)?,
-            '.' if !self.peek().is_some_and(|c| c.is_ascii_digit()) => {
+            // At the very end a dot counts as the beginning of a number.
+            '.' if self.peek().is_some_and(|c| !c.is_ascii_digit()) => {
                 self.field_or_variable(Kind::Field)?;
             }
             '.' | '+' | '-' | '0'..='9' => {

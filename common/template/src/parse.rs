@@ -281,8 +281,8 @@ impl Parser<'_> {
                 return Ok(Item::Stop(Stop::Else));
             }
             Keyword::If | Keyword::With | Keyword::Range => self.nested(|p| p.branch(keyword))?,
-            Keyword::Template => self.call(token.at)?,
-            Keyword::Block => self.block(token.at)?,
+            Keyword::Template => self.call()?,
+            Keyword::Block => self.block()?,
             Keyword::Break => self.jump("{{break}}", Node::Break)?,
             Keyword::Continue => self.jump("{{continue}}", Node::Continue)?,
             Keyword::Define => return self.unexpected(&token, "command"),
@@ -349,7 +349,7 @@ impl Parser<'_> {
         }
     }
 
-    fn call(&mut self, pos: usize) -> Parsed<Node> {
+    fn call(&mut self) -> Parsed<Node> {
         const CONTEXT: &str = "template clause";
         let token = self.take_word();
         let name = self.template_name(&token, CONTEXT)?;
@@ -359,10 +359,14 @@ impl Parser<'_> {
         } else {
             Some(self.pipeline(CONTEXT, Kind::RightDelim)?)
         };
-        Ok(Node::Template(Call { pos, name, pipe }))
+        Ok(Node::Template(Call {
+            pos: token.at,
+            name,
+            pipe,
+        }))
     }
 
-    fn block(&mut self, pos: usize) -> Parsed<Node> {
+    fn block(&mut self) -> Parsed<Node> {
         const CONTEXT: &str = "block clause";
         let token = self.take_word();
         let name = self.template_name(&token, CONTEXT)?;
@@ -370,7 +374,7 @@ impl Parser<'_> {
         let body = self.separate(CONTEXT)?;
         self.add(&name, body)?;
         Ok(Node::Template(Call {
-            pos,
+            pos: token.at,
             name,
             pipe: Some(pipe),
         }))

@@ -166,7 +166,7 @@ fn mistakes_are_reported_in_gos_words() {
         ("{{ 1a }}", "template: t:1: bad number syntax: \"1a\""),
         (
             "{{ template \"no\" }}",
-            "template: t:1:3: executing \"t\" at <{{template \"no\"}}>: template \"no\" not defined",
+            "template: t:1:12: executing \"t\" at <{{template \"no\"}}>: template \"no\" not defined",
         ),
         (
             "{{ .Foo }}",
@@ -194,7 +194,7 @@ fn mistakes_are_reported_in_gos_words() {
         ),
         (
             "{{ eq 1 1.0 }}",
-            "template: t:1:3: executing \"t\" at <eq 1 1.0>: error calling eq: incompatible types for comparison",
+            "template: t:1:3: executing \"t\" at <eq 1 1.0>: error calling eq: incompatible types for comparison: int and float64",
         ),
         (
             "{{ index .List 7 }}",

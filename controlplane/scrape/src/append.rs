@@ -4,8 +4,8 @@
 //! roll back, and adds the report series.
 
 use bellwether_exposition::{
-    Entry, Format, Parser, ProtoError, ProtoOptions, ProtoReader, ProtoSample, ProtoValue,
-    SeriesLabels, SeriesLine, parse_series,
+    Entry, Format, Parser, PlainLine, ProtoError, ProtoOptions, ProtoReader, ProtoSample,
+    ProtoValue, SeriesLabels, SeriesLine, parse_series,
 };
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
 use bellwether_model::{Exemplar, Labels, MetricType, stale_nan};
@@ -201,6 +201,10 @@ impl Run<'_> {
         let convert = self.context.settings.convert_classic_histograms_to_nhcb;
         let mut family: &[u8] = &[];
         loop {
+            if !convert && let Some(line) = parser.take_expected(self.cache.expected()) {
+                self.plain_line(&parser, line)?;
+                continue;
+            }
             let entry = parser.next_expecting(self.cache.expected())?;
             if convert && self.convert_line(&parser, entry.as_ref(), family)? {
                 continue;
@@ -347,6 +351,27 @@ impl Run<'_> {
                 self.exemplar(id, exemplar.to_exemplar(), time_ms);
             }
         }
+        Ok(())
+    }
+
+    /// As [`Self::line`], for the line that was expected.
+    #[inline]
+    fn plain_line(&mut self, parser: &Parser<'_>, line: PlainLine<'_>) -> Result<(), PageError> {
+        let Found::Known { id, again } = self.cache.find(line.series, true) else {
+            return Ok(());
+        };
+        self.stats.scraped += 1;
+        let Some((series, time_ms)) = self.admit(id, again, None) else {
+            return Ok(());
+        };
+        let append = Append {
+            id,
+            series,
+            time_ms,
+            value: Value::Float(line.value),
+        };
+        let labels = || line.labels().map_err(PageError::from);
+        self.sample(append, parser.current_type(), labels)?;
         Ok(())
     }
 

@@ -77,7 +77,8 @@ pub(crate) fn client() -> HttpClient {
 
 /// Why a page could not be fetched.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FetchError {
+#[allow(missing_docs, reason = "each variant's text says it")]
+pub enum FetchError {
     #[error("Get {url:?}: context deadline exceeded")]
     Timeout { url: String },
     #[error("Get {url:?}: {reason}")]
@@ -256,21 +257,33 @@ async fn headers(
     settings: &PoolSettings,
     timeout: Duration,
 ) -> Result<http::HeaderMap, FetchError> {
-    let mut headers = http::HeaderMap::new();
-    let value =
-        |text: &str, what| HeaderValue::from_str(text).map_err(|_| FetchError::Header(what));
-    headers.insert(ACCEPT, value(&settings.accept, "the Accept header")?);
+    let mut headers = connection_headers(settings).await?;
+    headers.insert(ACCEPT, header_value(&settings.accept, "the Accept header")?);
     let encoding = if settings.enable_compression {
         "gzip"
     } else {
         "identity"
     };
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert(
         HeaderName::from_static("x-prometheus-scrape-timeout-seconds"),
-        value(&timeout.as_secs_f64().to_string(), "the time-out")?,
+        header_value(&timeout.as_secs_f64().to_string(), "the time-out")?,
     );
+    Ok(headers)
+}
+
+fn header_value(text: &str, what: &'static str) -> Result<HeaderValue, FetchError> {
+    HeaderValue::from_str(text).map_err(|_| FetchError::Header(what))
+}
+
+/// Who asks: the agent's name, credentials, and the headers of `http_headers`. Files are read at each call.
+///
+/// # Errors
+/// When a file cannot be read, or a value cannot stand in a header.
+pub async fn connection_headers(settings: &PoolSettings) -> Result<http::HeaderMap, FetchError> {
+    let mut headers = http::HeaderMap::new();
+    let value = header_value;
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     match &settings.credentials {
         Credentials::None => {}
         Credentials::Basic { username, password } => {

@@ -46,6 +46,7 @@ mod scrape_loop;
 mod snapshot;
 mod target;
 
+pub use client::{FetchError, connection_headers};
 pub use config::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 pub use manager::{ScrapeManager, ScrapeOptions};
 pub use snapshot::{

@@ -31,6 +31,7 @@
 //! - answers are Prometheus' own, byte for byte where clients look: status, JSON shape, error types and texts.
 
 mod active_queries;
+mod alerting;
 mod api;
 pub mod config;
 mod flags;
@@ -52,7 +53,7 @@ mod version;
 
 pub use config::{Config, ConfigError, ConfigSource};
 pub use flags::{
-    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, ServerFlags,
+    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, RuleFlags, ServerFlags,
     WalCompressionFlag,
 };
 pub use reload::ReloadHandle;

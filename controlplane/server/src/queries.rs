@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bellwether_promql::ast::Expr;
 use bellwether_promql::{
     Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
 use bellwether_tsdb::Db;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::active_queries::ActiveQueries;
 use crate::flags::{Feature, Features};
@@ -35,11 +36,14 @@ pub(crate) struct QueryTimes {
     pub(crate) evaluated: Duration,
 }
 
+/// Samples that a query looked at by step: time in milliseconds and number.
+pub(crate) type PerStep = Vec<(i64, u64)>;
+
 impl QueryTimes {
     /// Prometheus' `stats`. The evaluation is one step here, so its parts that Prometheus times apart are zero.
-    pub(crate) fn to_json(self, stats: QueryStats) -> serde_json::Value {
+    pub(crate) fn to_json(self, stats: QueryStats, per_step: &PerStep) -> serde_json::Value {
         let evaluated = self.evaluated.as_secs_f64();
-        serde_json::json!({
+        let mut json = serde_json::json!({
             "timings": {
                 "evalTotalTime": evaluated,
                 "resultSortTime": 0,
@@ -52,7 +56,17 @@ impl QueryTimes {
                 "totalQueryableSamples": stats.total_samples,
                 "peakSamples": stats.peak_samples,
             },
-        })
+        });
+        if !per_step.is_empty() {
+            let steps = per_step.iter().map(|(t, n)| {
+                let seconds = *t as f64 / 1000.0;
+                // Whole seconds are written as such.
+                let whole = (t % 1000 == 0).then(|| serde_json::Value::from(t / 1000));
+                serde_json::json!([whole.unwrap_or_else(|| seconds.into()), n])
+            });
+            json["samples"]["totalQueryableSamplesPerStep"] = steps.collect();
+        }
+        json
     }
 }
 
@@ -60,6 +74,7 @@ impl QueryTimes {
 pub(crate) struct Queries {
     active: Arc<ActiveQueries>,
     log: ArcSwapOption<QueryLog>,
+    per_step_stats: bool,
     db: Arc<Db>,
     engine: ArcSwap<Engine>,
     options: EngineOptions,
@@ -126,6 +141,16 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Which parts of PromQL are on.
+pub(crate) fn parse_options(features: &Features) -> ParseOptions {
+    ParseOptions {
+        experimental_functions: features.has(Feature::PromqlExperimentalFunctions),
+        extended_range_selectors: features.has(Feature::PromqlExtendedRangeSelectors),
+        fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
+        ..ParseOptions::default()
+    }
+}
+
 impl Queries {
     /// Blocks on the disk.
     ///
@@ -143,17 +168,13 @@ impl Queries {
             timeout: settings.timeout,
             default_subquery_step_ms: 60_000,
             delayed_name_removal: features.has(Feature::PromqlDelayedNameRemoval),
-            parse: ParseOptions {
-                experimental_functions: features.has(Feature::PromqlExperimentalFunctions),
-                extended_range_selectors: features.has(Feature::PromqlExtendedRangeSelectors),
-                fill_modifiers: features.has(Feature::PromqlBinopFillModifiers),
-                ..ParseOptions::default()
-            },
+            parse: parse_options(features),
             ..EngineOptions::default()
         };
         Ok(Self {
             active: ActiveQueries::open(db.dir(), settings.max_concurrency)?,
             log: ArcSwapOption::empty(),
+            per_step_stats: features.has(Feature::PromqlPerStepStats),
             db,
             engine: ArcSwap::from_pointee(Engine::new(options.clone())),
             options,
@@ -192,8 +213,71 @@ impl Queries {
         self.options.parse
     }
 
+    /// Whether `stats=all` gives statistics of each step.
+    pub(crate) fn counts_per_step(&self) -> bool {
+        self.per_step_stats
+    }
+
     pub(crate) fn lookback_ms(&self) -> i64 {
         self.options.lookback_ms
+    }
+
+    /// Waits for a free slot and evaluates a rule's expression on this thread, which must not be an async one.
+    pub(crate) fn run_here(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        expr: &Expr,
+        at_ms: i64,
+        cancel: &Arc<AtomicBool>,
+    ) -> Result<QueryResult, QueryError> {
+        self.metrics.running.inc();
+        let _running = Running(&self.metrics.running);
+        let arrived = Instant::now();
+        let _slot = runtime.block_on(self.slot_unless(cancel))?;
+        let queued = arrived.elapsed();
+        self.metrics.queue.observe(queued.as_secs_f64());
+        let options = QueryOptions {
+            timeout: Some(self.options.timeout.saturating_sub(queued)),
+            cancel: Some(Arc::clone(cancel)),
+            ..QueryOptions::default()
+        };
+        let started = Instant::now();
+        let engine = self.engine.load_full();
+        let result = engine.instant_expr(&*self.db, expr, at_ms, &options);
+        let evaluated = started.elapsed();
+        self.metrics.inner_eval.observe(evaluated.as_secs_f64());
+        if let Ok(result) = &result {
+            self.metrics.samples.add(result.stats.total_samples as f64);
+        }
+        result
+    }
+
+    /// A free slot; gives up after the time limit, and soon when `cancel` is set.
+    async fn slot_unless(&self, cancel: &AtomicBool) -> Result<SemaphorePermit<'_>, QueryError> {
+        /// Nobody wakes a waiting rule when the flag is set.
+        const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        let wait = tokio::time::sleep(self.options.timeout);
+        tokio::pin!(wait);
+        let acquire = self.slots.acquire();
+        tokio::pin!(acquire);
+        loop {
+            tokio::select! {
+                biased;
+                slot = &mut acquire => return Ok(slot.expect("the semaphore is never closed")),
+                () = &mut wait => return Err(QueryError::Timeout("query queue")),
+                _ = look.tick() => {
+                    if cancel.load(Ordering::Relaxed) {
+                        return Err(QueryError::Canceled("query queue"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The engine with the options in force.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.engine.load_full()
     }
 
     /// Waits for a free slot and evaluates on a blocking thread. The time limit covers the waiting. Dropping the
@@ -204,8 +288,8 @@ impl Queries {
         kind: QueryKind,
         timeout: Option<Duration>,
         lookback_ms: Option<i64>,
-        origin: Origin,
-    ) -> Result<(QueryResult, QueryTimes), QueryError> {
+        (origin, per_step): (Origin, bool),
+    ) -> Result<(QueryResult, QueryTimes, PerStep), QueryError> {
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
         let limit = timeout
@@ -228,6 +312,7 @@ impl Queries {
                             ..QueryTimes::default()
                         },
                         stats: QueryStats::default(),
+                        per_step: None,
                         error: Some(told),
                         origin: &origin,
                     });
@@ -258,6 +343,14 @@ impl Queries {
                     engine.range(&*db, &text, start, end, step, &options)
                 }
             };
+            let steps = match &result {
+                Ok(result) if per_step => {
+                    let again = |t| engine.instant(&*db, &text, t, &options);
+                    let total = result.stats.total_samples;
+                    by_step(&kind, total, started + limit, again)
+                }
+                _ => Ok(PerStep::new()),
+            };
             drop(noted);
             // Prometheus logs what it executes: not what does not parse.
             let executed = !matches!(result, Err(QueryError::Parse(_) | QueryError::BadData(_)));
@@ -270,17 +363,18 @@ impl Queries {
                         evaluated: started.elapsed(),
                     },
                     stats: result.as_ref().map(|r| r.stats).unwrap_or_default(),
+                    per_step: steps.as_ref().ok(),
                     error: result.as_ref().err().map(ToString::to_string),
                     origin: &origin,
                 });
             }
-            result
+            result.and_then(|result| Ok((result, steps?)))
         })
         .await;
         drop(guard);
         let evaluated = started.elapsed();
         self.metrics.inner_eval.observe(evaluated.as_secs_f64());
-        let result = result.unwrap_or_else(|error| {
+        let (result, steps) = result.unwrap_or_else(|error| {
             // A panic in the evaluator is a bug of ours; one query fails, the server goes on.
             tracing::error!(%error, "query evaluation ended abnormally");
             Err(QueryError::Execution(
@@ -288,8 +382,32 @@ impl Queries {
             ))
         })?;
         self.metrics.samples.add(result.stats.total_samples as f64);
-        Ok((result, QueryTimes { queued, evaluated }))
+        Ok((result, QueryTimes { queued, evaluated }, steps))
     }
+}
+
+/// Samples by step. A step's number is that of an instant query at its time, by definition, and that is how it is
+/// found out: asking for it costs a second evaluation.
+fn by_step(
+    kind: &QueryKind,
+    total: u64,
+    deadline: Instant,
+    instant: impl Fn(i64) -> Result<QueryResult, QueryError>,
+) -> Result<PerStep, QueryError> {
+    let (start, end, step) = match *kind {
+        QueryKind::Instant(t) => return Ok(vec![(t, total)]),
+        QueryKind::Range { start, end, step } => (start, end, step),
+    };
+    let times = std::iter::successors(Some(start), |t| t.checked_add(step));
+    times
+        .take_while(|t| *t <= end)
+        .map(|t| {
+            if Instant::now() >= deadline {
+                return Err(QueryError::Timeout("expression evaluation"));
+            }
+            Ok((t, instant(t)?.stats.total_samples))
+        })
+        .collect()
 }
 
 pub(crate) fn millis(duration: Duration) -> i64 {

@@ -8,7 +8,7 @@ use bellwether_promql::QueryStats;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::queries::{QueryKind, QueryTimes};
+use crate::queries::{PerStep, QueryKind, QueryTimes};
 
 /// Who asked.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,7 @@ pub(crate) struct LoggedQuery<'a> {
     pub(crate) kind: &'a QueryKind,
     pub(crate) times: QueryTimes,
     pub(crate) stats: QueryStats,
+    pub(crate) per_step: Option<&'a PerStep>,
     /// `None` when it succeeded.
     pub(crate) error: Option<String>,
     pub(crate) origin: &'a Origin,
@@ -73,7 +74,7 @@ fn line(query: &LoggedQuery<'_>) -> Value {
             "end": date(end),
             "step": step / 1000,
         },
-        "stats": query.times.to_json(query.stats),
+        "stats": query.times.to_json(query.stats, query.per_step.unwrap_or(&PerStep::new())),
         // There is no tracing.
         "spanID": "0000000000000000",
         "traceID": "00000000000000000000000000000000",

@@ -13,8 +13,9 @@ use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression, WalSync};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::alerting::{self, Rules};
 use crate::api;
-use crate::config::{Config, ConfigSource};
+use crate::config::{Config, ConfigError, ConfigSource};
 use crate::flags::{Feature, Features};
 use crate::http::HttpMetrics;
 use crate::metrics::{self, ConfigMetrics};
@@ -24,8 +25,8 @@ use crate::reload::{ReloadHandle, ReloadReply};
 use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
-    DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings, ServerSettings,
-    StorageSettings, WalCompressionSetting,
+    DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings, RuleSettings,
+    ServerSettings, StorageSettings, WalCompressionSetting,
 };
 use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
 
@@ -41,10 +42,13 @@ pub(crate) struct Parts {
     db_options: DbOptions,
     query: QuerySettings,
     remote_read: RemoteReadSettings,
-    features: Features,
+    rules: RuleSettings,
+    /// The server's address as people reach it.
+    pub(crate) external_url: String,
+    pub(crate) features: Features,
     scrape_options: ScrapeOptions,
     auto_reload: Option<Duration>,
-    /// The configuration's text before it was loaded, to notice a change that happened since.
+    /// The texts of configuration and rule files before they were loaded, to notice a change that happened since.
     pub(crate) loaded_text: Option<String>,
     reload_on_sighup: bool,
     config_metrics: ConfigMetrics,
@@ -104,6 +108,8 @@ pub(crate) fn prepare(
         db_options,
         query: settings.query,
         remote_read: settings.remote_read,
+        rules: settings.rules,
+        external_url: state.web.external_url.clone(),
         features: settings.features,
         scrape_options: ScrapeOptions {
             fast_first_scrape: settings.fast_first_scrape,
@@ -128,6 +134,7 @@ pub(crate) async fn run_core(
 ) -> Result<(), ServerError> {
     state.notifications.add(notifications::STARTING);
     let core = open_core(state, parts).await?;
+    core.rules.show_in(&state.rules);
     let stopping = || shutdown.is_cancelled() || state.quit.is_cancelled();
     let first = state.config.load_full();
     if !stopping() {
@@ -194,6 +201,15 @@ pub(crate) async fn open_core(
         &state.registry,
     )
     .map_err(|error| ServerError::Internal(format!("file of active queries: {error}")))?;
+    let queries = Arc::new(queries);
+    let rules = Rules::new(
+        &db,
+        &queries,
+        &parts.rules,
+        &parts.features,
+        &state.registry,
+        &parts.external_url,
+    );
     let scrape = ScrapeManager::new(
         Arc::clone(&db) as _,
         &state.registry,
@@ -206,6 +222,7 @@ pub(crate) async fn open_core(
         remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
         queries,
         scrape,
+        rules,
     });
     if state.core.set(Arc::clone(&core)).is_err() {
         return Err(ServerError::Internal(
@@ -256,8 +273,13 @@ async fn watch_for_reloads(
 
 /// Loads and applies the configuration; on an error the running one stays.
 async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), String> {
-    let source = parts.source.clone();
-    let loaded = match blocking(move || source.load()).await {
+    let (source, features) = (parts.source.clone(), parts.features.clone());
+    let load = move || {
+        let config = source.load()?;
+        alerting::check_rule_files(&config, &features)?;
+        Ok::<_, ConfigError>(config)
+    };
+    let loaded = match blocking(load).await {
         Ok(loaded) => loaded.map_err(|e| {
             format!(
                 "couldn't load configuration (--config.file={:?}): {e}",
@@ -322,6 +344,10 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
     core.queries.set_log(config.query_log_path().as_deref())?;
     core.queries
         .set_subquery_step(config.global.evaluation_interval_ms());
+    core.rules
+        .apply(config, features)
+        .await
+        .map_err(|e| e.to_string())?;
     Ok(())
 }
 
@@ -419,7 +445,10 @@ impl Sighup {
 
 async fn read_text(source: &ConfigSource) -> Option<String> {
     let source = source.clone();
-    blocking(move || source.read().ok()).await.ok().flatten()
+    blocking(move || alerting::texts(&source))
+        .await
+        .ok()
+        .flatten()
 }
 
 /// Flags win over the configuration file, which wins over the defaults. As in Prometheus, a size alone switches the

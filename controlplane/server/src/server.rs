@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerting;
 use crate::config::ConfigError;
 use crate::flags::FlagError;
 use crate::http::router;
@@ -89,16 +90,22 @@ impl Server {
             reason: e.to_string(),
         })?;
         let source = settings.config.clone();
-        let (loaded_text, config) = blocking(move || (source.read().ok(), source.load())).await?;
+        let features = settings.features.clone();
+        let (loaded_text, config) =
+            blocking(move || (alerting::texts(&source), source.load())).await?;
         let config = config?;
+        let config =
+            blocking(move || alerting::check_rule_files(&config, &features).map(|()| config))
+                .await??;
         let listen = std::mem::take(&mut settings.listen);
         let listeners = bind_all(listen, &settings.listen_option).await?;
-        let addresses = listeners
+        let addresses: Vec<SocketAddr> = listeners
             .iter()
             .filter_map(|l| l.local_addr().ok())
             .collect();
         let (state, reloads, mut parts) = prepare(settings, config, cors);
         parts.loaded_text = loaded_text;
+        parts.external_url = alerting::external_url(&state, &addresses);
         Ok(Self {
             state,
             listeners,
@@ -169,6 +176,7 @@ impl Server {
         parts.ready_gauge.set(0.0);
         if let Some(core) = state.core() {
             core.scrape.shutdown().await;
+            core.rules.shutdown().await;
         }
         http_stop.cancel();
         while http.join_next().await.is_some() {}

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_rules::GroupOptions;
+use bellwether_rules::notifier::NotifierOptions;
 use bellwether_tsdb::WalSync;
 use tokio::net::TcpListener;
 
@@ -36,6 +38,8 @@ pub struct ServerSettings {
     pub query: QuerySettings,
     /// Remote read.
     pub remote_read: RemoteReadSettings,
+    /// Rules and notifications.
+    pub rules: RuleSettings,
     /// Enabled features.
     pub features: Features,
     /// How often to look for changes of the configuration file; `None` never.
@@ -74,6 +78,8 @@ pub struct WebSettings {
     pub write_messages: Vec<WriteMessage>,
     /// `/api/v1/otlp/v1/metrics` works.
     pub enable_otlp_receiver: bool,
+    /// Most results of a search, 0 for no limit.
+    pub search_limit_max: usize,
     /// Clients of `/api/v1/notifications/live`.
     pub notification_subscribers_max: usize,
     /// Connections of each listener.
@@ -96,6 +102,7 @@ impl Default for WebSettings {
             enable_remote_write_receiver: false,
             write_messages: WriteMessage::ALL.to_vec(),
             enable_otlp_receiver: false,
+            search_limit_max: 10_000,
             notification_subscribers_max: 16,
             max_connections: 512,
             read_timeout: Duration::from_secs(300),
@@ -224,6 +231,27 @@ impl Default for QuerySettings {
     }
 }
 
+/// Rules and notifications.
+#[derive(Clone, Debug)]
+pub struct RuleSettings {
+    /// Times around alerts.
+    pub groups: GroupOptions,
+    /// Rules that run beside others of their group; counts with [`Feature::ConcurrentRuleEval`].
+    pub max_concurrent_evals: usize,
+    /// Queues of Alertmanagers.
+    pub notifier: NotifierOptions,
+}
+
+impl Default for RuleSettings {
+    fn default() -> Self {
+        Self {
+            groups: GroupOptions::default(),
+            max_concurrent_evals: 4,
+            notifier: NotifierOptions::default(),
+        }
+    }
+}
+
 impl ServerSettings {
     /// Settings for a server inside a larger process: this configuration, data directory and address, everything
     /// else at Prometheus' defaults, with exemplars kept and targets scraped at once.
@@ -252,6 +280,7 @@ impl ServerSettings {
             storage: StorageSettings::default(),
             query: QuerySettings::default(),
             remote_read: RemoteReadSettings::default(),
+            rules: RuleSettings::default(),
             features: Features::of(&[Feature::ExemplarStorage]),
             auto_reload: None,
             fast_first_scrape: true,

@@ -15,6 +15,7 @@ use bellwether_tsdb::Db;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerting::Rules;
 use crate::api::{OtlpMetrics, RemoteRead};
 use crate::config::Config;
 use crate::flags::Features;
@@ -68,8 +69,9 @@ pub(crate) struct OpenCore {
     pub(crate) remote_series: SeriesCache,
     pub(crate) remote_read: RemoteRead,
     pub(crate) otlp: OtlpMetrics,
-    pub(crate) queries: Queries,
+    pub(crate) queries: Arc<Queries>,
     pub(crate) scrape: ScrapeManager,
+    pub(crate) rules: Rules,
 }
 
 /// State of the HTTP handlers. Lives as long as the server.

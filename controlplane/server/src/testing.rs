@@ -78,7 +78,15 @@ pub(crate) async fn start_with(
 
 /// The seeded server that most tests use: `up` of two instances and a counter, ten samples each, 15 s apart from 0.
 pub(crate) async fn start() -> TestServer {
-    let server = start_with("global: {external_labels: {cluster: c1}}", |_| {}).await;
+    start_with_features(&[crate::flags::Feature::ExemplarStorage]).await
+}
+
+/// The same with these features.
+pub(crate) async fn start_with_features(features: &[crate::flags::Feature]) -> TestServer {
+    let server = start_with("global: {external_labels: {cluster: c1}}", |settings| {
+        settings.features = crate::flags::Features::of(features);
+    })
+    .await;
     let db = &server.state.core().unwrap().db;
     let mut appender = db.appender();
     let series = [

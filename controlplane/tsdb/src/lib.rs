@@ -29,8 +29,10 @@
 //!   each sample from a block or from the head, never from both or neither.
 //! - **A directory is always openable.** Whatever is written takes its place by a rename after a sync; damage
 //!   is repaired or set aside with one log line and a counter.
-//! - **Prometheus can go on with the directory**, and we with its: nothing is written that Prometheus 3.5 does
-//!   not read, and unknown record types are skipped.
+//! - **What is gone stays gone.** Samples that a deletion or retention took never come back from the log; where no
+//!   block says any more where the head begins, the file `horizon` does.
+//! - **Prometheus can go on with the directory**, and we with its: but for `horizon`, which it passes over, nothing is
+//!   written that Prometheus 3.5 does not read, and unknown record types are skipped.
 //!
 //! Samples that come out of order, within the window that the options give, go to a log of their own (`wbl/`) and
 //! beside the in-order chunks of their series; queries merge both, and compaction makes blocks of their own of them.

@@ -48,7 +48,7 @@ pub enum WalCompression {
 /// so a killed process loses nothing; this choice is about a crash of the whole machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WalSync {
-    /// When a segment ends and at a clean stop: Prometheus' behaviour.
+    /// When a segment ends, before the commit that ended it returns, and at a clean stop.
     #[default]
     Segment,
     /// At least this often.

@@ -11,6 +11,10 @@ pub(crate) trait Postings {
     fn all(&self) -> Result<RoaringBitmap, TsdbError>;
     /// Series with `name="value"`.
     fn value(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError>;
+    /// How many series have `name="value"`.
+    fn count(&self, name: &str, value: &str) -> Result<u64, TsdbError>;
+    /// Leaves of some series those with `name="value"`, which are more.
+    fn retain(&self, found: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), TsdbError>;
     /// Series with the label whose value is accepted.
     fn values(
         &self,
@@ -46,8 +50,30 @@ pub(crate) fn select(
     index: &dyn Postings,
     matchers: &[Matcher],
 ) -> Result<RoaringBitmap, TsdbError> {
+    // The rarest first: of a label that all series have, only those are looked at that are still wanted.
+    let (mut equal, others): (Vec<_>, Vec<_>) = matchers
+        .iter()
+        .filter(|m| !m.matches_empty())
+        .partition(|m| m.op == MatchOp::Equal);
+    if equal.len() > 1 {
+        let mut counted = Vec::with_capacity(equal.len());
+        for m in equal {
+            counted.push((index.count(&m.name, &m.value)?, m));
+        }
+        counted.sort_by_key(|(count, _)| *count);
+        equal = counted.into_iter().map(|(_, m)| m).collect();
+    }
     let mut found: Option<RoaringBitmap> = None;
-    for m in matchers.iter().filter(|m| !m.matches_empty()) {
+    for m in equal {
+        match &mut found {
+            Some(f) => index.retain(f, &m.name, &m.value)?,
+            None => found = Some(index.value(&m.name, &m.value)?),
+        }
+        if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
+            return Ok(RoaringBitmap::new());
+        }
+    }
+    for m in others {
         let carriers = carrying(index, m, true)?;
         match &mut found {
             Some(f) => *f &= carriers,

@@ -235,6 +235,8 @@ fn matchers_mean_the_same_in_blocks_and_head() {
     fill(&db, 0, 10);
     let cases = [
         (MatchOp::Equal, "i", "007"),
+        (MatchOp::Equal, "i", "999"),
+        (MatchOp::Equal, "job", "test \"q\" ü"),
         (MatchOp::NotEqual, "i", "007"),
         (MatchOp::Regex, "i", "00.|03[12]"),
         (MatchOp::NotRegex, "i", "0.*"),

@@ -1,11 +1,14 @@
 //! `bellwether tool`: one module per kind of thing that the tools work on.
 
+mod check;
 mod explain;
+mod features;
 mod go_text;
 mod output;
 mod promql;
 mod promql_test;
 mod query;
+mod test;
 mod tsdb;
 
 use std::process::ExitCode;
@@ -14,6 +17,16 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolCommand {
+    /// Check files that Prometheus reads.
+    Check {
+        #[command(subcommand)]
+        command: check::CheckCommand,
+    },
+    /// Run unit tests.
+    Test {
+        #[command(subcommand)]
+        command: test::TestCommand,
+    },
     /// Data directories in Prometheus' format.
     Tsdb {
         #[command(subcommand)]
@@ -28,28 +41,21 @@ pub(crate) enum ToolCommand {
     },
     /// Run scripts in Prometheus' PromQL test language.
     PromqlTest(promql_test::PromqlTestArgs),
-    /// Check what a server would read.
-    Check {
-        #[command(subcommand)]
-        command: CheckCommand,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CheckCommand {
-    /// Check PromQL expressions and show their types.
-    Promql(promql::CheckPromqlArgs),
 }
 
 pub(super) async fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
-    bellwether_telemetry::init_logging("warn", bellwether_telemetry::LogFormat::Logfmt);
+    // Unit tests report what failed themselves.
+    let level = match command {
+        ToolCommand::Test { .. } => "error",
+        _ => "warn",
+    };
+    bellwether_telemetry::init_logging(level, bellwether_telemetry::LogFormat::Logfmt);
     match command {
+        ToolCommand::Check { command } => check::run(command),
+        ToolCommand::Test { command } => test::run(command),
         ToolCommand::Tsdb { command } => tsdb::run(command),
         ToolCommand::Query(args) => query::run(args).await,
         ToolCommand::Promql { command } => promql::run(command),
         ToolCommand::PromqlTest(args) => promql_test::run(args),
-        ToolCommand::Check { command } => match command {
-            CheckCommand::Promql(args) => promql::check(args),
-        },
     }
 }

@@ -54,6 +54,26 @@ pub struct SeriesLine<'a> {
     pub(crate) format: Format,
 }
 
+/// What [`Parser::take_expected`] took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlainLine<'a> {
+    /// Name and labels as written.
+    pub series: &'a [u8],
+    /// Value.
+    pub value: f64,
+    pub(crate) format: Format,
+}
+
+impl<'a> PlainLine<'a> {
+    /// Takes the series apart.
+    ///
+    /// # Errors
+    /// When name or labels do not follow the grammar; then it was no series that a parser gave before.
+    pub fn labels(&self) -> Result<SeriesLabels<'a>, ParseError> {
+        labels::parse(self.format, self.series).map_err(|fail| fail.locate(self.series))
+    }
+}
+
 impl<'a> SeriesLine<'a> {
     /// Takes the series apart. Needed once for each series that was not seen before.
     ///

@@ -17,7 +17,7 @@ mod scan;
 mod tests;
 mod text;
 
-pub use entry::{Entry, RawExemplar, SeriesLine};
+pub use entry::{Entry, PlainLine, RawExemplar, SeriesLine};
 pub use labels::{LabelPair, SeriesLabels, unescape};
 pub use number::format_openmetrics_float;
 
@@ -107,6 +107,29 @@ impl<'a> Parser<'a> {
                 Err(fail.locate(self.input))
             }
         }
+    }
+
+    /// Takes a line that is nothing but the expected series, a space, a plain decimal number and a newline, as nearly
+    /// all lines of a known page are. `None` for any other line, which stays where it is for
+    /// [`Self::next_expecting`]; the same holds of `expected` as there.
+    #[inline]
+    pub fn take_expected(&mut self, expected: &[u8]) -> Option<PlainLine<'a>> {
+        if self.finished {
+            return None;
+        }
+        let input = self.input;
+        let end = self.pos + self.expected_len(expected)?;
+        if input.get(end) != Some(&b' ') {
+            return None;
+        }
+        let (value, len) = number::plain_line(&input[end + 1..])?;
+        let series = &input[self.pos..end];
+        self.pos = end + 1 + len;
+        Some(PlainLine {
+            series,
+            value,
+            format: self.format,
+        })
     }
 
     /// The error of a series' labels with the line it stands on. `series` must be a slice of this page.

@@ -34,6 +34,35 @@ pub(super) fn float(text: &[u8]) -> Result<f64, NumberError> {
     slow_float(text)
 }
 
+/// Powers of ten that a double holds exactly, as far as [`EXACT_DIGITS`] needs them.
+const POWERS: [f64; EXACT_DIGITS + 1] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+];
+
+/// A number of digits with at most one point among them that ends at a newline, and the length of both; `None` for
+/// anything else. Digits and power of ten are exact, so the division rounds as it should.
+#[inline]
+pub(super) fn plain_line(text: &[u8]) -> Option<(f64, usize)> {
+    let (mut digits, mut point) = (0u64, None);
+    for (i, byte) in text.iter().enumerate().take(EXACT_DIGITS + 1) {
+        match byte {
+            b'0'..=b'9' => digits = digits * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() && i > 0 => point = Some(i),
+            b'\n' if i > 0 => {
+                let value = digits as f64;
+                let value = match point.map(|at| i - 1 - at) {
+                    None => value,
+                    Some(0) => return None,
+                    Some(decimals) => value / POWERS[decimals],
+                };
+                return Some((value, i + 1));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 fn slow_float(text: &[u8]) -> Result<f64, NumberError> {
     if memchr::memchr3(b'p', b'P', b'_', text).is_some() {
         return Err(NumberError::Character);
@@ -66,8 +95,58 @@ pub fn format_openmetrics_float(value: f64) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_lines_are_what_the_parser_of_floats_says() {
+        for text in [
+            "0",
+            "7",
+            "12.345",
+            "0.1",
+            "0.3",
+            "123456789012345",
+            "9007199254.7409",
+            "007.50",
+        ] {
+            let line = format!("{text}\nnext 1\n");
+            let (value, len) = plain_line(line.as_bytes()).unwrap();
+            assert_eq!(
+                value.to_bits(),
+                text.parse::<f64>().unwrap().to_bits(),
+                "{text}"
+            );
+            assert_eq!(len, text.len() + 1);
+        }
+        for text in [
+            "",
+            ".",
+            ".5",
+            "5.",
+            "1.2.3",
+            "-1",
+            "+1",
+            "1e3",
+            "NaN",
+            "1 5",
+            "1\r",
+            "1234567890123456",
+        ] {
+            assert_eq!(plain_line(format!("{text}\n").as_bytes()), None, "{text}");
+        }
+        assert_eq!(plain_line(b"12"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_lines_round_as_floats_do(text in "[0-9]{1,8}(\\.[0-9]{1,6})?") {
+            let line = format!("{text}\n");
+            let (value, _) = plain_line(line.as_bytes()).unwrap();
+            proptest::prop_assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits());
+        }
+    }
 
     #[test]
     fn bounds_have_a_point_or_an_exponent() {

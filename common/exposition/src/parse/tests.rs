@@ -278,6 +278,47 @@ fn expectations_do_not_change_what_is_read() {
 }
 
 #[test]
+fn plain_lines_are_taken_only_where_they_are_expected() {
+    let page = b"a 1\na_b 2.5\na{x=\"y\"} 4\na{x=\"y\"}5\na{x=\"y\"} 6 7\na{x=\"y\"} -8\na {x=\"y\"} 9\nb 10";
+    let values = [1.0, 2.5, 4.0, 5.0, 6.0, -8.0, 9.0, 10.0];
+    for (guess, plain) in [
+        (&b""[..], &[][..]),
+        (b"a", &[1.0]),
+        (b"a_b", &[2.5]),
+        (b"a{x=\"y\"}", &[4.0]),
+        (b"b", &[]),
+    ] {
+        let mut parser = Parser::new(Format::Text, page);
+        let mut taken = Vec::new();
+        let all: Vec<f64> = std::iter::from_fn(|| {
+            if let Some(line) = parser.take_expected(guess) {
+                assert_eq!(line.series, guess);
+                taken.push(line.value);
+                return Some(line.value);
+            }
+            match parser.next_expecting(guess).unwrap() {
+                Some(Entry::Series(line)) => Some(line.value),
+                other => {
+                    assert_eq!(other, None);
+                    None
+                }
+            }
+        })
+        .collect();
+        assert_eq!(all, values, "guess {guess:?}");
+        assert_eq!(taken, plain, "guess {guess:?}");
+    }
+    let page = b"a 1\na 2 3\na 4 # {x=\"y\"} 5\na  6\n# EOF\n";
+    let mut parser = Parser::new(Format::OpenMetrics, page);
+    assert_eq!(parser.take_expected(b"a").unwrap().value, 1.0);
+    for _ in 0..2 {
+        assert_eq!(parser.take_expected(b"a"), None);
+        assert!(matches!(parser.next(), Ok(Some(Entry::Series(_)))));
+    }
+    assert_eq!(parser.take_expected(b"a"), None);
+}
+
+#[test]
 fn duplicate_label_names_are_found() {
     let page = b"a{b=\"1\",c=\"2\",b=\"3\"} 1\n";
     let mut parser = Parser::new(Format::Text, page);

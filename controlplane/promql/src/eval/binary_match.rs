@@ -41,6 +41,8 @@ struct Matcher<'a> {
     out: RowBuilder,
     /// The last problem of each step; earlier ones are forgotten, as upstream.
     problems: Vec<Option<AnnotationKind>>,
+    /// Whether plain groups may be matched column by column.
+    plain: bool,
 }
 
 /// The value of a binary operator between vectors.
@@ -89,6 +91,7 @@ pub(super) fn eval(
         delayed: ctx.delayed_names,
         out: RowBuilder::new(steps),
         problems: vec![None; steps],
+        plain: true,
     };
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
     // Steps at which nothing can match are not even checked for ambiguity.
@@ -121,7 +124,7 @@ impl Matcher<'_> {
         {
             return Ok(());
         }
-        if self.plain_group(group)? {
+        if self.plain && self.plain_group(group)? {
             return Ok(());
         }
         let mut pairings: HashMap<(Option<usize>, Option<usize>), usize> = HashMap::new();
@@ -180,29 +183,6 @@ impl Matcher<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Of several errors that which the first step has, where ambiguous series on the "one" side come before
-    /// matches of several series: groups are looked at for all steps, one after the other.
-    fn first_error(&mut self, groups: &[MatchGroup], skip: &[bool]) -> Option<QueryError> {
-        for step in (0..self.steps).filter(|step| !skip[*step]) {
-            let duplicate = groups.iter().filter_map(|group| {
-                let mut present = group.one.iter().filter(|o| self.one[**o].present(step));
-                let (first, second) = (present.next()?, present.next()?);
-                Some((*second, self.duplicate(group, *second, *first)))
-            });
-            if let Some((_, error)) = duplicate.min_by_key(|(at, _)| *at) {
-                return Some(error);
-            }
-            let only: Vec<bool> = (0..self.steps).map(|s| s != step).collect();
-            self.out = RowBuilder::new(self.steps);
-            for group in groups {
-                if let Err(error) = self.group(group, &only) {
-                    return Some(error);
-                }
-            }
-        }
-        None
     }
 
     /// The common case: floats on both sides, one series on the "one" side, and a result row for each of the others.
@@ -266,6 +246,31 @@ impl Matcher<'_> {
             }
         };
         many.iter().zip(one).map(cell).collect()
+    }
+
+    /// Of several errors that which the first step has, where ambiguous series on the "one" side come before
+    /// matches of several series: groups are looked at for all steps, one after the other.
+    fn first_error(&mut self, groups: &[MatchGroup], skip: &[bool]) -> Option<QueryError> {
+        // Whole columns would tell of other steps too.
+        self.plain = false;
+        for step in (0..self.steps).filter(|step| !skip[*step]) {
+            let duplicate = groups.iter().filter_map(|group| {
+                let mut present = group.one.iter().filter(|o| self.one[**o].present(step));
+                let (first, second) = (present.next()?, present.next()?);
+                Some((*second, self.duplicate(group, *second, *first)))
+            });
+            if let Some((_, error)) = duplicate.min_by_key(|(at, _)| *at) {
+                return Some(error);
+            }
+            let only: Vec<bool> = (0..self.steps).map(|s| s != step).collect();
+            self.out = RowBuilder::new(self.steps);
+            for group in groups {
+                if let Err(error) = self.group(group, &only) {
+                    return Some(error);
+                }
+            }
+        }
+        None
     }
 
     /// With several series on the "one" side: which of them has the sample at each step.

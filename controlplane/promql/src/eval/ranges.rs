@@ -223,6 +223,12 @@ pub(crate) trait RangeFunction: Send {
         env: &mut Env<'_>,
     ) -> Result<Option<Sample>, QueryError>;
 
+    /// The values of windows that all have the same distances to their samples, for as many steps as `out` has
+    /// places. False when the function has no short way for them; nothing is done then.
+    fn eval_regular(&mut self, _windows: &Regular<'_>, _out: &mut [f64]) -> bool {
+        false
+    }
+
     /// Slides the window over a series. Every function has a copy of this loop of its own, into which the compiler
     /// puts its [`RangeFunction::eval`].
     ///
@@ -240,6 +246,7 @@ pub(crate) trait RangeFunction: Send {
 
 /// A series with the windows that are to slide over it.
 pub(crate) struct Sliding<'a> {
+    ctx: &'a Context<'a>,
     job: &'a Job<'a>,
     input: &'a RangeInput,
     /// The series' metric name.
@@ -251,6 +258,20 @@ pub(crate) struct Sliding<'a> {
     smoothed: bool,
 }
 
+/// Windows over samples in regular distances, as far as all samples are there: from step to step both ends move on
+/// by the same number of samples.
+pub(crate) struct Regular<'a> {
+    /// The first of them.
+    pub(crate) window: Window<'a>,
+    /// Samples from step to step.
+    pub(crate) stride: usize,
+    /// The steps whose windows these are.
+    steps: Range<usize>,
+}
+
+/// Samples in windows after which a query is asked whether it shall go on: some milliseconds of the slowest functions.
+const CHECK_EVERY: usize = 128 * 1024;
+
 /// What the windows of a series weighed, in samples.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Weights {
@@ -258,7 +279,51 @@ pub(crate) struct Weights {
     widest: usize,
 }
 
-impl Sliding<'_> {
+impl<'a> Sliding<'a> {
+    /// The windows that see regular floats only; `None` where there are none.
+    fn regular(&self) -> Option<Regular<'a>> {
+        let (job, input) = (self.job, self.input);
+        let times = input.float_times.as_slice();
+        let [first, second, ..] = times else {
+            return None;
+        };
+        let plain = input.histogram_times.is_empty()
+            && !self.anchored
+            && !self.smoothed
+            && !job.is_fixed()
+            && job.args.is_empty();
+        let (distance, step) = (second - first, job.grid.step);
+        if !plain || distance <= 0 || step % distance != 0 || !has_distance(times, distance) {
+            return None;
+        }
+        let end = job.data_time(job.grid.start);
+        let start = end.saturating_sub(job.range_ms);
+        // A window begins with the sample that would be next to one before it, and ends before the one after the last.
+        let from = steps_until(start, step, first.saturating_sub(distance));
+        let all = distance.saturating_mul(times.len() as i64);
+        let until = steps_until(end, step, first.saturating_add(all)).min(job.grid.steps());
+        if from >= until {
+            return None;
+        }
+        let moved = step.saturating_mul(from as i64);
+        let (start, end) = (start.saturating_add(moved), end.saturating_add(moved));
+        let index = |t: i64| usize::try_from((t - first).div_euclid(distance) + 1).ok();
+        Some(Regular {
+            window: Window {
+                input,
+                f: index(start)?..index(end)?,
+                h: 0..0,
+                t: job.grid.time(from),
+                start,
+                end,
+                anchored: false,
+                smoothed: false,
+            },
+            stride: usize::try_from(step / distance).ok()?,
+            steps: from..until,
+        })
+    }
+
     #[inline(always)]
     fn slide<F: RangeFunction + ?Sized>(
         &self,
@@ -277,7 +342,23 @@ impl Sliding<'_> {
             .map(|h| histogram_weight(h))
             .max()
             .unwrap_or(0);
-        for step in 0..job.grid.steps() {
+        let regular = self.regular();
+        let mut check_at = CHECK_EVERY;
+        let mut next = 0;
+        while next < job.grid.steps() {
+            let step = next;
+            next += 1;
+            if let Some(r) = regular.as_ref().filter(|r| r.steps.start == step)
+                && row.histograms.is_none()
+                && function.eval_regular(r, &mut row.values[r.steps.clone()])
+            {
+                next = r.steps.end;
+                weights.sum += r.window.f.len() * r.steps.len();
+                weights.widest = weights.widest.max(r.window.f.len());
+                f.start = r.window.f.start + r.stride * (r.steps.len() - 1);
+                f.end = f.start + r.window.f.len();
+                continue;
+            }
             let t = job.grid.time(step);
             let end = job.data_time(t);
             let start = end.saturating_sub(job.range_ms);
@@ -293,6 +374,11 @@ impl Sliding<'_> {
             }
             weights.sum += weight;
             weights.widest = weights.widest.max(weight);
+            // Wide windows over many steps take long, also those of a single series.
+            if weights.sum >= check_at {
+                self.ctx.check()?;
+                check_at = weights.sum + CHECK_EVERY;
+            }
             for (to, from) in args.iter_mut().zip(&job.args) {
                 *to = from[step];
             }
@@ -321,6 +407,20 @@ impl Sliding<'_> {
         }
         Ok(weights)
     }
+}
+
+/// Whether all times have a distance.
+fn has_distance(times: &[i64], distance: i64) -> bool {
+    let after = times.get(1..).unwrap_or_default();
+    let pairs = times.iter().zip(after);
+    // Without an exit in between the compiler compares several times at once.
+    pairs.fold(true, |all, (a, b)| all & (b.wrapping_sub(*a) == distance))
+}
+
+/// The number of steps that `t` needs to reach a time or come after it.
+fn steps_until(t: i64, step: i64, time: i64) -> usize {
+    let way = time.saturating_sub(t).max(0);
+    usize::try_from(way / step + i64::from(way % step != 0)).unwrap_or(usize::MAX)
 }
 
 /// An index range over times whose ends only move forward.
@@ -417,8 +517,8 @@ pub(crate) fn range_call(
             let job = job(Source::Selector(&w.selector), w.range_ms);
             let one_name = has_one_name(&w.selector);
             let mut untyped = true;
-            let mut cost = NodeCost::default();
             let mut state = job.fresh();
+            let mut cost = NodeCost::default();
             selector::each_batch(ctx, &w.selector, grid.steps(), |series| {
                 untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
                 let before = ctx.looked_at();
@@ -459,8 +559,9 @@ fn has_one_name(selector: &Selector) -> bool {
 
 /// Whether the name is all that describes the metric.
 fn is_untyped(labels: &Labels) -> bool {
-    let mut all = labels.iter();
-    all.all(|l| l.name == METRIC_NAME || !is_metadata_label(l.name))
+    // Labels are sorted by name.
+    let mut first = labels.iter().take_while(|l| l.name <= "__unit__");
+    first.all(|l| l.name == METRIC_NAME || !is_metadata_label(l.name))
 }
 
 /// A range vector behind a wrapper for fixed values.
@@ -491,6 +592,14 @@ type State = (RangeInput, Box<dyn RangeFunction>);
 impl Job<'_> {
     fn fresh(&self) -> State {
         (RangeInput::default(), (self.def.make)())
+    }
+
+    /// Whether all steps look at the same time.
+    fn is_fixed(&self) -> bool {
+        match &self.source {
+            Source::Selector(s) => s.at.is_some(),
+            Source::Subquery(s) => s.at.is_some(),
+        }
     }
 
     fn data_time(&self, t: i64) -> i64 {
@@ -603,6 +712,7 @@ impl Job<'_> {
         let mut row = Row::floats(out_labels, ctx.column(self.grid.steps()));
         row.drop_name = drop;
         let series = Sliding {
+            ctx,
             job: self,
             input,
             name,

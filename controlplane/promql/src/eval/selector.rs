@@ -119,6 +119,13 @@ pub(crate) fn read(
     Ok(())
 }
 
+/// Whether there is a stale marker, which is rare.
+fn has_stale(values: &[f64]) -> bool {
+    // Without an exit in between the compiler compares several values at once.
+    let in_block = |block: &[f64]| block.iter().fold(false, |any, v| any | is_stale_nan(*v));
+    values.chunks(64).any(in_block)
+}
+
 /// Leaves of each histogram its count, sum, schema and reset hint. Without buckets nobody could tell a reset any more,
 /// so that the hint of every histogram but the first says whether there was one.
 pub(crate) fn keep_stats(buffer: &mut SampleBuffer) {
@@ -147,13 +154,6 @@ pub(crate) fn keep_stats(buffer: &mut SampleBuffer) {
             last = Some(whole);
         }
     }
-}
-
-/// Whether there is a stale marker, which is rare.
-fn has_stale(values: &[f64]) -> bool {
-    // Without an exit in between the compiler compares several values at once.
-    let in_block = |block: &[f64]| block.iter().fold(false, |any, v| any | is_stale_nan(*v));
-    values.chunks(64).any(in_block)
 }
 
 /// For every step the index of the sample that an instant selector sees, if any.

@@ -1,7 +1,6 @@
 //! `min_over_time`, `max_over_time` and the times of the extremes, in amortised constant time per step.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use crate::annotations::AnnotationKind;
 use crate::error::QueryError;
@@ -16,6 +15,8 @@ pub(crate) struct Extreme {
     /// Its time instead of the value.
     time: bool,
     candidates: VecDeque<usize>,
+    /// New candidates, from behind.
+    new: Vec<usize>,
     /// First index not yet looked at.
     next: usize,
 }
@@ -36,6 +37,7 @@ impl Extreme {
             greatest,
             time,
             candidates: VecDeque::new(),
+            new: Vec::new(),
             next: 0,
         }
     }
@@ -52,35 +54,24 @@ impl Extreme {
         if self.time { more >= less } else { more > less }
     }
 
-    /// Takes the values up to `end` in, one after the other.
+    /// Takes the values up to `end` in. From behind few of them become candidates, so that most comparisons end
+    /// alike; only the best of them can beat older ones.
     fn extend(&mut self, values: &[f64], end: usize) {
-        while self.next < end {
-            let v = values[self.next];
-            if !v.is_nan() {
-                while let Some(&i) = self.candidates.back()
-                    && self.beats(v, values[i])
-                {
-                    self.candidates.pop_back();
-                }
-                self.candidates.push_back(self.next);
-            }
-            self.next += 1;
-        }
-    }
-
-    /// Starts over with a window that has nothing in common with the one before. From behind few values become
-    /// candidates, so that most comparisons end alike.
-    fn restart(&mut self, values: &[f64], window: Range<usize>) {
-        self.candidates.clear();
         let mut best = f64::NAN;
-        for i in window.clone().rev() {
+        for i in (self.next..end).rev() {
             let v = values[i];
             if !v.is_nan() && !self.beats(best, v) {
                 best = v;
-                self.candidates.push_front(i);
+                self.new.push(i);
             }
         }
-        self.next = window.end;
+        while let Some(&i) = self.candidates.back()
+            && self.beats(best, values[i])
+        {
+            self.candidates.pop_back();
+        }
+        self.candidates.extend(self.new.drain(..).rev());
+        self.next = end;
     }
 }
 
@@ -99,10 +90,11 @@ impl RangeFunction for Extreme {
         }
         let values = &w.input.floats;
         if self.next <= w.f.start {
-            self.restart(values, w.f.clone());
-        } else {
-            self.extend(values, w.f.end);
+            // Nothing in common with the window before.
+            self.candidates.clear();
+            self.next = w.f.start;
         }
+        self.extend(values, w.f.end);
         while self.candidates.front().is_some_and(|&i| i < w.f.start) {
             self.candidates.pop_front();
         }

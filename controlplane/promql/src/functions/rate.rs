@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::annotations::{AnnotationKind, HistogramOperation};
 use crate::error::QueryError;
 use crate::eval::column::Sample;
-use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
+use crate::eval::ranges::{Env, RangeFunction, RangeInput, Regular, Window};
 
 use bellwether_model::histogram::CounterResetHint;
 
@@ -82,6 +82,18 @@ impl ExtrapolatedRate {
                 factor
             }
         };
+        self.extrapolate(first, change, usual, || (Reach::new(times, w), w))
+    }
+
+    /// The rate from the first value and the change in a window.
+    #[inline(always)]
+    fn extrapolate<'a>(
+        &self,
+        first: f64,
+        change: f64,
+        usual: Factor,
+        window: impl Fn() -> (Reach, &'a Window<'a>),
+    ) -> f64 {
         let may_reach_zero = self.counter && change > 0.0 && first >= 0.0;
         if !may_reach_zero {
             return change * usual.factor;
@@ -93,7 +105,7 @@ impl ExtrapolatedRate {
             return change * usual.factor;
         }
         let zero_after = usual.sampled * (first / change);
-        let mut reach = Reach::new(times, w);
+        let (mut reach, w) = window();
         reach.limit_start(Some(zero_after));
         change * self.factor(&reach, w)
     }
@@ -224,6 +236,7 @@ impl ExtrapolatedRate {
 }
 
 /// How far a window's first and last sample lie apart and from its ends, in seconds.
+#[derive(Clone, Copy, Debug)]
 struct Reach {
     last: i64,
     sampled: f64,
@@ -324,6 +337,22 @@ impl RangeFunction for ExtrapolatedRate {
                 self.overlaps.push(i);
             }
         }
+    }
+
+    fn eval_regular(&mut self, windows: &Regular<'_>, out: &mut [f64]) -> bool {
+        let w = &windows.window;
+        let plain = self.resets.is_empty() && w.input.float_starts.is_empty();
+        if w.f.len() < 2 || !plain {
+            return false;
+        }
+        let reach = Reach::new(w.float_times(), w);
+        let usual = self.usual_factor(w.float_times(), w);
+        let from = |index: usize| w.input.floats[index..].iter().step_by(windows.stride);
+        let ends = from(w.f.start).zip(from(w.f.end - 1));
+        for (out, (first, last)) in out.iter_mut().zip(ends) {
+            *out = self.extrapolate(*first, last - first, usual, || (reach, w));
+        }
+        true
     }
 
     #[inline(always)]

@@ -9,7 +9,8 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
 
 /// Wraps a deserializer; only structs go through.
-pub(crate) struct Strict<D> {
+#[derive(Debug)]
+pub struct Strict<D> {
     inner: D,
     /// Where the keys stand, for messages: `scrape config`.
     place: &'static str,
@@ -18,7 +19,8 @@ pub(crate) struct Strict<D> {
 }
 
 impl<D> Strict<D> {
-    pub(crate) fn new(inner: D, place: &'static str, unsupported: &'static [&'static str]) -> Self {
+    /// `place` names the struct in messages; `unsupported` are keys that Prometheus knows and this build does not.
+    pub fn new(inner: D, place: &'static str, unsupported: &'static [&'static str]) -> Self {
         Self {
             inner,
             place,

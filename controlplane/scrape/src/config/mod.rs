@@ -19,4 +19,4 @@ pub use scrape::{
 };
 pub use units::{ByteSize, PromDuration};
 
-pub(crate) use keys::Strict;
+pub use keys::Strict;

@@ -13,7 +13,7 @@ use bellwether_model::{Labels, LabelsBuilder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::StaticConfig;
+use crate::config::{PoolSettings, StaticConfig};
 
 pub(crate) use file::{FileDiscovery, check_pattern};
 
@@ -28,7 +28,7 @@ pub struct TargetGroup {
 
 impl TargetGroup {
     /// The labels of each target.
-    pub(crate) fn members(&self) -> impl Iterator<Item = LabelsBuilder> {
+    pub fn members(&self) -> impl Iterator<Item = LabelsBuilder> {
         self.targets.iter().map(|target| {
             let mut labels = self.labels.to_builder();
             for label in target {
@@ -48,6 +48,16 @@ pub trait Discoverer: Send {
         updates: mpsc::Sender<Vec<TargetGroup>>,
         shutdown: CancellationToken,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// The discoveries of a configuration besides its fixed targets, which are there at once.
+#[must_use]
+pub fn discoveries(settings: &PoolSettings) -> (Vec<TargetGroup>, Vec<Box<dyn Discoverer>>) {
+    let files = settings.file_sd_configs.iter().map(|config| {
+        let files = FileDiscovery::new(config, &settings.base_dir, &settings.job_name);
+        Box::new(files) as Box<dyn Discoverer>
+    });
+    (static_groups(&settings.static_configs), files.collect())
 }
 
 /// The groups of `static_configs`.

@@ -49,6 +49,38 @@ const OPERATORS: &[&str] = &[
     "unless",
 ];
 const EXPERIMENTAL_OPERATORS: &[&str] = &["limit_ratio", "limitk"];
+/// Functions of the templates of alerts.
+const TEMPLATES: &[&str] = &[
+    "args",
+    "externalURL",
+    "first",
+    "graphLink",
+    "humanize",
+    "humanize1024",
+    "humanizeDuration",
+    "humanizePercentage",
+    "humanizeTimestamp",
+    "label",
+    "match",
+    "now",
+    "parseDuration",
+    "pathPrefix",
+    "query",
+    "reReplaceAll",
+    "safeHtml",
+    "sortByLabel",
+    "stripDomain",
+    "stripPort",
+    "strvalue",
+    "tableLink",
+    "title",
+    "toDuration",
+    "toLower",
+    "toTime",
+    "toUpper",
+    "urlQueryEscape",
+    "value",
+];
 const DISCOVERIES: &[&str] = &["file", "static"];
 
 pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
@@ -76,6 +108,21 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
         ("promql", promql(&state)),
         ("promql_functions", functions(&state)),
         ("promql_operators", operators(&state)),
+        (
+            "rules",
+            Group::from([
+                (
+                    "concurrent_rule_eval",
+                    state.features.has(Feature::ConcurrentRuleEval),
+                ),
+                ("keep_firing_for", true),
+                ("query_offset", true),
+            ]),
+        ),
+        (
+            "templating_functions",
+            TEMPLATES.iter().map(|name| (*name, true)).collect(),
+        ),
         (
             "scrape",
             Group::from([
@@ -121,7 +168,9 @@ fn api(state: &AppState) -> Group {
             "remote_write_receiver",
             state.web.enable_remote_write_receiver,
         ),
-        ("search", false),
+        ("search", state.features.has(Feature::SearchApi)),
+        ("search_fuzz_alg_jarowinkler", true),
+        ("search_fuzz_alg_subsequence", true),
         ("time_range_labels", true),
         ("time_range_series", true),
     ])
@@ -150,7 +199,10 @@ fn promql(state: &AppState) -> Group {
         ("offset", true),
         ("on", true),
         ("per_query_lookback_delta", true),
-        ("per_step_stats", false),
+        (
+            "per_step_stats",
+            state.features.has(Feature::PromqlPerStepStats),
+        ),
         ("smoothed", extended),
         ("subqueries", true),
         ("type_and_unit_labels", false),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `query` | `/query`, `/query_range`, `/format_query`, `/parse_query` |
 //! | `series` | `/series`, `/labels`, `/label/<name>/values` |
+//! | `search` | `/search/...` |
 //! | `targets` | `/targets`, `/scrape_pools`, `/metadata`, `/targets/metadata` |
 //! | `exemplars` | `/query_exemplars` |
 //! | `pools` | `/scrape_pools/config`, `/targets/relabel_steps` |
@@ -40,6 +41,7 @@ mod query;
 mod query_body;
 mod read;
 mod rules;
+mod search;
 mod self_metrics;
 mod series;
 mod status;
@@ -142,6 +144,24 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
             only(get(series::names).post(series::names), GET_POST),
         )
         .route("/label/{name}/values", only(get(series::values), GET))
+        .route(
+            "/search/metric_names",
+            only(
+                get(search::metric_names).post(search::metric_names),
+                GET_POST,
+            ),
+        )
+        .route(
+            "/search/label_names",
+            only(get(search::label_names).post(search::label_names), GET_POST),
+        )
+        .route(
+            "/search/label_values",
+            only(
+                get(search::label_values).post(search::label_values),
+                GET_POST,
+            ),
+        )
         .route("/targets", only(get(targets::targets), GET))
         .route(
             "/targets/metadata",

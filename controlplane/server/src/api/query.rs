@@ -89,13 +89,14 @@ async fn run(
         }
     };
     let text = params.get("query").to_owned();
-    let (result, times) = core
+    let per_step = params.get("stats") == "all" && core.queries.counts_per_step();
+    let (result, times, steps) = core
         .queries
-        .run(text.clone(), kind, timeout, lookback, origin)
+        .run(text.clone(), kind, timeout, lookback, (origin, per_step))
         .await?;
     let stats = match params.get("stats") {
         "" => String::new(),
-        _ => times.to_json(result.stats).to_string(),
+        _ => times.to_json(result.stats, &steps).to_string(),
     };
     let (mut warnings, infos) = result.annotations.render(&text, ANNOTATIONS_MAX);
     if !matches!(params.get("stats"), "" | "true" | "all") {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bellwether_rules::LoadError;
 use bellwether_yaml::YamlError;
 
 /// Why a configuration cannot be used.
@@ -18,4 +19,7 @@ pub enum ConfigError {
     /// A value, a key or the YAML itself is wrong: file, line, column, key and what would be right.
     #[error(transparent)]
     Invalid(#[from] YamlError),
+    /// A rule file has mistakes.
+    #[error("parse rules: {0}")]
+    Rules(#[from] LoadError),
 }

@@ -24,7 +24,7 @@ pub struct GlobalConfig {
     pub scrape_protocols: Vec<String>,
     /// Time between rule evaluations and default step of sub-queries; 1m.
     pub evaluation_interval: PromDuration,
-    /// How far back rules look; no rule runs yet, so only 0 is accepted.
+    /// How far in the past rules are evaluated; 0s.
     #[serde(skip_serializing_if = "is_zero")]
     pub rule_query_offset: PromDuration,
     /// File for a line per query; not supported yet, must be empty.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bellwether_model::Labels;
 use bellwether_model::labels::is_legacy_label_name;
+use bellwether_rules::notifier::AlertingConfig;
 use bellwether_scrape::ScrapeConfig;
 use bellwether_yaml::YamlError;
 use hashbrown::HashSet;
@@ -88,7 +89,10 @@ pub struct Config {
     /// `runtime`.
     #[serde(skip_serializing_if = "is_default")]
     pub runtime: RuntimeConfig,
-    /// `rule_files`: patterns that match no file.
+    /// `alerting`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub alerting: AlertingConfig,
+    /// `rule_files`: patterns, seen from the working directory.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rule_files: Vec<String>,
     /// `scrape_configs` and those of `scrape_config_files`.
@@ -127,7 +131,7 @@ struct RawConfig {
     scrape_configs: Option<Vec<Spanned<Option<ScrapeConfig>>>>,
     rule_files: Option<Vec<Spanned<String>>>,
     storage: Option<Spanned<StorageConfig>>,
-    alerting: Option<Spanned<Value>>,
+    alerting: Option<Spanned<AlertingConfig>>,
     remote_write: Option<Spanned<Value>>,
     remote_read: Option<Spanned<Value>>,
     otlp: Option<Spanned<OtlpConfig>>,
@@ -136,7 +140,7 @@ struct RawConfig {
 
 impl Config {
     /// Parses and checks a text. `name` is shown in errors, relative paths start at `base_dir`. Reads the files
-    /// of `scrape_config_files` and looks for those of `rule_files`.
+    /// of `scrape_config_files`, not those of `rule_files`.
     ///
     /// # Errors
     /// [`ConfigError`] for the first mistake.
@@ -148,18 +152,15 @@ impl Config {
             let path = joined(base_dir, &global.query_log_file);
             global.query_log_file = path.display().to_string();
         }
-        refuse_rule_files(
-            raw.rule_files.as_deref().unwrap_or_default(),
-            name,
-            base_dir,
-        )?;
+        let alerting = alerting(raw.alerting, name, base_dir)?;
         let external_labels = Labels::from_pairs(&global.external_labels);
         let legacy = global.metric_name_validation_scheme == "legacy";
         let otlp = otlp(raw.otlp, legacy, name)?;
         let mut config = Self {
             global,
             runtime: raw.runtime.unwrap_or_default(),
-            rule_files: texts(raw.rule_files),
+            rule_files: rule_files(raw.rule_files.unwrap_or_default(), name, base_dir)?,
+            alerting,
             scrape_configs: Vec::new(),
             storage: raw.storage.map(|s| s.value).unwrap_or_default(),
             otlp,
@@ -264,12 +265,7 @@ impl Config {
 
 impl RawConfig {
     fn refuse_unsupported(&self, file: &str) -> Result<(), ConfigError> {
-        let sections = [
-            &self.alerting,
-            &self.remote_write,
-            &self.remote_read,
-            &self.tracing,
-        ];
+        let sections = [&self.remote_write, &self.remote_read, &self.tracing];
         for (section, name) in sections.into_iter().zip(UNSUPPORTED_SECTIONS) {
             if let Some(section) = section.as_ref().filter(|s| !says_nothing(&s.value)) {
                 return Err(invalid(
@@ -348,12 +344,6 @@ fn global(raw: Option<Spanned<GlobalConfig>>, file: &str) -> Result<GlobalConfig
     if let Err(message) = global.fill_in() {
         return error(".scrape_timeout", message.to_owned());
     }
-    if !global.rule_query_offset.0.is_zero() {
-        return error(
-            ".rule_query_offset",
-            "rules are not supported yet: remove the key".to_owned(),
-        );
-    }
     for name in global.external_labels.keys() {
         // Label names may be any UTF-8 since 3.0 unless the legacy scheme is asked for.
         let legacy = global.metric_name_validation_scheme == "legacy";
@@ -408,31 +398,48 @@ pub(super) fn expand_variables(text: &str, look_up: impl Fn(&str) -> Option<Stri
     out
 }
 
-/// Rules do not run yet: a pattern that finds a file would be silently ignored alerts.
-fn refuse_rule_files(
-    patterns: &[Spanned<String>],
+/// Patterns of rule files, seen from the working directory. Which files they name is looked up at each load.
+fn rule_files(
+    patterns: Vec<Spanned<String>>,
     file: &str,
     base_dir: &Path,
-) -> Result<(), ConfigError> {
-    for (index, pattern) in patterns.iter().enumerate() {
-        let invalid = |message| {
-            invalid(
-                file,
-                pattern.referenced,
-                format!("rule_files[{index}]"),
-                message,
-            )
-        };
-        let found = matching_files(&base_dir.join(&pattern.value)).map_err(invalid)?;
-        if let Some(first) = found.first() {
-            return Err(invalid(format!(
-                "{:?} matches {}, and rules cannot be evaluated yet: remove the entry",
-                pattern.value,
-                first.display()
-            )));
+) -> Result<Vec<String>, ConfigError> {
+    let check = |(index, pattern): (usize, Spanned<String>)| {
+        let folder = Path::new(&pattern.value).parent();
+        if folder.is_some_and(|folder| folder.to_string_lossy().contains('*')) {
+            let message = format!(
+                "invalid rule file path {:?}: only the last part of the path may hold a *",
+                pattern.value
+            );
+            let key = format!("rule_files[{index}]");
+            return Err(invalid(file, pattern.referenced, key, message));
         }
+        Ok(if base_dir == Path::new(".") {
+            pattern.value
+        } else {
+            base_dir.join(&pattern.value).display().to_string()
+        })
+    };
+    patterns.into_iter().enumerate().map(check).collect()
+}
+
+fn alerting(
+    raw: Option<Spanned<AlertingConfig>>,
+    file: &str,
+    base_dir: &Path,
+) -> Result<AlertingConfig, ConfigError> {
+    let Some(raw) = raw else {
+        return Ok(AlertingConfig::default());
+    };
+    match raw.value.check(base_dir) {
+        Ok(()) => Ok(raw.value),
+        Err(error) => Err(invalid(
+            file,
+            raw.referenced,
+            "alerting".to_owned(),
+            error.to_string(),
+        )),
     }
-    Ok(())
 }
 
 /// Existing files that a pattern names; only the last part of the path may hold `*`, as in Prometheus.
@@ -482,13 +489,6 @@ fn wildcard_match(pattern: &str, text: &str) -> bool {
                 .any(|at| wildcard_match(tail, &rest[at..]))
         }),
     }
-}
-
-fn texts(list: Option<Vec<Spanned<String>>>) -> Vec<String> {
-    list.unwrap_or_default()
-        .into_iter()
-        .map(|t| t.value)
-        .collect()
 }
 
 fn invalid(file: &str, at: Location, path: String, message: String) -> ConfigError {

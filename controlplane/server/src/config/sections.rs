@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Sections of Prometheus' configuration that are accepted only when they are empty.
-pub(crate) const UNSUPPORTED_SECTIONS: &[&str] =
-    &["alerting", "remote_write", "remote_read", "tracing"];
+pub(crate) const UNSUPPORTED_SECTIONS: &[&str] = &["remote_write", "remote_read", "tracing"];
 
 /// `runtime`: settings of the Go runtime. Read for compatibility; there is no garbage collector to set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -25,12 +25,17 @@ pub enum Feature {
     OtlpNativeDelta,
     /// Statistics of each step of a query, with `stats=all`.
     PromqlPerStepStats,
+    /// `/api/v1/search/...`.
+    SearchApi,
     /// Old form of `--web.enable-remote-write-receiver`.
     RemoteWriteReceiver,
+    /// Rules of a group that do not need each other run at the same time.
+    ConcurrentRuleEval,
 }
 
 const SUPPORTED: &[(&str, Feature)] = &[
     ("auto-reload-config", Feature::AutoReloadConfig),
+    ("concurrent-rule-eval", Feature::ConcurrentRuleEval),
     ("exemplar-storage", Feature::ExemplarStorage),
     ("extra-scrape-metrics", Feature::ExtraScrapeMetrics),
     ("native-histograms", Feature::NativeHistograms),
@@ -54,6 +59,7 @@ const SUPPORTED: &[(&str, Feature)] = &[
         Feature::PromqlExtendedRangeSelectors,
     ),
     ("remote-write-receiver", Feature::RemoteWriteReceiver),
+    ("search-api", Feature::SearchApi),
 ];
 
 /// Features that are always on, or are about the Go runtime: enabling them changes nothing.
@@ -72,7 +78,6 @@ const WITHOUT_EFFECT: &[&str] = &[
 /// Features of Prometheus that this build does not have.
 const MISSING: &[&str] = &[
     "agent",
-    "concurrent-rule-eval",
     "created-timestamp-zero-ingestion",
     "delayed-compaction",
     "memory-snapshot-on-shutdown",

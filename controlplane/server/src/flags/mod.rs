@@ -5,6 +5,7 @@
 //! a setting that does nothing.
 
 mod features;
+mod rules;
 mod sizes;
 mod table;
 mod wal_sync;
@@ -19,6 +20,7 @@ use bellwether_tsdb::WalSync;
 use clap::{ArgAction, Args, ValueEnum};
 
 pub use features::{Feature, Features};
+pub use rules::RuleFlags;
 pub use table::OtherFlags;
 
 use crate::config::ConfigSource;
@@ -190,6 +192,13 @@ pub struct ServerFlags {
         overrides_with = "enable_otlp_receiver"
     )]
     no_enable_otlp: bool,
+    /// Most results that a search may ask for, 0 is no limit
+    #[arg(
+        long = "web.search.max-limit",
+        value_name = "N",
+        default_value_t = 10_000
+    )]
+    pub search_max_limit: usize,
     /// Most clients that follow /api/v1/notifications/live at one time
     #[arg(
         long = "web.max-notifications-subscribers",
@@ -288,6 +297,10 @@ pub struct ServerFlags {
     )]
     pub read_max_bytes_in_frame: usize,
 
+    /// Rules and notifications.
+    #[command(flatten)]
+    pub rules: RuleFlags,
+
     /// Features to enable, separated by commas, may be repeated
     #[arg(long = "enable-feature", value_name = "NAMES", action = ArgAction::Append)]
     pub enable_feature: Vec<String>,
@@ -350,6 +363,7 @@ impl ServerFlags {
                     || features.has(Feature::RemoteWriteReceiver),
                 write_messages: self.write_messages(),
                 enable_otlp_receiver: self.enable_otlp_receiver,
+                search_limit_max: self.search_max_limit,
                 notification_subscribers_max: self.max_notifications_subscribers,
                 max_connections: self.max_connections.max(1),
                 read_timeout: self.read_timeout,
@@ -368,6 +382,7 @@ impl ServerFlags {
                 concurrent_max: self.read_concurrent_limit,
                 bytes_in_frame_max: self.read_max_bytes_in_frame,
             },
+            rules: self.rules.settings(),
             auto_reload: features
                 .has(Feature::AutoReloadConfig)
                 .then_some(self.auto_reload_interval.max(Duration::from_secs(1))),
@@ -490,6 +505,7 @@ impl ServerFlags {
                 "web.enable-otlp-receiver",
                 bool_text(self.enable_otlp_receiver),
             ),
+            ("web.search.max-limit", self.search_max_limit.to_string()),
             (
                 "web.max-notifications-subscribers",
                 self.max_notifications_subscribers.to_string(),
@@ -545,6 +561,8 @@ impl ServerFlags {
             ("log.level", self.log_level.as_str().to_owned()),
             ("log.format", value_name(&self.log_format)),
         ];
+        let rules = self.rules.texts();
+        all.extend(rules.map(|(name, value)| (name.to_owned(), value)));
         all.extend(own.map(|(name, value)| (name.to_owned(), value)));
         all
     }

@@ -52,16 +52,9 @@ const fn ignored(entry: Entry) -> Entry {
 /// Names and defaults as Prometheus 3.5 has them.
 const TABLE: &[Entry] = &[
     switch("agent", "false"),
-    switch("alertmanager.drain-notification-queue-on-shutdown", "true"),
-    value("alertmanager.notification-batch-size", "256"),
-    value("alertmanager.notification-queue-capacity", "10000"),
     ignored(switch("auto-gomaxprocs", "true")),
     ignored(switch("auto-gomemlimit", "true")),
     ignored(value("auto-gomemlimit.ratio", "0.9")),
-    value("rules.alert.for-grace-period", "10m"),
-    value("rules.alert.for-outage-tolerance", "1h"),
-    value("rules.alert.resend-delay", "1m"),
-    value("rules.max-concurrent-evals", "4"),
     switch("scrape.adjust-timestamps", "true"),
     value("scrape.discovery-reload-interval", "5s"),
     value("scrape.timestamp-tolerance", "2ms"),
@@ -168,7 +161,6 @@ impl Args for OtherFlags {
 /// Names of the negated switches; clap wants them static.
 const NEGATIONS: &[&str] = &[
     "no-agent",
-    "no-alertmanager.drain-notification-queue-on-shutdown",
     "no-auto-gomaxprocs",
     "no-auto-gomemlimit",
     "no-scrape.adjust-timestamps",

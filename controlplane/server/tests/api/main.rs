@@ -4,9 +4,11 @@
 mod config;
 mod headers;
 mod otlp;
+mod promtool;
 mod query_log;
 mod remote_read;
 mod remote_write;
+mod stats;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;

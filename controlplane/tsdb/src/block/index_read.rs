@@ -96,19 +96,21 @@ pub(crate) fn decode_chunks(
     Ok(())
 }
 
+fn dec_at(map: &[u8], at: u64) -> Result<Dec<'_>, DecodeError> {
+    let rest = usize::try_from(at).ok().and_then(|at| map.get(at..));
+    rest.map(Dec::new)
+        .ok_or(DecodeError("section out of range"))
+}
+
 /// The content of a section with a u32 length before and a checksum behind it.
 fn section(map: &[u8], at: u64) -> Result<(&[u8], usize), DecodeError> {
-    let start = usize::try_from(at).map_err(|_| DecodeError("section out of range"))?;
-    let mut dec = Dec::new(
-        map.get(start..)
-            .ok_or(DecodeError("section out of range"))?,
-    );
+    let mut dec = dec_at(map, at)?;
     let len = dec.be32()? as usize;
     let content = dec.bytes(len)?;
     if dec.be32()? != crc32c(content) {
         return Err(DecodeError("section checksum mismatch"));
     }
-    Ok((content, start + 4))
+    Ok((content, at as usize + 4))
 }
 
 impl IndexReader {
@@ -268,6 +270,14 @@ impl IndexReader {
         Ok(refs
             .chunks_exact(4)
             .map(|r| u32::from_be_bytes([r[0], r[1], r[2], r[3]])))
+    }
+
+    /// The same as it lies in the file.
+    fn packed_postings(&self, at: u64) -> Result<&[u8], DecodeError> {
+        let (content, _) = section(&self.map, at)?;
+        let mut dec = Dec::new(content);
+        let count = dec.be32()? as usize;
+        dec.bytes(count * 4)
     }
 
     /// Label names, sorted.
@@ -450,6 +460,16 @@ impl Entries<'_> {
     }
 }
 
+/// Looking series up in a list is cheaper than reading the list when they are so many times fewer.
+const FEWER: u64 = 16;
+
+/// Whether a list of series, as it lies in the file, has one.
+fn has_posting(packed: &[u8], wanted: u32) -> bool {
+    let (list, _) = packed.as_chunks::<4>();
+    list.binary_search_by_key(&wanted, |r| u32::from_be_bytes(*r))
+        .is_ok()
+}
+
 impl Postings for IndexReader {
     fn all(&self) -> Result<RoaringBitmap, TsdbError> {
         self.postings_at(self.all).map_err(self.corrupt())
@@ -460,6 +480,35 @@ impl Postings for IndexReader {
             Some(at) => self.postings_at(at).map_err(self.corrupt()),
             None => Ok(RoaringBitmap::new()),
         }
+    }
+
+    fn count(&self, name: &str, value: &str) -> Result<u64, TsdbError> {
+        let find = || match self.find_value(name, value)? {
+            // Behind the length of the section; its checksum is checked by who reads it.
+            Some(at) => Ok(u64::from(dec_at(&self.map, at.saturating_add(4))?.be32()?)),
+            None => Ok(0),
+        };
+        find().map_err(self.corrupt())
+    }
+
+    fn retain(&self, found: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), TsdbError> {
+        let mut keep = || match self.find_value(name, value)? {
+            Some(at) => {
+                let packed = self.packed_postings(at)?;
+                if found.len().saturating_mul(FEWER) < packed.len() as u64 / 4 {
+                    let kept = found.iter().filter(|r| has_posting(packed, *r));
+                    *found = kept.collect();
+                } else {
+                    *found &= self.postings_at(at)?;
+                }
+                Ok(())
+            }
+            None => {
+                found.clear();
+                Ok(())
+            }
+        };
+        keep().map_err(self.corrupt())
     }
 
     fn values(

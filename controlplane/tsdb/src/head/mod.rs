@@ -17,6 +17,7 @@ mod encode;
 pub(crate) mod exemplars;
 pub(crate) mod gc;
 pub(crate) mod isolation;
+mod label_sets;
 mod open;
 pub(crate) mod out_of_order;
 mod postings;

@@ -71,6 +71,17 @@ impl IdSet {
         }
     }
 
+    fn retain_in(&self, found: &mut RoaringBitmap) {
+        match self {
+            Self::One(_) | Self::Few(_) => {
+                let mut own = RoaringBitmap::new();
+                self.add_to(&mut own);
+                *found &= own;
+            }
+            Self::Many(bitmap) => *found &= &**bitmap,
+        }
+    }
+
     fn len(&self) -> u64 {
         match self {
             Self::One(_) => 1,
@@ -157,6 +168,13 @@ pub(crate) struct HeadIndex<'a> {
     pub(crate) symbols: &'a Symbols,
 }
 
+impl HeadIndex<'_> {
+    fn ids(&self, name: &str, value: &str) -> Option<&IdSet> {
+        let (name, value) = (self.symbols.find(name)?, self.symbols.find(value)?);
+        self.postings.names.get(&name)?.get(&value)
+    }
+}
+
 impl Postings for HeadIndex<'_> {
     fn all(&self) -> Result<RoaringBitmap, TsdbError> {
         Ok(self.postings.all.clone())
@@ -164,16 +182,22 @@ impl Postings for HeadIndex<'_> {
 
     fn value(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError> {
         let mut out = RoaringBitmap::new();
-        if let (Some(n), Some(v)) = (self.symbols.find(name), self.symbols.find(value))
-            && let Some(ids) = self
-                .postings
-                .names
-                .get(&n)
-                .and_then(|values| values.get(&v))
-        {
+        if let Some(ids) = self.ids(name, value) {
             ids.add_to(&mut out);
         }
         Ok(out)
+    }
+
+    fn count(&self, name: &str, value: &str) -> Result<u64, TsdbError> {
+        Ok(self.ids(name, value).map_or(0, IdSet::len))
+    }
+
+    fn retain(&self, found: &mut RoaringBitmap, name: &str, value: &str) -> Result<(), TsdbError> {
+        match self.ids(name, value) {
+            Some(ids) => ids.retain_in(found),
+            None => found.clear(),
+        }
+        Ok(())
     }
 
     fn values(

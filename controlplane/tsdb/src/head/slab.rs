@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use super::label_sets::LabelSets;
+pub(crate) use super::label_sets::LabelsAt;
 use super::series::MemSeries;
 use super::symbols::Symbol;
-use crate::encoding::{Dec, put_uvarint};
 
 /// Series of a page; a power of two. Pages of dead series are freed.
 const PAGE: usize = 256;
@@ -23,18 +24,15 @@ pub(crate) struct Page {
     marks: Arc<Marks>,
 }
 
-/// Where a series' labels are among those of its page.
-pub(crate) type LabelsAt = u32;
-
 /// What the series of a page have together. What taking a sample in needs to know of each is close together:
-/// reading it from the series themselves would wait for the memory at each one. Their labels are a third as large
+/// reading it from the series themselves would wait for the memory at each one. Their labels are a tenth as large
 /// as one by one.
 #[derive(Debug)]
 pub(crate) struct Marks {
     newest: [AtomicI64; PAGE],
     logged: [AtomicBool; PAGE],
-    /// For each series the number of its symbols and the symbols (name, value, name, value...), as varints.
-    labels: RwLock<Vec<u8>>,
+    /// Symbols of the series' labels: name, value, name, value...
+    labels: RwLock<LabelSets>,
 }
 
 impl Marks {
@@ -46,29 +44,10 @@ impl Marks {
         })
     }
 
-    fn add_labels(&self, symbols: &[Symbol]) -> LabelsAt {
-        let mut labels = self.labels.write();
-        let at = labels.len();
-        put_uvarint(&mut labels, symbols.len() as u64);
-        for s in symbols {
-            put_uvarint(&mut labels, u64::from(*s));
-        }
-        // A page has 256 label sets: they do not come near four gigabytes.
-        at as LabelsAt
-    }
-
     /// Calls `each` with the symbols of a series' labels (name, value, name, value...), until it says false.
     #[inline]
-    pub(crate) fn each_symbol(&self, at: LabelsAt, mut each: impl FnMut(Symbol) -> bool) {
-        let labels = self.labels.read();
-        let mut rest = Dec::new(labels.get(at as usize..).unwrap_or_default());
-        let count = rest.uvarint().unwrap_or(0);
-        for _ in 0..count {
-            // The bytes are `add_labels`' own.
-            if !each(rest.uvarint().unwrap_or(0) as Symbol) {
-                return;
-            }
-        }
+    pub(crate) fn each_symbol(&self, at: LabelsAt, each: impl FnMut(Symbol) -> bool) {
+        self.labels.read().each_symbol(at, each);
     }
 
     /// Time of a series' newest sample. It may lag behind the series for a moment, which the commit then notices;
@@ -151,10 +130,14 @@ impl Slab {
             self.pages.resize_with(number + 1, || None);
         }
         let page = self.pages[number].get_or_insert_with(|| Page::new(number));
-        let at = page.marks.add_labels(labels);
-        if id as usize % PAGE == PAGE - 1 {
-            page.marks.labels.write().shrink_to_fit();
-        }
+        let at = {
+            let mut sets = page.marks.labels.write();
+            let at = sets.add(labels);
+            if id as usize % PAGE == PAGE - 1 {
+                sets.shrink();
+            }
+            at
+        };
         let series = MemSeries::new(id, at, Arc::clone(&page.marks));
         let slot = &page.slots[id as usize % PAGE];
         debug_assert!(slot.get().is_none(), "an id is given only once");

@@ -131,6 +131,11 @@ const MATCH_REQUIRED: Parameter = required(
     Kind::Texts,
     "Selectors; any of them has to match.",
 );
+const SEARCH: Parameter = optional(
+    "search[]",
+    Kind::Texts,
+    "Search terms; any of them has to fit.",
+);
 const POOL: Parameter = required("scrapePool", Kind::Text, "Name of a scrape pool.");
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
@@ -223,6 +228,135 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "Series by selectors",
         &[MATCH_REQUIRED, START, END, LIMIT],
         Answer::Data("LabelSets"),
+    ),
+    endpoint(
+        "/search/metric_names",
+        GET_POST,
+        "search",
+        "Metric names by search terms",
+        &[
+            optional(
+                "include_metadata",
+                Kind::Boolean,
+                "Give type, help and unit.",
+            ),
+            SEARCH,
+            optional("fuzz_threshold", Kind::Integer, "Least score, 0 to 100."),
+            optional(
+                "fuzz_alg",
+                Kind::OneOf(&["subsequence", "jarowinkler"]),
+                "How terms are compared.",
+            ),
+            optional(
+                "case_sensitive",
+                Kind::Boolean,
+                "Whether case counts; it does by default.",
+            ),
+            optional(
+                "sort_by",
+                Kind::OneOf(&["alpha", "score"]),
+                "Order of results.",
+            ),
+            optional(
+                "sort_dir",
+                Kind::OneOf(&["asc", "dsc"]),
+                "Direction of the order by name.",
+            ),
+            optional(
+                "include_score",
+                Kind::Boolean,
+                "Give the score of each result.",
+            ),
+            optional("batch_size", Kind::Integer, "Results of a line."),
+            START,
+            END,
+            MATCH,
+            LIMIT,
+        ],
+        Answer::Media("application/x-ndjson"),
+    ),
+    endpoint(
+        "/search/label_names",
+        GET_POST,
+        "search",
+        "Label names by search terms",
+        &[
+            SEARCH,
+            optional("fuzz_threshold", Kind::Integer, "Least score, 0 to 100."),
+            optional(
+                "fuzz_alg",
+                Kind::OneOf(&["subsequence", "jarowinkler"]),
+                "How terms are compared.",
+            ),
+            optional(
+                "case_sensitive",
+                Kind::Boolean,
+                "Whether case counts; it does by default.",
+            ),
+            optional(
+                "sort_by",
+                Kind::OneOf(&["alpha", "score"]),
+                "Order of results.",
+            ),
+            optional(
+                "sort_dir",
+                Kind::OneOf(&["asc", "dsc"]),
+                "Direction of the order by name.",
+            ),
+            optional(
+                "include_score",
+                Kind::Boolean,
+                "Give the score of each result.",
+            ),
+            optional("batch_size", Kind::Integer, "Results of a line."),
+            START,
+            END,
+            MATCH,
+            LIMIT,
+        ],
+        Answer::Media("application/x-ndjson"),
+    ),
+    endpoint(
+        "/search/label_values",
+        GET_POST,
+        "search",
+        "Values of a label by search terms",
+        &[
+            required("label", Kind::Text, "Name of the label."),
+            SEARCH,
+            optional("fuzz_threshold", Kind::Integer, "Least score, 0 to 100."),
+            optional(
+                "fuzz_alg",
+                Kind::OneOf(&["subsequence", "jarowinkler"]),
+                "How terms are compared.",
+            ),
+            optional(
+                "case_sensitive",
+                Kind::Boolean,
+                "Whether case counts; it does by default.",
+            ),
+            optional(
+                "sort_by",
+                Kind::OneOf(&["alpha", "score"]),
+                "Order of results.",
+            ),
+            optional(
+                "sort_dir",
+                Kind::OneOf(&["asc", "dsc"]),
+                "Direction of the order by name.",
+            ),
+            optional(
+                "include_score",
+                Kind::Boolean,
+                "Give the score of each result.",
+            ),
+            optional("batch_size", Kind::Integer, "Results of a line."),
+            START,
+            END,
+            MATCH,
+            LIMIT,
+        ],
+        Answer::Media("application/x-ndjson"),
     ),
     endpoint(
         "/metadata",

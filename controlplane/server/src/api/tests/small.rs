@@ -169,3 +169,105 @@ async fn unknown_stats_values_are_warned_of() {
         assert_eq!(answer["warnings"].is_array(), warned, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn names_are_searched() {
+    let server = start().await;
+    let disabled = server.get("/api/v1/search/metric_names").await;
+    assert_eq!(
+        (disabled.status.as_u16(), &disabled.json()["error"]),
+        (500, &json!("search API disabled"))
+    );
+    let server = crate::testing::start_with_features(&[crate::flags::Feature::SearchApi]).await;
+    for (path, expected) in [
+        (
+            "metric_names?end=90",
+            "{\"results\":[{\"name\":\"dotted.name\"},{\"name\":\"http_requests_total\"},{\"name\":\"up\"}]}\n{\"status\":\"success\",\"has_more\":false}\n",
+        ),
+        (
+            "metric_names?end=90&limit=2&batch_size=1",
+            "{\"results\":[{\"name\":\"dotted.name\"}]}\n{\"results\":[{\"name\":\"http_requests_total\"}]}\n{\"status\":\"success\",\"has_more\":true}\n",
+        ),
+        (
+            "metric_names?end=90&search[]=UP&case_sensitive=false&include_score=true",
+            "{\"results\":[{\"name\":\"up\",\"score\":1}]}\n{\"status\":\"success\",\"has_more\":false}\n",
+        ),
+        (
+            "metric_names?end=90&search[]=zzz",
+            "{\"results\":[]}\n{\"status\":\"success\",\"has_more\":false}\n",
+        ),
+        (
+            "label_names?end=90&search[]=jb&sort_by=score",
+            "{\"results\":[{\"name\":\"job\"}]}\n{\"status\":\"success\",\"has_more\":false}\n",
+        ),
+        (
+            "label_values?end=90&label=job&sort_by=alpha&sort_dir=dsc",
+            "{\"results\":[{\"value\":\"db\"},{\"value\":\"api\"}]}\n{\"status\":\"success\",\"has_more\":false}\n",
+        ),
+        (
+            "label_values?end=90&label=job&match[]=up%7Bjob=%22db%22%7D",
+            "{\"results\":[{\"value\":\"db\"}]}\n{\"status\":\"success\",\"has_more\":false}\n",
+        ),
+    ] {
+        let answer = server.get(&format!("/api/v1/search/{path}&start=0")).await;
+        assert_eq!(answer.body, expected, "{path}");
+        assert_eq!(
+            answer.header("content-type"),
+            "application/x-ndjson; charset=utf-8"
+        );
+    }
+    for (path, error) in [
+        ("label_values", "missing required parameter \"label\""),
+        (
+            "metric_names?start=5&end=4",
+            "end timestamp must not be before start timestamp",
+        ),
+        (
+            "metric_names?start=x",
+            "invalid time value for 'start': cannot parse \"x\" to a valid timestamp",
+        ),
+        (
+            "metric_names?fuzz_threshold=101",
+            "invalid fuzz_threshold \"101\": must be 0-100",
+        ),
+        (
+            "metric_names?fuzz_alg=x",
+            "unsupported fuzz_alg \"x\": must be one of [subsequence jarowinkler]",
+        ),
+        (
+            "metric_names?include_score=x",
+            "invalid include_score \"x\": must be boolean",
+        ),
+        (
+            "metric_names?sort_dir=asc",
+            "sort_dir is only valid when sort_by is set",
+        ),
+        (
+            "metric_names?sort_by=score",
+            "sort_by=score requires search[] to be set",
+        ),
+        (
+            "metric_names?sort_by=x",
+            "invalid sort_by \"x\" for metric_names: must be \"alpha\" or \"score\"",
+        ),
+        (
+            "metric_names?limit=0",
+            "invalid limit \"0\": must be a positive integer",
+        ),
+        (
+            "metric_names?limit=10001",
+            "limit 10001 exceeds the configured maximum (10000, see --web.search.max-limit)",
+        ),
+        (
+            "metric_names?batch_size=-1",
+            "invalid batch_size \"-1\": must be a positive integer",
+        ),
+    ] {
+        let answer = server.get(&format!("/api/v1/search/{path}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["error"]),
+            (400, &json!(error)),
+            "{path}"
+        );
+    }
+}

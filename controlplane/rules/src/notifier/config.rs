@@ -1,0 +1,256 @@
+//! The `alerting` section.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bellwether_scrape::config::{
+    Authorization, BasicAuth, FileSdConfig, HttpHeader, PoolSettings, PromDuration, Secret,
+    StaticConfig, Strict,
+};
+use bellwether_scrape::relabel::{RelabelConfig, RelabelError, Rules};
+use bellwether_scrape::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Keys of Prometheus that this build refuses.
+const UNSUPPORTED: &[&str] = &[
+    "azure_sd_configs",
+    "consul_sd_configs",
+    "digitalocean_sd_configs",
+    "dns_sd_configs",
+    "docker_sd_configs",
+    "dockerswarm_sd_configs",
+    "ec2_sd_configs",
+    "eureka_sd_configs",
+    "gce_sd_configs",
+    "hetzner_sd_configs",
+    "http_sd_configs",
+    "kubernetes_sd_configs",
+    "kuma_sd_configs",
+    "lightsail_sd_configs",
+    "linode_sd_configs",
+    "marathon_sd_configs",
+    "nerve_sd_configs",
+    "no_proxy",
+    "nomad_sd_configs",
+    "oauth2",
+    "openstack_sd_configs",
+    "ovhcloud_sd_configs",
+    "proxy_connect_header",
+    "proxy_from_environment",
+    "proxy_url",
+    "puppetdb_sd_configs",
+    "scaleway_sd_configs",
+    "serverset_sd_configs",
+    "sigv4",
+    "tls_config",
+    "triton_sd_configs",
+    "uyuni_sd_configs",
+    "vultr_sd_configs",
+];
+
+/// `alerting` as written.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertingConfig {
+    /// Rules for all alerts, after the external labels were added.
+    #[serde(
+        deserialize_with = "alert_rules",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub alert_relabel_configs: Vec<RelabelConfig>,
+    /// Where alerts go.
+    #[serde(
+        deserialize_with = "alertmanagers",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub alertmanagers: Vec<AlertmanagerConfig>,
+}
+
+/// One entry of `alertmanagers` as written.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self", default)]
+pub struct AlertmanagerConfig {
+    /// Scheme; only `http` yet.
+    pub scheme: String,
+    /// Path in front of `/api/v2/alerts`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path_prefix: String,
+    /// Time that a request may take. Default 10s.
+    pub timeout: PromDuration,
+    /// Version of the Alertmanager's API; only `v2` exists still.
+    pub api_version: String,
+    /// Follow redirects. Default true.
+    pub follow_redirects: bool,
+    /// Accepted for compatibility: without TLS nothing negotiates HTTP/2. Default true.
+    pub enable_http2: bool,
+    /// User name and password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuth>,
+    /// `Authorization` header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// Older form of `authorization.credentials`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer_token: Option<Secret>,
+    /// Older form of `authorization.credentials_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer_token_file: Option<String>,
+    /// Headers to add.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub http_headers: BTreeMap<String, HttpHeader>,
+    /// Fixed addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub static_configs: Vec<StaticConfig>,
+    /// Addresses from files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Rules for the discovered Alertmanagers.
+    #[serde(
+        deserialize_with = "target_rules",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub relabel_configs: Vec<RelabelConfig>,
+    /// Rules for the alerts that go to these Alertmanagers.
+    #[serde(
+        deserialize_with = "own_alert_rules",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub alert_relabel_configs: Vec<RelabelConfig>,
+}
+
+impl Default for AlertmanagerConfig {
+    fn default() -> Self {
+        Self {
+            scheme: "http".to_owned(),
+            path_prefix: String::new(),
+            timeout: PromDuration(Duration::from_secs(10)),
+            api_version: "v2".to_owned(),
+            follow_redirects: true,
+            enable_http2: true,
+            basic_auth: None,
+            authorization: None,
+            bearer_token: None,
+            bearer_token_file: None,
+            http_headers: BTreeMap::new(),
+            static_configs: Vec::new(),
+            file_sd_configs: Vec::new(),
+            relabel_configs: Vec::new(),
+            alert_relabel_configs: Vec::new(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AlertmanagerConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let strict = Strict::new(deserializer, "alertmanager config", UNSUPPORTED);
+        Self::deserialize(strict)
+    }
+}
+
+impl Serialize for AlertmanagerConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    empty_entry: &'static str,
+) -> Result<Vec<T>, D::Error> {
+    let list = Option::<Vec<Option<T>>>::deserialize(deserializer)?.unwrap_or_default();
+    let entry = |entry: Option<T>| entry.ok_or_else(|| D::Error::custom(empty_entry));
+    list.into_iter().map(entry).collect()
+}
+
+fn alert_rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RelabelConfig>, D::Error> {
+    list(d, "empty or null alert relabeling rule")
+}
+
+fn target_rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RelabelConfig>, D::Error> {
+    list(d, "empty or null Alertmanager target relabeling rule")
+}
+
+fn own_alert_rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RelabelConfig>, D::Error> {
+    list(d, "empty or null Alertmanager alert relabeling rule")
+}
+
+fn alertmanagers<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<AlertmanagerConfig>, D::Error> {
+    list(d, "empty or null alertmanager config")
+}
+
+/// What is wrong with an `alerting` section beyond a single value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AlertingError {
+    /// Connection, discovery, relabelling of addresses.
+    #[error("{0}")]
+    Connection(#[from] ScrapeConfigError),
+    /// Relabelling of alerts.
+    #[error("{0} in alert_relabel_configs")]
+    AlertRelabel(#[from] RelabelError),
+    /// An API that is gone.
+    #[error("expected Alertmanager api version to be one of [v2] but got {0}")]
+    ApiVersion(String),
+    /// A scheme that is not `http`.
+    #[error("scheme {0:?} of an alertmanager config is not supported yet: use http")]
+    Scheme(String),
+}
+
+/// An entry of `alertmanagers`, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SetSettings {
+    pub(super) path_prefix: String,
+    pub(super) timeout: Duration,
+    /// Authentication, headers, discovery and relabelling of addresses.
+    pub(super) connection: PoolSettings,
+    pub(super) alert_relabel: Rules,
+}
+
+impl AlertmanagerConfig {
+    /// Checks an entry. Relative paths start at `base_dir`.
+    pub(super) fn resolve(&self, base_dir: &Path) -> Result<SetSettings, AlertingError> {
+        if self.api_version != "v2" {
+            return Err(AlertingError::ApiVersion(self.api_version.clone()));
+        }
+        if self.scheme != "http" {
+            return Err(AlertingError::Scheme(self.scheme.clone()));
+        }
+        // The keys about connections and discovery are those of a scrape configuration, and so are their checks.
+        let connection = ScrapeConfig {
+            job_name: "alertmanager".to_owned(),
+            follow_redirects: self.follow_redirects,
+            basic_auth: self.basic_auth.clone(),
+            authorization: self.authorization.clone(),
+            bearer_token: self.bearer_token.clone(),
+            bearer_token_file: self.bearer_token_file.clone(),
+            http_headers: self.http_headers.clone(),
+            static_configs: self.static_configs.clone(),
+            file_sd_configs: self.file_sd_configs.clone(),
+            relabel_configs: self.relabel_configs.clone(),
+            ..ScrapeConfig::default()
+        };
+        let defaults = ScrapeDefaults {
+            base_dir: base_dir.to_owned(),
+            ..ScrapeDefaults::default()
+        };
+        Ok(SetSettings {
+            path_prefix: self.path_prefix.clone(),
+            timeout: self.timeout.0,
+            connection: connection.resolve(&defaults)?,
+            alert_relabel: Rules::new(&self.alert_relabel_configs)?,
+        })
+    }
+}
+
+impl AlertingConfig {
+    /// Checks the section.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self, base_dir: &Path) -> Result<(), AlertingError> {
+        Rules::new(&self.alert_relabel_configs)?;
+        let check = |am: &AlertmanagerConfig| am.resolve(base_dir).map(|_| ());
+        self.alertmanagers.iter().try_for_each(check)
+    }
+}
