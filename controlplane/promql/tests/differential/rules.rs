@@ -491,7 +491,16 @@ pub(crate) const RULES: &[Rule] = &[
                         && ends(case.expr[at + name.len()..].chars().next())
                 })
             };
-            rates && native.iter().any(selected) && take_their_values(case)
+            let applies = rates && native.iter().any(selected);
+            if applies && case.ours.warnings != case.theirs.warnings {
+                // Such a rate may itself be a quantile.
+                for answer in [&mut case.ours, &mut case.theirs] {
+                    drop_from(&mut answer.warnings, |t| {
+                        t.contains("quantile value should be between")
+                    });
+                }
+            }
+            applies && take_their_values(case)
         },
     ),
     rule(
