@@ -13,6 +13,7 @@ pub(crate) mod ranges;
 mod result;
 pub(crate) mod selector;
 mod set_ops;
+pub(crate) mod sliding;
 mod smoothed;
 
 use std::time::{Duration, Instant};

@@ -15,7 +15,7 @@ use super::Sink;
 use super::column::{Row, SeriesSet, histogram_weight};
 use super::context::Context;
 use super::grid::StepGrid;
-use super::ranges::Slider;
+use super::sliding::Slider;
 
 /// The most series per batch: large enough to keep all cores busy.
 pub(crate) const BATCH: usize = 256;

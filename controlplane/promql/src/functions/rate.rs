@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::annotations::{AnnotationKind, HistogramOperation};
 use crate::error::QueryError;
 use crate::eval::column::Sample;
-use crate::eval::ranges::{Env, RangeFunction, RangeInput, Regular, Window};
+use crate::eval::ranges::{Env, RangeFunction, RangeInput, Window};
+use crate::eval::sliding::Regular;
 
 use bellwether_model::histogram::CounterResetHint;
 
