@@ -37,7 +37,7 @@ mod snapshot;
 mod time;
 pub mod unittest;
 
-pub use expand::{graph_link, table_link};
+pub use expand::{TEMPLATE_FUNCTIONS, graph_link, table_link};
 pub use glob::{BadPattern, glob};
 pub use group::{GroupOptions, Notify};
 pub use manager::{LoadError, ManagerOptions, ManagerParts, RuleManager, RulesConfig};

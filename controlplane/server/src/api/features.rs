@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use bellwether_promql::signature;
+use bellwether_rules::TEMPLATE_FUNCTIONS;
 
 use super::Core;
 use super::json;
@@ -77,6 +78,17 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
         ("promql_functions", functions(&state)),
         ("promql_operators", operators(&state)),
         (
+            "rules",
+            Group::from([
+                (
+                    "concurrent_rule_eval",
+                    state.features.has(Feature::ConcurrentRuleEval),
+                ),
+                ("keep_firing_for", true),
+                ("query_offset", true),
+            ]),
+        ),
+        (
             "scrape",
             Group::from([
                 ("extra_scrape_metrics", true),
@@ -87,6 +99,13 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
         (
             "service_discovery_providers",
             DISCOVERIES.iter().map(|name| (*name, true)).collect(),
+        ),
+        (
+            "templating_functions",
+            TEMPLATE_FUNCTIONS
+                .iter()
+                .map(|name| (*name, true))
+                .collect(),
         ),
         (
             "tsdb",
