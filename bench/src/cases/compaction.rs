@@ -4,7 +4,7 @@
 //! comes at a fixed rate, and its query asks for the same samples all the time, so it costs a server the same in both:
 //! what the second window takes more is the block's.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// the block.
     #[arg(long, default_value_t = 120)]
     window: u64,
+    /// Seconds between the loading and the first window, for what servers do behind it.
+    #[arg(long, default_value_t = 65)]
+    settle: u64,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -91,7 +94,7 @@ fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result
     let server = Server::start(programs, kind, scratch.path(), Scraping::default())?;
     let start = (now_ms() - 3 * HOUR - HOUR / 10).div_euclid(2 * HOUR) * 2 * HOUR;
     load(options, &server, start)?;
-    sleep(5);
+    sleep(options.settle);
     let before = server.process.memory()?;
 
     // The head is due when it spans more than three hours.
@@ -139,7 +142,6 @@ fn load(options: &Options, server: &Server, start: i64) -> anyhow::Result<()> {
 /// Appends and asks at a fixed rate for the length of a window.
 fn watch(server: &Server, probe: &mut Probe, clock: &AtomicI64) -> anyhow::Result<Seen> {
     let truncations = "prometheus_tsdb_head_truncations_total";
-    let over = AtomicBool::new(false);
     let Probe {
         requests,
         time,
@@ -150,7 +152,7 @@ fn watch(server: &Server, probe: &mut Probe, clock: &AtomicI64) -> anyhow::Resul
     std::thread::scope(|scope| {
         let appends = scope.spawn(|| -> anyhow::Result<f64> {
             let mut pusher = Pusher::connect(server.address, server.push_path())?;
-            slowest(&over, || {
+            slowest(*window, || {
                 let time = clock.fetch_add(1, Ordering::Relaxed);
                 requests.round(time, |body, _| pusher.push(body))
             })
@@ -158,7 +160,7 @@ fn watch(server: &Server, probe: &mut Probe, clock: &AtomicI64) -> anyhow::Resul
         let queries = scope.spawn(|| -> anyhow::Result<f64> {
             let query = r#"sum by (code) (increase(app00_requests_total{job="bench",pod="0000-0000"}[2h]))"#;
             let answer = server.query(query, *time)?;
-            slowest(&over, || {
+            slowest(*window, || {
                 let again = server.query(query, *time)?;
                 ensure!(again == answer, "{again:?} instead of {answer:?}");
                 Ok(())
@@ -166,7 +168,7 @@ fn watch(server: &Server, probe: &mut Probe, clock: &AtomicI64) -> anyhow::Resul
         });
         let mut seen = Seen::default();
         let mut result = Ok(());
-        while start.elapsed() < *window && !appends.is_finished() && !queries.is_finished() {
+        while !appends.is_finished() || !queries.is_finished() {
             std::thread::sleep(Duration::from_millis(200));
             match server.metric(truncations) {
                 Ok(n) if n > done_before => seen.done = seen.done.or(Some(start.elapsed())),
@@ -177,7 +179,6 @@ fn watch(server: &Server, probe: &mut Probe, clock: &AtomicI64) -> anyhow::Resul
                 }
             }
         }
-        over.store(true, Ordering::Relaxed);
         seen.append_ms = join(appends)?;
         seen.query_ms = join(queries)?;
         result?;
@@ -186,19 +187,18 @@ fn watch(server: &Server, probe: &mut Probe, clock: &AtomicI64) -> anyhow::Resul
     })
 }
 
-/// Does something on every beat until it is over; how long it took at most, in milliseconds. Beats that pass meanwhile
-/// are left out.
-fn slowest(over: &AtomicBool, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+/// Does something on every beat of a window; how long it took at most, in milliseconds. Beats that pass meanwhile are
+/// made up for, so that every window has the same work.
+fn slowest(window: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let mut slowest = Duration::ZERO;
-    let mut next = Instant::now();
-    while !over.load(Ordering::Relaxed) {
+    let start = Instant::now();
+    let mut beat = Duration::ZERO;
+    while beat < window {
+        std::thread::sleep(beat.saturating_sub(start.elapsed()));
         let begin = Instant::now();
         work()?;
         slowest = slowest.max(begin.elapsed());
-        while next <= Instant::now() {
-            next += BEAT;
-        }
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        beat += BEAT;
     }
     Ok(slowest.as_secs_f64() * 1000.0)
 }

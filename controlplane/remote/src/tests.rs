@@ -13,6 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod props;
+
 /// A storage that keeps order per series and can be told to fail.
 #[derive(Default)]
 struct Memory(Mutex<Stored>, SeriesCache);

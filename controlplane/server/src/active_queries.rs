@@ -51,11 +51,12 @@ impl ActiveQueries {
             );
         }
         let mut file = File::create(&path)?;
-        let mut empty = vec![0; 1 + slots * SLOT_BYTES];
-        empty[0] = b'[';
-        file.write_all(&empty)?;
-        let free = (0..slots).rev().map(|i| (1 + i * SLOT_BYTES) as u64);
-        let free = free.collect();
+        file.write_all(b"[")?;
+        file.set_len(1 + slots as u64 * SLOT_BYTES as u64)?;
+        let free = (0..slots as u64)
+            .rev()
+            .map(|i| 1 + i * SLOT_BYTES as u64)
+            .collect();
         Ok(Arc::new(Self {
             state: Mutex::new(State { file, free }),
         }))

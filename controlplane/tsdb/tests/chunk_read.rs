@@ -87,3 +87,28 @@ fn chunks_hold_what_queries_find() {
         assert_eq!(samples, expected, "{mint} {maxt}");
     }
 }
+
+#[test]
+fn chunks_of_large_samples_stay_within_1024_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), DbOptions::default()).unwrap();
+    let series = Labels::from_pairs([("__name__", "a")]);
+    // Neither times nor values repeat anything: ten bytes a sample, so that 120 samples would be more.
+    let samples = (0..400i64).map(|i| {
+        let bits = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2;
+        (i * 10_000 + (i * i) % 9_973, f64::from_bits(bits))
+    });
+    append(&db, &series, samples);
+    let found = db
+        .select_chunks(0, i64::MAX - 1, &[Matcher::equal("__name__", "a")])
+        .unwrap();
+    let lengths: Vec<usize> = (found[0].chunks().unwrap().iter())
+        .map(|chunk| chunk.len())
+        .collect();
+    let (last, full) = lengths.split_last().unwrap();
+    assert!(full.len() >= 3, "{lengths:?}");
+    for len in full {
+        assert!((1006..=1024).contains(len), "{lengths:?}");
+    }
+    assert!(*last <= 1024, "{lengths:?}");
+}

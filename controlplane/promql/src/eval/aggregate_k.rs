@@ -15,7 +15,7 @@ use super::eval as eval_node;
 use super::grid::StepGrid;
 
 /// The value of a picking aggregation. In an instant query the order of the result counts: by group, and by
-/// value for `topk` and `bottomk`.
+/// value for `topk` and `bottomk`; the others have theirs from a heap of values.
 pub(super) fn eval(
     ctx: &Context<'_>,
     a: &Aggregate,
@@ -137,10 +137,12 @@ fn pick(
     match op {
         AggregateOp::LimitRatio => {
             let ratio = param.clamp(-1.0, 1.0);
-            out.extend(present.filter(|&i| sampled(&rows[i].labels, ratio)));
+            let picked = present.filter(|&i| sampled(&rows[i].labels, ratio));
+            out.extend(heaped(rows, step, picked));
         }
         AggregateOp::Limitk => {
-            out.extend(present.take(if param < 1.0 { 0 } else { param as usize }));
+            let picked = present.take(if param < 1.0 { 0 } else { param as usize });
+            out.extend(heaped(rows, step, picked));
         }
         _ => {
             let k = if param < 1.0 {
@@ -168,6 +170,27 @@ fn pick(
             out.extend(best.sorted());
         }
     }
+}
+
+/// The order in which Prometheus has rows that it picks whatever their values: that of a heap of the values, where
+/// histograms are 0.
+fn heaped(
+    rows: &[Row],
+    step: usize,
+    picked: impl Iterator<Item = usize>,
+) -> impl Iterator<Item = usize> {
+    let mut heap = Heap {
+        top: true,
+        items: Vec::new(),
+    };
+    for i in picked {
+        let value = match rows[i].cell(step) {
+            Cell::Float(v) => v,
+            _ => 0.0,
+        };
+        heap.offer(value, i, usize::MAX);
+    }
+    heap.items.into_iter().map(|(_, row)| row)
 }
 
 /// The k best values so far, the worst of them on top. NaN is worse than every number.

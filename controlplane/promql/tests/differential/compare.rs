@@ -94,18 +94,25 @@ fn order_differs(case: &Case, ours: &Data, theirs: &Data) -> Option<String> {
         return None;
     }
     let by_label = ours.kind == "matrix" || case.expr.starts_with("sort_by_label");
-    let key = |(labels, points): &(String, BTreeMap<i64, Number>)| {
+    type Points = (String, BTreeMap<i64, Number>);
+    let same = |(a, b): (&Points, &Points)| {
         if by_label {
-            labels.clone()
-        } else {
-            format!("{:?}", points.values().next())
+            return a.0 == b.0;
+        }
+        match (a.1.values().next(), b.1.values().next()) {
+            (Some(x), Some(y)) => same(x, y, case.tolerance),
+            (x, y) => x == y,
         }
     };
-    let (a, b): (Vec<String>, Vec<String>) = (
-        ours.series.iter().map(key).collect(),
-        theirs.series.iter().map(key).collect(),
-    );
-    (a != b).then(|| format!("order\n  ours:   {a:?}\n  theirs: {b:?}"))
+    let equal = ours.series.iter().zip(&theirs.series).all(same);
+    let order = |d: &Data| -> Vec<String> { d.series.iter().map(|s| s.0.clone()).collect() };
+    (!equal).then(|| {
+        format!(
+            "order\n  ours:   {:?}\n  theirs: {:?}",
+            order(ours),
+            order(theirs)
+        )
+    })
 }
 
 fn annotations(case: &Case) -> Option<String> {

@@ -89,6 +89,13 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
             ]),
         ),
         (
+            "templating_functions",
+            TEMPLATE_FUNCTIONS
+                .iter()
+                .map(|name| (*name, true))
+                .collect(),
+        ),
+        (
             "scrape",
             Group::from([
                 ("extra_scrape_metrics", true),
@@ -99,13 +106,6 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
         (
             "service_discovery_providers",
             DISCOVERIES.iter().map(|name| (*name, true)).collect(),
-        ),
-        (
-            "templating_functions",
-            TEMPLATE_FUNCTIONS
-                .iter()
-                .map(|name| (*name, true))
-                .collect(),
         ),
         (
             "tsdb",

@@ -15,6 +15,9 @@ use super::error::{ApiError, ErrorType};
 /// Largest form body, as in Go.
 const FORM_BYTES_MAX: usize = 10 << 20;
 
+/// Most bytes of a body that is read for nothing, as in Go.
+const IGNORED_BYTES_MAX: usize = 256 << 10;
+
 /// Start of time for the label and series endpoints, in milliseconds: Prometheus' smallest representable instant.
 pub(crate) const MIN_TIME_MS: i64 = (i64::MIN / 1000 + 62_135_596_801) * 1000;
 /// End of time.
@@ -108,6 +111,8 @@ impl<S: Send + Sync> FromRequest<S> for Params {
                     == "application/x-www-form-urlencoded"
             });
         if !is_form {
+            // Read all the same: a connection that is closed with bytes unread is reset, and the answer with it.
+            let _ = axum::body::to_bytes(request.into_body(), IGNORED_BYTES_MAX).await;
             return Ok(Self::parse(query.as_deref(), &[]));
         }
         let body = Bytes::from_request(request, state)

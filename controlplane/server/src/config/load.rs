@@ -89,12 +89,12 @@ pub struct Config {
     /// `runtime`.
     #[serde(skip_serializing_if = "is_default")]
     pub runtime: RuntimeConfig,
-    /// `rule_files`: patterns, seen from the working directory.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rule_files: Vec<String>,
     /// `alerting`.
     #[serde(skip_serializing_if = "is_default")]
     pub alerting: AlertingConfig,
+    /// `rule_files`: patterns, seen from the working directory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rule_files: Vec<String>,
     /// `scrape_configs` and those of `scrape_config_files`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scrape_configs: Vec<ScrapeConfig>,

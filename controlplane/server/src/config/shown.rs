@@ -39,6 +39,17 @@ impl Config {
         for scrape in &mut shown.scrape_configs {
             self.fill_scrape(scrape, features);
         }
+        let alerting = &mut shown.alerting;
+        alerting
+            .alert_relabel_configs
+            .iter_mut()
+            .for_each(fill_rule);
+        for alertmanager in &mut alerting.alertmanagers {
+            let rules = alertmanager.relabel_configs.iter_mut();
+            rules
+                .chain(&mut alertmanager.alert_relabel_configs)
+                .for_each(fill_rule);
+        }
         let RuntimeConfig { gogc } = &mut shown.runtime;
         gogc.get_or_insert(GOGC);
         if features.has(Feature::ExemplarStorage) {

@@ -23,15 +23,17 @@ pub(crate) struct BlockWriter<M> {
     used: u8,
     /// Unused low bits of the last byte.
     free: u8,
-    /// What the owner remembers: up to six bytes take no room here.
+    /// Blocks before the newest one.
+    full: u8,
+    /// What the owner remembers: up to five bytes take no room here.
     pub(crate) memo: M,
 }
 
 impl<M> BlockWriter<M> {
-    /// Bytes so far.
-    fn len(&self) -> usize {
-        let blocks = std::iter::successors(self.newest.as_ref(), |b| b.before.as_ref());
-        blocks.skip(1).count() * ROOM + usize::from(self.used)
+    /// Bytes so far; a byte that has free bits counts.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.full) * ROOM + usize::from(self.used)
     }
 
     /// A copy of the bytes so far; unused bits of the last one are zero.
@@ -60,6 +62,7 @@ impl<M> BlockWriter<M> {
         debug_assert_eq!(self.free, 0);
         for byte in bytes {
             if usize::from(self.used) == ROOM || self.newest.is_none() {
+                self.full += u8::from(self.newest.is_some());
                 self.newest = Some(Box::new(Block {
                     bytes: [0; ROOM],
                     before: self.newest.take(),
@@ -140,6 +143,6 @@ mod tests {
     #[test]
     fn a_block_fills_a_cache_line() {
         assert_eq!(size_of::<Block>(), 64);
-        assert_eq!(size_of::<BlockWriter<[u8; 6]>>(), 16);
+        assert_eq!(size_of::<BlockWriter<[u8; 5]>>(), 16);
     }
 }

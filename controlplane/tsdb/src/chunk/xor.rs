@@ -56,6 +56,12 @@ impl XorAppender {
         u16::from(self.bits.memo.count)
     }
 
+    /// Bytes of the encoded chunk so far.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bits.len()
+    }
+
     /// The newest value.
     pub(crate) fn last_value(&self) -> f64 {
         self.v

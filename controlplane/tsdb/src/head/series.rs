@@ -21,6 +21,8 @@ use crate::merge;
 
 /// Samples that a float chunk aims at.
 const SAMPLES_PER_CHUNK: u16 = 120;
+/// A float chunk with more bytes gets no further sample, so that it stays within 1024 bytes: a sample takes 19 at most.
+const FLOAT_CHUNK_BYTES: usize = 1024 - 19;
 /// Bytes that a histogram chunk aims at, with at least [`MIN_HISTOGRAMS`] samples.
 const HISTOGRAM_CHUNK_BYTES: usize = 1024;
 const MIN_HISTOGRAMS: u16 = 10;
@@ -349,6 +351,10 @@ impl SeriesState {
         }
         self.note(txn);
         let samples = match &self.open {
+            Open::Float(c) if c.len() > FLOAT_CHUNK_BYTES => {
+                self.close();
+                0
+            }
             Open::Float(c) => c.count(),
             Open::Histogram(_) | Open::FloatHistogram(_) => {
                 self.close();

@@ -19,7 +19,7 @@ pub(crate) type Samples = BTreeMap<String, BTreeMap<i64, Value>>;
 /// A segment below all: what is in it survives a power cut.
 const SETTLED: i64 = -1;
 /// A segment above all: what is in it survives a power cut only once it is in a block.
-const VOLATILE: i64 = i64::MAX;
+pub(crate) const VOLATILE: i64 = i64::MAX;
 
 /// What must be true of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
