@@ -37,11 +37,11 @@ mod snapshot;
 mod time;
 pub mod unittest;
 
-pub use expand::{graph_link, table_link};
+pub use expand::{TEMPLATE_FUNCTIONS, graph_link, table_link};
 pub use glob::{BadPattern, glob};
 pub use group::{GroupOptions, Notify};
 pub use manager::{LoadError, ManagerOptions, ManagerParts, RuleManager, RulesConfig};
-pub use query::{EngineQueries, EvalError, Evaluate};
+pub use query::{EngineQueries, EvalError, Evaluate, RuleQuery};
 pub use rule::{Alert, AlertState, Health, RESOLVED_RETENTION, RuleError, Status};
 pub use snapshot::{AlertingSnapshot, GroupSnapshot, RuleSnapshot};
 pub use time::{Time, go_duration};

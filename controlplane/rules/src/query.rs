@@ -24,18 +24,30 @@ pub enum EvalError {
     NotAVector,
 }
 
+/// What a rule asks.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleQuery<'a> {
+    /// The expression.
+    pub expr: &'a Expr,
+    /// Its text, for logs.
+    pub text: &'a str,
+    /// Time of the evaluation in milliseconds.
+    pub at_ms: i64,
+    /// File of the rule's group.
+    pub file: &'a str,
+    /// Name of the rule's group.
+    pub group: &'a str,
+    /// Setting it ends the query soon.
+    pub cancel: &'a Arc<AtomicBool>,
+}
+
 /// Answers instant queries. Calls block.
 pub trait Evaluate: Send + Sync {
-    /// Evaluates an expression at a time (milliseconds). Setting `cancel` ends it soon.
+    /// Evaluates an expression at a time.
     ///
     /// # Errors
     /// [`EvalError::Query`].
-    fn evaluate(
-        &self,
-        expr: &Expr,
-        at_ms: i64,
-        cancel: &Arc<AtomicBool>,
-    ) -> Result<QueryResult, EvalError>;
+    fn evaluate(&self, query: RuleQuery<'_>) -> Result<QueryResult, EvalError>;
 
     /// Parses an expression.
     ///
@@ -53,16 +65,12 @@ pub struct EngineQueries {
 }
 
 impl Evaluate for EngineQueries {
-    fn evaluate(
-        &self,
-        expr: &Expr,
-        at_ms: i64,
-        cancel: &Arc<AtomicBool>,
-    ) -> Result<QueryResult, EvalError> {
+    fn evaluate(&self, query: RuleQuery<'_>) -> Result<QueryResult, EvalError> {
         let options = QueryOptions {
-            cancel: Some(Arc::clone(cancel)),
+            cancel: Some(Arc::clone(query.cancel)),
             ..QueryOptions::default()
         };
+        let (expr, at_ms) = (query.expr, query.at_ms);
         Ok(self
             .engine
             .instant_expr(&*self.storage, expr, at_ms, &options)?)

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bellwether_model::Labels;
 use bellwether_promql::QueryResult;
@@ -12,7 +11,7 @@ use bellwether_rules::file::{FileOptions, RuleFile};
 use bellwether_rules::notifier::{AlertMessage, Notifier};
 use bellwether_rules::{
     AlertingSnapshot, EvalError, Evaluate, GroupSnapshot, LoadError, ManagerOptions, ManagerParts,
-    RuleManager, RuleSnapshot, RulesConfig, glob,
+    RuleManager, RuleQuery, RuleSnapshot, RulesConfig, glob,
 };
 use bellwether_scrape::config::ValidationScheme;
 use bellwether_telemetry::Registry;
@@ -40,13 +39,8 @@ struct RuleQueries {
 }
 
 impl Evaluate for RuleQueries {
-    fn evaluate(
-        &self,
-        expr: &Expr,
-        at_ms: i64,
-        cancel: &Arc<AtomicBool>,
-    ) -> Result<QueryResult, EvalError> {
-        Ok(self.queries.run_here(&self.runtime, expr, at_ms, cancel)?)
+    fn evaluate(&self, query: RuleQuery<'_>) -> Result<QueryResult, EvalError> {
+        Ok(self.queries.run_here(&self.runtime, query)?)
     }
 
     fn parse(&self, text: &str) -> Result<Expr, EvalError> {

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use bellwether_promql::ast::Expr;
 use bellwether_promql::{
     Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
+use bellwether_rules::RuleQuery;
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
 use bellwether_tsdb::Db;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -226,28 +226,42 @@ impl Queries {
     pub(crate) fn run_here(
         &self,
         runtime: &tokio::runtime::Handle,
-        expr: &Expr,
-        at_ms: i64,
-        cancel: &Arc<AtomicBool>,
+        query: RuleQuery<'_>,
     ) -> Result<QueryResult, QueryError> {
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
         let arrived = Instant::now();
-        let _slot = runtime.block_on(self.slot_unless(cancel))?;
+        let _slot = runtime.block_on(self.slot_unless(query.cancel))?;
         let queued = arrived.elapsed();
         self.metrics.queue.observe(queued.as_secs_f64());
         let options = QueryOptions {
             timeout: Some(self.options.timeout.saturating_sub(queued)),
-            cancel: Some(Arc::clone(cancel)),
+            cancel: Some(Arc::clone(query.cancel)),
             ..QueryOptions::default()
         };
         let started = Instant::now();
         let engine = self.engine.load_full();
-        let result = engine.instant_expr(&*self.db, expr, at_ms, &options);
+        let noted = self.active.begin(query.text, now_ms() / 1000);
+        let result = engine.instant_expr(&*self.db, query.expr, query.at_ms, &options);
+        drop(noted);
         let evaluated = started.elapsed();
         self.metrics.inner_eval.observe(evaluated.as_secs_f64());
-        if let Ok(result) = &result {
-            self.metrics.samples.add(result.stats.total_samples as f64);
+        let stats = result.as_ref().map(|r| r.stats).unwrap_or_default();
+        self.metrics.samples.add(stats.total_samples as f64);
+        if let Some(log) = self.log.load_full() {
+            let group = (query.file.to_owned(), query.group.to_owned());
+            log.write(&LoggedQuery {
+                text: query.text,
+                kind: &QueryKind::Instant(query.at_ms),
+                times: QueryTimes { queued, evaluated },
+                stats,
+                per_step: None,
+                error: result.as_ref().err().map(ToString::to_string),
+                origin: &Origin {
+                    rule_group: Some(group),
+                    ..Origin::default()
+                },
+            });
         }
         result
     }

@@ -17,6 +17,8 @@ pub(crate) struct Origin {
     pub(crate) client_ip: String,
     pub(crate) method: String,
     pub(crate) path: String,
+    /// File and name of the group of the rule that asked; then there is no client.
+    pub(crate) rule_group: Option<(String, String)>,
 }
 
 /// An open log.
@@ -78,12 +80,17 @@ fn line(query: &LoggedQuery<'_>) -> Value {
         // There is no tracing.
         "spanID": "0000000000000000",
         "traceID": "00000000000000000000000000000000",
-        "httpRequest": {
-            "clientIP": query.origin.client_ip,
-            "method": query.origin.method,
-            "path": query.origin.path,
-        },
     });
+    match &query.origin.rule_group {
+        Some((file, name)) => line["ruleGroup"] = json!({ "file": file, "name": name }),
+        None => {
+            line["httpRequest"] = json!({
+                "clientIP": query.origin.client_ip,
+                "method": query.origin.method,
+                "path": query.origin.path,
+            });
+        }
+    }
     if let Some(error) = &query.error {
         line["error"] = error.as_str().into();
     }

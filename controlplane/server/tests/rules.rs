@@ -52,9 +52,14 @@ async fn instant(address: SocketAddr, query: &str) -> Value {
 #[tokio::test]
 async fn rules_are_evaluated_written_and_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let source = files(dir.path(), CONFIG, RULES);
+    let log = dir.path().join("queries.log");
+    let config = CONFIG.replace(
+        "external_labels",
+        &format!("query_log_file: '{}', external_labels", log.display()),
+    );
+    let source = files(dir.path(), &config, RULES);
     let server = start(source, &dir.path().join("data"), |s| {
-        s.web.enable_lifecycle = true
+        s.web.enable_lifecycle = true;
     })
     .await;
     let address = server.address;
@@ -94,6 +99,15 @@ async fn rules_are_evaluated_written_and_shown() {
             && instant(address, "ALERTS%7Balertstate=%22pending%22%7D").await[0]["metric"]["alertname"] == "Waits"
     })
     .await;
+
+    let logged = std::fs::read_to_string(&log).unwrap();
+    let of_rule = |line: &&str| line.contains("\"query\":\"vector(42)\"");
+    let line: Value = serde_json::from_str(logged.lines().find(of_rule).unwrap()).unwrap();
+    assert_eq!(
+        (&line["ruleGroup"]["name"], &line["httpRequest"]),
+        (&"g".into(), &Value::Null),
+        "{line}"
+    );
 
     // A mistake leaves the running rules in force and is named.
     let file = dir.path().join("rules.yml");

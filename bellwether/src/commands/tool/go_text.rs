@@ -4,40 +4,7 @@ use jiff::Timestamp;
 
 /// `time.Duration.String()` of milliseconds: `2h0m0s`, `1m0.5s`, `1ms`.
 pub(super) fn duration_ms(ms: i64) -> String {
-    duration_ns(i128::from(ms) * 1_000_000)
-}
-
-/// `time.Duration.String()` of nanoseconds.
-pub(super) fn duration_ns(ns: i128) -> String {
-    let sign = if ns < 0 { "-" } else { "" };
-    let ns = ns.unsigned_abs();
-    // Below a second the largest unit that gives a whole part.
-    for (unit, size) in [("ns", 1), ("µs", 1_000), ("ms", 1_000_000)] {
-        if ns == 0 {
-            return "0s".to_owned();
-        }
-        if ns < size * 1000 {
-            return format!("{sign}{}{unit}", decimal(ns, size));
-        }
-    }
-    let (minutes, rest) = (ns / 60_000_000_000, ns % 60_000_000_000);
-    let seconds = decimal(rest, 1_000_000_000);
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => format!("{sign}{seconds}s"),
-        (0, m) => format!("{sign}{m}m{seconds}s"),
-        (h, m) => format!("{sign}{h}h{m}m{seconds}s"),
-    }
-}
-
-/// `n / size` with all its digits after the point; `size` is a power of ten.
-fn decimal(n: u128, size: u128) -> String {
-    let digits = size.ilog10() as usize;
-    let fraction = format!("{:0digits$}", n % size);
-    let fraction = fraction.trim_end_matches('0');
-    if size == 1 || fraction.is_empty() {
-        return (n / size).to_string();
-    }
-    format!("{}.{fraction}", n / size)
+    bellwether_rules::go_duration(i128::from(ms) * 1_000_000)
 }
 
 /// `time.Time.String()` of whole seconds of a time in UTC; the number itself where no calendar reaches.
@@ -105,7 +72,7 @@ mod tests {
             (-3_661_000_000_001, "-1h1m1.000000001s"),
             (59_900_000_000, "59.9s"),
         ] {
-            assert_eq!(duration_ns(ns), text);
+            assert_eq!(bellwether_rules::go_duration(ns), text);
         }
         assert_eq!(duration_ms(60_501), "1m0.501s");
     }

@@ -14,6 +14,39 @@ use super::{Surroundings, graph_link, net, table_link, time};
 const RESULT: &str = "template.queryResult";
 const SAMPLE: &str = "*template.sample";
 
+/// The functions that Prometheus adds, sorted.
+pub const TEMPLATE_FUNCTIONS: &[&str] = &[
+    "args",
+    "externalURL",
+    "first",
+    "graphLink",
+    "humanize",
+    "humanize1024",
+    "humanizeDuration",
+    "humanizePercentage",
+    "humanizeTimestamp",
+    "label",
+    "match",
+    "now",
+    "parseDuration",
+    "pathPrefix",
+    "query",
+    "reReplaceAll",
+    "safeHtml",
+    "sortByLabel",
+    "stripDomain",
+    "stripPort",
+    "strvalue",
+    "tableLink",
+    "title",
+    "toDuration",
+    "toLower",
+    "toTime",
+    "toUpper",
+    "urlQueryEscape",
+    "value",
+];
+
 /// Knows which functions exist and calls none: for parsing.
 pub(super) struct Names;
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bellwether_promql::{Point, VectorSample};
 use bellwether_template::{ParseError, Struct, Template, Value};
 
+pub use functions::TEMPLATE_FUNCTIONS;
 use functions::{Functions, histogram};
 
 /// Short names that Prometheus puts in front of each template. They count in the columns of error messages.

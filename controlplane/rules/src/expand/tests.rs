@@ -156,3 +156,12 @@ fn functions_give_what_prometheus_gives() {
         assert_eq!(expand(text), expected, "{text}");
     }
 }
+
+#[test]
+fn every_listed_function_exists() {
+    for name in TEMPLATE_FUNCTIONS {
+        let text = format!("{{{{ {name} }}}}");
+        assert!(AlertTemplate::parse("A", &text).is_ok(), "{name}");
+    }
+    assert!(TEMPLATE_FUNCTIONS.is_sorted());
+}

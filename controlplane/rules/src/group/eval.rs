@@ -83,6 +83,8 @@ impl Group {
         let context = EvalContext {
             queries: &*self.context.queries,
             cancel: &self.cancel,
+            file: &self.key.file,
+            group: &self.key.name,
             external_url: &self.context.external_url,
             template_metrics: &self.context.metrics.templates,
             query_offset: self.query_offset(),

@@ -18,7 +18,6 @@ use super::{
 };
 use crate::expand::{AlertTemplate, Surroundings, alert_data};
 use crate::file::RuleSpec;
-use crate::query::samples;
 use crate::time::Time;
 
 /// What an alerting rule has besides.
@@ -138,10 +137,8 @@ impl Rule {
         context: EvalContext<'_>,
     ) -> Result<Vec<VectorSample>, RuleError> {
         let stored_at = at.before(context.query_offset);
-        let result = context
-            .queries
-            .evaluate(&self.expr, stored_at.millis(), context.cancel)?;
-        let found = self.found_alerts(alerting, &samples(result)?, at, context)?;
+        let result = context.query(&self.expr, &self.query, stored_at.millis())?;
+        let found = self.found_alerts(alerting, &result, at, context)?;
         let mut active = alerting.active.lock();
         let present: HashSet<Labels> = found.iter().map(|a| a.labels.clone()).collect();
         for alert in found {
@@ -197,7 +194,7 @@ impl Rule {
         let query = |text: &str, at_ms: i64| {
             let run = || {
                 let expr = context.queries.parse(text)?;
-                samples(context.queries.evaluate(&expr, at_ms, context.cancel)?)
+                context.query(&expr, text, at_ms)
             };
             run().map_err(|e: crate::query::EvalError| e.to_string())
         };

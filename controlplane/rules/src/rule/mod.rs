@@ -22,7 +22,7 @@ pub(crate) use alerting::Alerting;
 
 use crate::expand::ExternalUrl;
 use crate::file::RuleSpec;
-use crate::query::{EvalError, Evaluate};
+use crate::query::{EvalError, Evaluate, RuleQuery, samples};
 use crate::time::Time;
 
 /// The series of active alerts.
@@ -118,11 +118,26 @@ pub(crate) enum Kind {
 pub(crate) struct EvalContext<'a> {
     pub(crate) queries: &'a dyn Evaluate,
     pub(crate) cancel: &'a Arc<AtomicBool>,
+    pub(crate) file: &'a str,
+    pub(crate) group: &'a str,
     pub(crate) external_url: &'a ExternalUrl,
     pub(crate) template_metrics: &'a crate::metrics::TemplateMetrics,
     pub(crate) query_offset: Duration,
     /// 0 or less is no limit.
     pub(crate) limit: i64,
+}
+
+impl EvalContext<'_> {
+    fn query(&self, expr: &Expr, text: &str, at_ms: i64) -> Result<Vec<VectorSample>, EvalError> {
+        samples(self.queries.evaluate(RuleQuery {
+            expr,
+            text,
+            at_ms,
+            file: self.file,
+            group: self.group,
+            cancel: self.cancel,
+        })?)
+    }
 }
 
 /// What does not stand in the file.

@@ -6,7 +6,6 @@ use bellwether_model::labels::METRIC_NAME;
 use bellwether_promql::VectorSample;
 
 use super::{EvalContext, Rule, RuleError};
-use crate::query::samples;
 use crate::time::Time;
 
 impl Rule {
@@ -16,10 +15,7 @@ impl Rule {
         context: EvalContext<'_>,
     ) -> Result<Vec<VectorSample>, RuleError> {
         let at_ms = at.before(context.query_offset).millis();
-        let result = context
-            .queries
-            .evaluate(&self.expr, at_ms, context.cancel)?;
-        let mut samples = samples(result)?;
+        let mut samples = context.query(&self.expr, &self.query, at_ms)?;
         for sample in &mut samples {
             let mut labels = sample.labels.to_builder();
             labels.set(METRIC_NAME, &self.name);

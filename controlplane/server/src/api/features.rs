@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use bellwether_promql::signature;
+use bellwether_rules::TEMPLATE_FUNCTIONS;
 
 use super::Core;
 use super::json;
@@ -49,38 +50,6 @@ const OPERATORS: &[&str] = &[
     "unless",
 ];
 const EXPERIMENTAL_OPERATORS: &[&str] = &["limit_ratio", "limitk"];
-/// Functions of the templates of alerts.
-const TEMPLATES: &[&str] = &[
-    "args",
-    "externalURL",
-    "first",
-    "graphLink",
-    "humanize",
-    "humanize1024",
-    "humanizeDuration",
-    "humanizePercentage",
-    "humanizeTimestamp",
-    "label",
-    "match",
-    "now",
-    "parseDuration",
-    "pathPrefix",
-    "query",
-    "reReplaceAll",
-    "safeHtml",
-    "sortByLabel",
-    "stripDomain",
-    "stripPort",
-    "strvalue",
-    "tableLink",
-    "title",
-    "toDuration",
-    "toLower",
-    "toTime",
-    "toUpper",
-    "urlQueryEscape",
-    "value",
-];
 const DISCOVERIES: &[&str] = &["file", "static"];
 
 pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
@@ -121,7 +90,10 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
         ),
         (
             "templating_functions",
-            TEMPLATES.iter().map(|name| (*name, true)).collect(),
+            TEMPLATE_FUNCTIONS
+                .iter()
+                .map(|name| (*name, true))
+                .collect(),
         ),
         (
             "scrape",

@@ -20,6 +20,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             client_ip: peer.map(|p| p.0.ip().to_string()).unwrap_or_default(),
             method: parts.method.to_string(),
             path: uri.path().to_owned(),
+            rule_group: None,
         })
     }
 }

@@ -11,7 +11,6 @@ use bellwether_tsdb::{Db, DbOptions};
 use clap::{Args, Subcommand};
 
 use crate::commands::print;
-use crate::commands::tool::go_text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
@@ -79,7 +78,7 @@ fn stage<T>(name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Res
     let begin = Instant::now();
     let result = work()?;
     let took = begin.elapsed();
-    let text = go_text::duration_ns(took.as_nanos() as i128);
+    let text = bellwether_rules::go_duration(took.as_nanos() as i128);
     print(&format!(">> completed stage={name} duration={text}\n"));
     Ok((result, took))
 }

@@ -20,6 +20,9 @@ async fn features_follow_flags() {
         ("promql_functions", "mad_over_time", false),
         ("promql_operators", ">=", true),
         ("promql_operators", "limitk", false),
+        ("rules", "concurrent_rule_eval", false),
+        ("rules", "query_offset", true),
+        ("templating_functions", "humanize", true),
         ("tsdb", "exemplar_storage", false),
         ("service_discovery_providers", "file", true),
     ] {
