@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bellwether_model::storage::{AppendError, SampleBuffer};
+use bellwether_model::storage::AppendError;
 use parking_lot::RwLock;
 
 use super::chunk_files::ChunkData;
@@ -13,11 +13,11 @@ use super::slab::{LabelsAt, Marks};
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::{self, Sample};
-use crate::chunk;
 use crate::chunk::histogram::{CutFlags, Fit, Flat, HistogramAppender};
 use crate::chunk::xor::XorAppender;
 use crate::encoding::DecodeError;
-use crate::merge;
+
+mod read;
 
 /// Samples that a float chunk aims at.
 const SAMPLES_PER_CHUNK: u16 = 120;
@@ -475,116 +475,6 @@ impl SeriesState {
         both.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
-    /// Whether a reader may find samples in `mint..=maxt`, with those in order only from `in_order_from` on.
-    pub(crate) fn may_have_any(&self, mint: i64, in_order_from: i64, maxt: i64) -> bool {
-        self.may_have(mint.max(in_order_from), maxt)
-            || self
-                .out_of_order()
-                .and_then(OutOfOrder::bounds)
-                .is_some_and(|(first, last)| first <= maxt && last >= mint)
-    }
-
-    /// Whether a reader may find samples in a range among those that came in order.
-    pub(crate) fn may_have(&self, mint: i64, maxt: i64) -> bool {
-        self.chunks() > 0 && self.mint() <= maxt && self.last_t >= mint
-    }
-
-    /// Appends the visible samples in `mint..=maxt`, those that came in order only from `in_order_from` on.
-    pub(crate) fn read(
-        &self,
-        (mint, in_order_from, maxt): (i64, i64, i64),
-        seen: u64,
-        out: &mut SampleBuffer,
-    ) -> Result<(), DecodeError> {
-        let base = out.len();
-        self.read_in_order(mint.max(in_order_from), maxt, seen, out)?;
-        if let Some(ooo) = self.out_of_order() {
-            let before = out.len();
-            ooo.read(mint, maxt, seen, out)?;
-            if out.len() > before {
-                merge::sort_and_dedup(out, base);
-            }
-        }
-        Ok(())
-    }
-
-    /// How many of the newest samples a reader of transactions up to `seen` must not see.
-    fn hidden(&self, seen: u64) -> usize {
-        let older = self.apart.as_ref().and_then(|a| a.older_txns.as_deref());
-        self.txns.hidden(seen, older.map_or(&[], Vec::as_slice))
-    }
-
-    fn read_in_order(
-        &self,
-        mint: i64,
-        maxt: i64,
-        seen: u64,
-        out: &mut SampleBuffer,
-    ) -> Result<(), DecodeError> {
-        let mut hidden = self.hidden(seen);
-        let open = usize::from(self.open.samples());
-        let open_limit = open.saturating_sub(hidden);
-        hidden = hidden.saturating_sub(open);
-        // Hidden samples are the newest: they may reach back over closed chunks.
-        let mut limits = Vec::new();
-        if hidden > 0 {
-            limits = vec![usize::MAX; self.closed().len()];
-            for (limit, c) in limits.iter_mut().zip(self.closed()).rev() {
-                let n = usize::from(chunk::count(&c.data));
-                *limit = n.saturating_sub(hidden);
-                hidden = hidden.saturating_sub(n);
-            }
-        }
-        for (i, c) in self.closed().iter().enumerate() {
-            if c.maxt < mint || c.mint > maxt {
-                continue;
-            }
-            let limit = limits.get(i).copied().unwrap_or(usize::MAX);
-            chunk::read_into(c.encoding, &c.data, limit, mint, maxt, out)?;
-        }
-        if open_limit > 0 && self.open_mint <= maxt && self.last_t >= mint {
-            self.open.read_into(open_limit, mint, maxt, out)?;
-        }
-        Ok(())
-    }
-
-    /// All chunks, the open one included, by rising time.
-    pub(crate) fn all_chunks(&self) -> Vec<EncodedChunk> {
-        let mut out = self.closed().to_vec();
-        if self.open.samples() > 0 {
-            out.push(EncodedChunk {
-                mint: self.open_mint,
-                maxt: self.last_t,
-                encoding: self.open.encoding(),
-                data: ChunkData::Memory(self.open.to_chunk()),
-            });
-        }
-        out
-    }
-
-    /// [`Self::all_chunks`] without the samples that a reader must not see; those are the newest.
-    pub(crate) fn visible_chunks(&self, seen: u64) -> Result<Vec<EncodedChunk>, DecodeError> {
-        let mut chunks = self.all_chunks();
-        let mut hidden = self.hidden(seen);
-        while hidden > 0
-            && let Some(last) = chunks.pop()
-        {
-            let samples = usize::from(chunk::count(&last.data));
-            if hidden < samples {
-                let visible = samples - hidden;
-                let mut kept = Vec::with_capacity(visible);
-                write::decode(last.encoding, &last.data, |t, s| {
-                    if kept.len() < visible {
-                        kept.push((t, s));
-                    }
-                })?;
-                chunks.extend(write::encode(kept, UNCUT)?);
-            }
-            hidden = hidden.saturating_sub(samples);
-        }
-        Ok(chunks)
-    }
-
     /// Takes chunks that were read from files. Chunks that are not newer than what is there are left out, and so are
     /// all from the first on that overlaps it. Samples may be there already when the log gave the series another
     /// number in between. Chunks that are newer must be taken then too: a later start, which has those samples in
@@ -653,5 +543,4 @@ impl SeriesState {
 }
 
 #[cfg(test)]
-#[path = "series_tests.rs"]
 mod tests;

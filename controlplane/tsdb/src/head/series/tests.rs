@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use bellwether_model::storage::SampleBuffer;
+
 use super::*;
 
 const HOUR: i64 = 3_600_000;
