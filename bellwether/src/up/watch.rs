@@ -95,6 +95,8 @@ impl Client {
     fn new(server: String) -> Self {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))
+            // Before a server gives an idle connection up, which may happen just as it is used again.
+            .pool_idle_timeout(Duration::from_secs(20))
             // The stack is on this machine, whatever proxy the environment names.
             .no_proxy()
             .build()

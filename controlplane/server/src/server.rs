@@ -155,7 +155,8 @@ impl Server {
         let http_stop = CancellationToken::new();
         let mut http = JoinSet::new();
         let options = ServeOptions {
-            header_timeout: state.web.read_timeout.min(Duration::from_secs(60)),
+            // Also the longest time between two requests of a connection.
+            header_timeout: state.web.read_timeout,
             drain_timeout: DRAIN_TIMEOUT,
             max_connections: state.web.max_connections,
             ..ServeOptions::default()
