@@ -375,7 +375,7 @@ async fn gzip_redirects_and_credentials() {
     answer.headers.push(("Content-Encoding", "gzip".into()));
     answer.body = body;
     let stack = Stack::start("", |c| {
-        c.basic_auth = Some(bellwether_scrape::config::BasicAuth {
+        c.http.basic_auth = Some(bellwether_scrape::config::BasicAuth {
             username: "me".into(),
             password: Some(bellwether_scrape::config::Secret("pw".into())),
             ..Default::default()

@@ -64,6 +64,8 @@ pub enum Listen {
 /// HTTP settings.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
+    /// TLS, users and headers of the listeners.
+    pub config_file: Option<PathBuf>,
     /// URL under which people reach the server; empty when unknown.
     pub external_url: String,
     /// `/` or `/path`.
@@ -95,6 +97,7 @@ pub struct WebSettings {
 impl Default for WebSettings {
     fn default() -> Self {
         Self {
+            config_file: None,
             external_url: String::new(),
             route_prefix: "/".to_owned(),
             enable_lifecycle: false,

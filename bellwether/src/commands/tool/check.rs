@@ -16,6 +16,8 @@ const LINT_ERROR: u8 = 3;
 pub(crate) enum CheckCommand {
     /// Check rule files; without files, what comes over standard input.
     Rules(RulesArgs),
+    /// Check web configuration files and the certificates that they name.
+    WebConfig(WebConfigArgs),
     /// Check PromQL expressions and show their types.
     Promql(promql::CheckPromqlArgs),
 }
@@ -38,9 +40,32 @@ pub(crate) struct RulesArgs {
     features: features::FeatureArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct WebConfigArgs {
+    /// The web configuration files.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// One line for each file.
+fn web_config(files: &[PathBuf], errors: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        match bellwether_net::web::validate(file) {
+            Ok(()) => writeln!(errors, "{} SUCCESS", file.display())?,
+            Err(error) => {
+                writeln!(errors, "{} FAILED: {error}", file.display())?;
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
 pub(super) fn run(command: &CheckCommand) -> anyhow::Result<ExitCode> {
     match command {
         CheckCommand::Promql(args) => promql::check(args),
+        CheckCommand::WebConfig(args) => web_config(&args.files, &mut std::io::stderr().lock()),
         CheckCommand::Rules(args) => {
             let (out, errors) = (std::io::stdout(), std::io::stderr());
             let mut check = Check {

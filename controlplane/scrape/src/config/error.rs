@@ -1,5 +1,7 @@
 //! What can be wrong with a scrape configuration beyond a single value.
 
+use bellwether_http::HttpConfigError;
+
 use crate::relabel::RelabelError;
 
 /// A configuration that does not pass its checks. Texts follow Prometheus'.
@@ -49,9 +51,17 @@ pub enum ScrapeConfigError {
     /// An empty list of protocols.
     #[error("scrape_protocols cannot be empty for scrape config with job name {0:?}")]
     NoProtocols(String),
-    /// Authentication settings that exclude each other.
-    #[error("{0}")]
-    Authentication(&'static str),
+    /// How targets are asked.
+    #[error(transparent)]
+    Http(#[from] HttpConfigError),
+    /// Certificates that stand in the configuration and cannot be used.
+    #[error("error creating HTTP client: {reason} for scrape config with job name {job:?}")]
+    Client {
+        /// What is wrong.
+        reason: String,
+        /// The job's name.
+        job: String,
+    },
     /// A name validation scheme that does not exist.
     #[error(
         "unknown scrape config name validation method specified, must be either '', 'legacy' or 'utf8', got {0}"
@@ -65,16 +75,6 @@ pub enum ScrapeConfigError {
     /// UTF-8 names are asked for and refused at the same time.
     #[error("utf8 metric names requested but validation scheme is not set to UTF8")]
     ConflictingUtf8,
-    /// A scheme that is not `http`.
-    #[error(
-        "scheme {scheme:?} of scrape config with job name {job:?} is not supported yet: use http"
-    )]
-    Scheme {
-        /// As written.
-        scheme: String,
-        /// The job's name.
-        job: String,
-    },
     /// A target address with a path or a scheme.
     #[error("{0:?} is not a valid hostname")]
     TargetAddress(String),
@@ -97,7 +97,4 @@ pub enum ScrapeConfigError {
     /// A `file_sd_configs` entry without files.
     #[error("file service discovery config must contain at least one path name")]
     NoFiles,
-    /// A header that has its own key.
-    #[error("setting header {0:?} is not allowed")]
-    ReservedHeader(String),
 }

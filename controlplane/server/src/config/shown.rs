@@ -45,6 +45,7 @@ impl Config {
             .iter_mut()
             .for_each(fill_rule);
         for alertmanager in &mut alerting.alertmanagers {
+            alertmanager.http.show(&self.base_dir);
             let rules = alertmanager.relabel_configs.iter_mut();
             rules
                 .chain(&mut alertmanager.alert_relabel_configs)
@@ -61,6 +62,7 @@ impl Config {
     }
 
     fn fill_scrape(&self, scrape: &mut ScrapeConfig, features: &Features) {
+        scrape.http.show(&self.base_dir);
         let global = self.scrape_defaults(features);
         let interval = scrape
             .scrape_interval

@@ -123,6 +123,9 @@ pub struct ServerFlags {
         default_value = "0.0.0.0:9090"
     )]
     pub listen_address: Vec<String>,
+    /// File with TLS, users and headers of the listeners, read again when it changes
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Longest time to read a request, and to keep an idle connection
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     pub read_timeout: Duration,
@@ -355,6 +358,10 @@ impl ServerFlags {
             listen_option: "--web.listen-address".to_owned(),
             data_dir: self.storage_path.clone(),
             web: WebSettings {
+                config_file: self
+                    .web_config_file
+                    .clone()
+                    .filter(|path| !path.as_os_str().is_empty()),
                 external_url: self.external_url.clone(),
                 route_prefix: self.prefix()?,
                 enable_lifecycle: self.enable_lifecycle,
@@ -480,6 +487,10 @@ impl ServerFlags {
                 duration::format(self.auto_reload_interval),
             ),
             ("web.listen-address", self.listen_address.join(",")),
+            (
+                "web.config.file",
+                self.web_config_file.as_ref().map(path).unwrap_or_default(),
+            ),
             ("web.read-timeout", duration::format(self.read_timeout)),
             ("web.max-connections", self.max_connections.to_string()),
             ("web.external-url", self.external_url.clone()),

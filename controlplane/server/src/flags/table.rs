@@ -70,7 +70,6 @@ const TABLE: &[Entry] = &[
     value("storage.tsdb.head-chunks-write-queue-size", "0"),
     switch("storage.tsdb.no-lockfile", "false"),
     value("storage.tsdb.samples-per-chunk", "120"),
-    value("web.config.file", ""),
     ignored(value("web.console.libraries", "console_libraries")),
     ignored(value("web.console.templates", "consoles")),
     ignored(value("web.local-assets", "")),

@@ -55,10 +55,6 @@ fn bad_values_name_the_flag() {
             &["--no-storage.tsdb.allow-overlapping-compaction"],
             "--storage.tsdb.allow-overlapping-compaction",
         ),
-        (
-            &["--web.config.file=web.yml"],
-            "--web.config.file is not supported yet",
-        ),
         (&["--query.timeout=0s"], "--query.timeout"),
         (&["--query.timeout=5x"], "--query.timeout"),
         (
