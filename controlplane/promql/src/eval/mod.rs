@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use bellwether_model::Labels;
 use bellwether_model::storage::Queryable;
 
-use crate::annotations::Annotations;
+use crate::annotations::{AnnotationKind, Annotations};
 use crate::ast::Span;
 use crate::engine::{EngineOptions, QueryOptions, QueryResult};
 use crate::error::QueryError;
@@ -72,6 +72,9 @@ pub(crate) fn run(
     } else {
         result::range(&ctx, plan, grid, &mut notes)?
     };
+    for warning in querier.warnings() {
+        notes.add(AnnotationKind::Storage(warning), Span::default());
+    }
     Ok(QueryResult {
         value,
         annotations: notes,
