@@ -389,6 +389,15 @@ impl Annotations {
         }
     }
 
+    /// The same at other places.
+    pub(crate) fn moved(&self, to: impl Fn(Span) -> Span) -> Self {
+        let mut moved = self.clone();
+        for annotation in &mut moved.list {
+            annotation.span = to(annotation.span);
+        }
+        moved
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -48,6 +48,7 @@ mod status;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod times;
 mod write;
 
 use std::ops::Deref;
