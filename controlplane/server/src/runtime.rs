@@ -276,6 +276,7 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
     let (source, features) = (parts.source.clone(), parts.features.clone());
     let load = move || {
         let config = source.load()?;
+        config.check_runnable(&source.name())?;
         alerting::check_rule_files(&config, &features)?;
         Ok::<_, ConfigError>(config)
     };

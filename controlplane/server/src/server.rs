@@ -104,6 +104,7 @@ impl Server {
         let (loaded_text, config) =
             blocking(move || (alerting::texts(&source), source.load())).await?;
         let config = config?;
+        config.check_runnable(&settings.config.name())?;
         let config =
             blocking(move || alerting::check_rule_files(&config, &features).map(|()| config))
                 .await??;
