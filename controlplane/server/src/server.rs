@@ -7,8 +7,8 @@
 //!                                                                       database is open, then scraping starts
 //! ```
 //!
-//! Shutdown runs in the order in which data flows: scraping stops, requests under way finish, the database is
-//! flushed and closed.
+//! Shutdown runs in the order in which data flows: scraping stops, requests under way finish, remote write sends the
+//! rest, the database is flushed and closed.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ use crate::notifications;
 use crate::reload::{ReloadHandle, ReloadReply};
 use crate::runtime::{Parts, prepare, run_core, storage_error};
 use crate::settings::{Listen, ServerSettings, resolve_address};
-use crate::state::{AppState, Phase};
+use crate::state::{AppState, Opened, Phase};
 
 /// Time for requests under way at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -105,6 +105,9 @@ impl Server {
             blocking(move || (alerting::texts(&source), source.load())).await?;
         let config = config?;
         config.check_runnable(&settings.config.name())?;
+        if settings.agent.is_some() {
+            config.check_agent_mode()?;
+        }
         let config =
             blocking(move || alerting::check_rule_files(&config, &features).map(|()| config))
                 .await??;
@@ -194,16 +197,23 @@ impl Server {
         state.notifications.add(notifications::STOPPING);
         state.phase.send_replace(Phase::Stopping);
         parts.ready_gauge.set(0.0);
+        if let Some(opened) = state.opened.get() {
+            opened.intake().scrape.shutdown().await;
+        }
         if let Some(core) = state.core() {
-            core.scrape.shutdown().await;
             core.rules.shutdown().await;
         }
         http_stop.cancel();
         while http.join_next().await.is_some() {}
-        let closed = match state.core() {
-            Some(core) => {
-                let db = Arc::clone(&core.db);
-                blocking(move || db.close())
+        let closed = match state.opened.get().cloned() {
+            Some(opened) => {
+                // The last samples are in the log by now.
+                opened.intake().remote_write.shutdown().await;
+                let close = move || match &opened {
+                    Opened::Server(core) => core.db.close(),
+                    Opened::Agent(core) => core.db.close(),
+                };
+                blocking(close)
                     .await?
                     .map_err(|source| storage_error(&parts, source))
             }

@@ -6,7 +6,6 @@ use std::fmt;
 use bellwether_yaml::{Embedded, Secret};
 use serde::de::MapAccess;
 use serde::{Deserialize, Serialize, Serializer};
-use url::Url;
 
 use super::{is_default, is_false, or_default};
 
@@ -55,13 +54,13 @@ impl ProxyUrl {
     /// The URL for people: its password is `xxxxx`, as in Go.
     #[must_use]
     pub fn redacted(&self) -> String {
-        match Url::parse(&self.0) {
-            Ok(mut parsed) if parsed.password().is_some() => {
-                // Fails only for URLs that cannot have a password.
-                let _ = parsed.set_password(Some("xxxxx"));
-                parsed.into()
-            }
-            _ => self.0.clone(),
+        let start = self.0.find("://").map_or(0, |at| at + 3);
+        let (scheme, rest) = self.0.split_at(start);
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let user = rest[..end].rfind('@').map_or("", |at| &rest[..at]);
+        match user.split_once(':') {
+            Some((name, _)) => format!("{scheme}{name}:xxxxx{}", &rest[user.len()..]),
+            None => self.0.clone(),
         }
     }
 }
@@ -75,5 +74,23 @@ impl fmt::Debug for ProxyUrl {
 impl Serialize for ProxyUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.redacted())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_replaced_and_nothing_else() {
+        for (url, shown) in [
+            ("http://u:p@h:1/x?y@z", "http://u:xxxxx@h:1/x?y@z"),
+            ("http://u:p@q@h", "http://u:xxxxx@h"),
+            ("u:p@h:3128", "u:xxxxx@h:3128"),
+            ("http://u@h", "http://u@h"),
+            ("http://h:1/a:b@c", "http://h:1/a:b@c"),
+        ] {
+            assert_eq!(ProxyUrl(url.to_owned()).redacted(), shown);
+        }
     }
 }

@@ -29,6 +29,9 @@ pub enum ConfigError {
         /// Sections, keys and reasons.
         reasons: String,
     },
+    /// A section that agent mode does not have.
+    #[error("field {0} is not allowed in agent mode")]
+    AgentMode(&'static str),
     /// A rule file has mistakes.
     #[error("parse rules: {0}")]
     Rules(#[from] LoadError),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bellwether_model::Labels;
 use bellwether_model::labels::is_legacy_label_name;
+use bellwether_remote::config::{RemoteReadConfig, RemoteWriteConfig};
 use bellwether_rules::notifier::AlertingConfig;
 use bellwether_scrape::ScrapeConfig;
 use bellwether_yaml::YamlError;
 use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
 use crate::flags::Features;
@@ -18,9 +18,9 @@ use crate::flags::Features;
 use super::error::ConfigError;
 use super::global::GlobalConfig;
 use super::otlp::OtlpConfig;
-use super::sections::{
-    FloatEncoding, RuntimeConfig, StorageConfig, TsdbConfig, UNSUPPORTED_SECTIONS, says_nothing,
-};
+use super::remote::{self, Entries};
+use super::sections::{FloatEncoding, RuntimeConfig, StorageConfig, TsdbConfig};
+use super::tracing_config::TracingConfig;
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug)]
@@ -103,6 +103,12 @@ pub struct Config {
     pub storage: StorageConfig,
     /// `otlp`.
     pub otlp: OtlpConfig,
+    /// `remote_write`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remote_write: Vec<RemoteWriteConfig>,
+    /// `remote_read`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remote_read: Vec<RemoteReadConfig>,
     /// The external labels as a label set.
     #[serde(skip)]
     pub external_labels: Labels,
@@ -121,7 +127,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The file as written. Sections of Prometheus that are refused appear so that the refusal can name them.
+/// The file as written. A section that is refused appears so that the refusal can name it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawConfig {
@@ -132,10 +138,10 @@ struct RawConfig {
     rule_files: Option<Vec<Spanned<String>>>,
     storage: Option<Spanned<StorageConfig>>,
     alerting: Option<Spanned<AlertingConfig>>,
-    remote_write: Option<Spanned<Value>>,
-    remote_read: Option<Spanned<Value>>,
+    remote_write: Entries<RemoteWriteConfig>,
+    remote_read: Entries<RemoteReadConfig>,
     otlp: Option<Spanned<OtlpConfig>>,
-    tracing: Option<Spanned<Value>>,
+    tracing: Option<Spanned<Option<TracingConfig>>>,
 }
 
 impl Config {
@@ -164,6 +170,8 @@ impl Config {
             scrape_configs: Vec::new(),
             storage: raw.storage.map(|s| s.value).unwrap_or_default(),
             otlp,
+            remote_write: remote::write(raw.remote_write, name, base_dir)?,
+            remote_read: remote::read(raw.remote_read, name, base_dir)?,
             external_labels,
             base_dir: base_dir.to_owned(),
         };
@@ -173,6 +181,22 @@ impl Config {
             config.add_scrape_config_files(&pattern, name, &mut jobs)?;
         }
         Ok(config)
+    }
+
+    /// Refuses what agent mode does not have: rules, alerts, queries.
+    ///
+    /// # Errors
+    /// [`ConfigError::AgentMode`].
+    pub fn check_agent_mode(&self) -> Result<(), ConfigError> {
+        let sections = [
+            ("alerting", self.alerting != AlertingConfig::default()),
+            ("rule_files", !self.rule_files.is_empty()),
+            ("remote_read", !self.remote_read.is_empty()),
+        ];
+        match sections.into_iter().find(|(_, is_set)| *is_set) {
+            Some((section, _)) => Err(ConfigError::AgentMode(section)),
+            None => Ok(()),
+        }
     }
 
     /// What the scrape configurations inherit; features set the defaults of `extra_scrape_metrics` and
@@ -265,16 +289,11 @@ impl Config {
 
 impl RawConfig {
     fn refuse_unsupported(&self, file: &str) -> Result<(), ConfigError> {
-        let sections = [&self.remote_write, &self.remote_read, &self.tracing];
-        for (section, name) in sections.into_iter().zip(UNSUPPORTED_SECTIONS) {
-            if let Some(section) = section.as_ref().filter(|s| !says_nothing(&s.value)) {
-                return Err(invalid(
-                    file,
-                    section.referenced,
-                    (*name).to_owned(),
-                    "this section is not supported yet: remove it".to_owned(),
-                ));
-            }
+        if let Some(section) = &self.tracing
+            && let Some(tracing) = &section.value
+        {
+            let at = section.referenced;
+            return Err(invalid(file, at, "tracing".to_owned(), tracing.problem()));
         }
         let Some(storage) = &self.storage else {
             return Ok(());
@@ -491,7 +510,7 @@ fn wildcard_match(pattern: &str, text: &str) -> bool {
     }
 }
 
-fn invalid(file: &str, at: Location, path: String, message: String) -> ConfigError {
+pub(super) fn invalid(file: &str, at: Location, path: String, message: String) -> ConfigError {
     ConfigError::Invalid(YamlError {
         file: file.to_owned(),
         line: at.line(),

@@ -10,7 +10,9 @@
 //! | `load` | text to [`Config`], all checks, `${VAR}` in external labels |
 //! | `global` | the `global` section and its defaults |
 //! | `otlp` | the `otlp` section |
-//! | `sections` | the sections of Prometheus that this build refuses by name, and `storage` |
+//! | `remote` | the sections `remote_write` and `remote_read` |
+//! | `sections` | the sections `storage` and `runtime` |
+//! | `tracing_config` | the section `tracing`, which is refused |
 //! | `shown` | the defaults in force, for `/api/v1/status/config` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
@@ -21,8 +23,10 @@ mod error;
 mod global;
 mod load;
 mod otlp;
+mod remote;
 mod sections;
 mod shown;
+mod tracing_config;
 
 pub use error::ConfigError;
 pub use global::GlobalConfig;

@@ -1,11 +1,7 @@
-//! `storage`, `runtime`, and the sections that this build refuses by name.
+//! `storage` and `runtime`.
 
 use bellwether_scrape::config::PromDuration;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-/// Sections of Prometheus' configuration that are accepted only when they are empty.
-pub(crate) const UNSUPPORTED_SECTIONS: &[&str] = &["remote_write", "remote_read", "tracing"];
 
 /// `runtime`: settings of the Go runtime. Read for compatibility; there is no garbage collector to set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -84,14 +80,4 @@ pub struct ExemplarsConfig {
     /// Size of the exemplar ring; 0 stores none. Takes effect at the next start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_exemplars: Option<usize>,
-}
-
-/// Whether a section says nothing: null, an empty list, or a map of those.
-pub(crate) fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.values().all(says_nothing),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
 }

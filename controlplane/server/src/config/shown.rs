@@ -51,6 +51,9 @@ impl Config {
                 .chain(&mut alertmanager.alert_relabel_configs)
                 .for_each(fill_rule);
         }
+        for remote in &mut shown.remote_write {
+            remote.write_relabel_configs.iter_mut().for_each(fill_rule);
+        }
         let RuntimeConfig { gogc } = &mut shown.runtime;
         gogc.get_or_insert(GOGC);
         if features.has(Feature::ExemplarStorage) {

@@ -51,19 +51,12 @@ const fn ignored(entry: Entry) -> Entry {
 
 /// Names and defaults as Prometheus 3.5 has them.
 const TABLE: &[Entry] = &[
-    switch("agent", "false"),
     ignored(switch("auto-gomaxprocs", "true")),
     ignored(switch("auto-gomemlimit", "true")),
     ignored(value("auto-gomemlimit.ratio", "0.9")),
     switch("scrape.adjust-timestamps", "true"),
     value("scrape.discovery-reload-interval", "5s"),
     value("scrape.timestamp-tolerance", "2ms"),
-    value("storage.agent.path", "data-agent/"),
-    switch("storage.agent.no-lockfile", "false"),
-    value("storage.agent.retention.max-time", "0s"),
-    value("storage.agent.retention.min-time", "0s"),
-    switch("storage.agent.wal-compression", "true"),
-    value("storage.remote.flush-deadline", "1m"),
     switch("storage.tsdb.allow-overlapping-compaction", "true"),
     value("storage.tsdb.delay-compact-file.path", ""),
     value("storage.tsdb.delayed-compaction.max-percent", "10"),
@@ -159,12 +152,9 @@ impl Args for OtherFlags {
 
 /// Names of the negated switches; clap wants them static.
 const NEGATIONS: &[&str] = &[
-    "no-agent",
     "no-auto-gomaxprocs",
     "no-auto-gomemlimit",
     "no-scrape.adjust-timestamps",
-    "no-storage.agent.no-lockfile",
-    "no-storage.agent.wal-compression",
     "no-storage.tsdb.allow-overlapping-compaction",
     "no-storage.tsdb.no-lockfile",
 ];

@@ -47,10 +47,24 @@ fn defaults_are_those_of_prometheus() {
 fn bad_values_name_the_flag() {
     for (args, part) in [
         (
-            &["--storage.agent.path=x"][..],
-            "--storage.agent.path is not supported yet",
+            &[
+                "--storage.agent.path=x",
+                "--storage.agent.retention.max-time=1h",
+            ][..],
+            r#"The following flag(s) can only be used in agent mode: ["--storage.agent.path" "--storage.agent.retention.max-time"]"#,
         ),
-        (&["--agent"], "--agent is not supported yet"),
+        (
+            &["--agent", "--query.timeout=2m"],
+            r#"The following flag(s) can not be used in agent mode: ["--query.timeout"]"#,
+        ),
+        (
+            &["--agent", "--storage.agent.wal-segment-size=1MB"],
+            "--storage.agent.wal-segment-size",
+        ),
+        (
+            &["--agent", "--storage.agent.checkpoint-batch-size=0"],
+            "must be greater than 0",
+        ),
         (
             &["--no-storage.tsdb.allow-overlapping-compaction"],
             "--storage.tsdb.allow-overlapping-compaction",
@@ -153,4 +167,29 @@ fn features_come_in_lists() {
     assert!(settings.features.has(Feature::ExemplarStorage));
     assert!(settings.features.has(Feature::PromqlExperimentalFunctions));
     assert!(!settings.features.has(Feature::ExtraScrapeMetrics));
+}
+
+#[test]
+fn agent_mode_has_settings_of_its_own() {
+    let settings = parse(&["--agent"]).unwrap();
+    assert_eq!(settings.data_dir, PathBuf::from("data-agent/"));
+    let agent = settings.agent.unwrap();
+    assert_eq!(agent.min_wal_time, Duration::from_secs(300));
+    assert_eq!(agent.max_wal_time, Duration::from_secs(4 * 3600));
+    assert!(agent.lock);
+    let settings = parse(&[
+        "--enable-feature=agent",
+        "--storage.agent.path=x",
+        "--storage.agent.no-lockfile",
+        "--storage.agent.retention.max-time=1m",
+        "--storage.agent.wal-truncate-frequency=30s",
+        "--storage.remote.flush-deadline=3s",
+    ])
+    .unwrap();
+    assert_eq!(settings.data_dir, PathBuf::from("x"));
+    assert_eq!(settings.remote_flush_deadline, Duration::from_secs(3));
+    let agent = settings.agent.unwrap();
+    assert_eq!(agent.max_wal_time, Duration::from_secs(300));
+    assert!(!agent.lock);
+    assert!(parse(&[]).unwrap().agent.is_none());
 }
