@@ -72,7 +72,9 @@ pub use chunk_read::{ChunkSeries, StoredChunk};
 pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
 pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
-pub use options::{Clock, DbOptions, Random, WalCompression, WalSync, system_clock, system_random};
+pub use options::{
+    Clock, DbOptions, Random, Retention, WalCompression, WalSync, system_clock, system_random,
+};
 pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats};
 pub use verify::{Problem, VerifyReport, verify};
