@@ -6,6 +6,7 @@
 
 mod locate;
 pub mod node;
+mod nulls;
 mod suggest;
 
 pub use locate::line_of;
@@ -55,6 +56,19 @@ const NODES_MAX: usize = 1_000_000;
 /// # Errors
 /// [`YamlError`] for bad syntax, unknown keys (where the type denies them) and wrong types.
 pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+    read(file, text)
+}
+
+/// [`from_str`] for the files of Go programs: a key without a value is the type's zero value (false, 0, an empty text
+/// or list, a section's defaults). Empty items of lists stay mistakes.
+///
+/// # Errors
+/// As [`from_str`].
+pub fn from_str_with_nulls<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+    read::<nulls::Document<T>>(file, text).map(|document| document.0)
+}
+
+fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
     let is_blank = text.lines().all(|l| {
         let l = l.trim();
         l.is_empty() || l.starts_with('#') || l == "---"
