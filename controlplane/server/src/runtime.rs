@@ -9,7 +9,7 @@ use bellwether_model::re2::Re2;
 use bellwether_remote::SeriesCache;
 use bellwether_scrape::{ScrapeManager, ScrapeOptions};
 use bellwether_telemetry::{Gauge, Registry};
-use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression, WalSync};
+use bellwether_tsdb::{Db, DbOptions, Retention, TsdbError, WalCompression, WalSync};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,7 @@ const MAINTENANCE_RETRY: Duration = Duration::from_secs(2);
 pub(crate) struct Parts {
     source: ConfigSource,
     data_dir: PathBuf,
+    storage: StorageSettings,
     db_options: DbOptions,
     query: QuerySettings,
     remote_read: RemoteReadSettings,
@@ -98,13 +99,13 @@ pub(crate) fn prepare(
         quit: CancellationToken::new(),
         hostname: hostname(),
         started_text: now_rfc3339_nanos(),
-        retention_text: api::retention_text(db_options.retention, db_options.retention_size),
         phase: watch::Sender::new(Phase::Starting),
         core: OnceLock::new(),
     });
     let parts = Parts {
         source: settings.config,
         data_dir: settings.data_dir,
+        storage: settings.storage,
         db_options,
         query: settings.query,
         remote_read: settings.remote_read,
@@ -142,6 +143,7 @@ pub(crate) async fn run_core(
             .await
             .map_err(ServerError::Internal)?;
     }
+    log_without_effect(&first.config);
     parts.config_metrics.loaded(first.loaded_at_ms);
     if stopping() {
         return Ok(());
@@ -217,6 +219,7 @@ pub(crate) async fn open_core(
     );
     let core = Arc::new(OpenCore {
         db,
+        storage: parts.storage.clone(),
         remote_series: SeriesCache::default(),
         otlp: api::OtlpMetrics::new(&state.registry),
         remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
@@ -300,6 +303,7 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
     };
     match applied {
         Ok(config) => {
+            log_without_effect(&config);
             let running = RunningConfig::new(config, &state.features);
             parts.config_metrics.loaded(running.loaded_at_ms);
             state.notifications.remove(notifications::RELOAD_FAILED);
@@ -336,9 +340,11 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
         Ok(Err(error)) => return Err(error.to_string()),
         Err(error) => return Err(error.to_string()),
     }
+    core.db.set_retention(retention(&core.storage, config));
     let defaults = config.scrape_defaults(features);
+    let scrapes: Vec<_> = config.all_scrape_configs().cloned().collect();
     core.scrape
-        .apply(&config.scrape_configs, &defaults)
+        .apply(&scrapes, &defaults)
         .await
         .map_err(|e| e.to_string())?;
     core.queries.set_log(config.query_log_path().as_deref())?;
@@ -349,6 +355,13 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
         .await
         .map_err(|e| e.to_string())?;
     Ok(())
+}
+
+/// Says once for each configuration which of its keys do nothing here.
+fn log_without_effect(config: &Config) {
+    for (key, reason) in config.storage.without_effect() {
+        tracing::warn!(key, reason, "this key of the configuration has no effect");
+    }
 }
 
 /// Compaction and retention, once a minute. What waits for the end of a query is tried again sooner.
@@ -451,37 +464,39 @@ async fn read_text(source: &ConfigSource) -> Option<String> {
         .flatten()
 }
 
-/// Flags win over the configuration file, which wins over the defaults. As in Prometheus, a size alone switches the
-/// default of the age off.
+/// The section of the configuration file, where there is one, says everything; the flags, which are older, count only
+/// without it. As in Prometheus, a size alone switches the default of the age off.
+fn retention(flags: &StorageSettings, config: &Config) -> Retention {
+    if let Some(written) = config.storage.retention() {
+        return Retention {
+            time: written.time.0,
+            size: written.size.0,
+            percentage: written.percentage,
+        };
+    }
+    let size = flags.retention_size.unwrap_or(0);
+    let time = flags.retention.filter(|t| !t.is_zero());
+    let default = match size {
+        0 => DEFAULT_RETENTION,
+        _ => Duration::ZERO,
+    };
+    Retention {
+        time: time.unwrap_or(default),
+        size,
+        percentage: 0.0,
+    }
+}
+
 fn db_options(storage: &StorageSettings, features: &Features, config: &Config) -> DbOptions {
-    let written = config
-        .storage
-        .tsdb
-        .as_ref()
-        .and_then(|t| t.retention.as_ref());
-    let size = storage
-        .retention_size
-        .or_else(|| written?.size.map(|s| s.0))
-        .unwrap_or(0);
-    let time = storage
-        .retention
-        .filter(|t| !t.is_zero())
-        .or_else(|| written?.time.map(|t| t.0))
-        .unwrap_or(if size > 0 {
-            Duration::ZERO
-        } else {
-            DEFAULT_RETENTION
-        });
-    let exemplars = config
-        .storage
-        .exemplars
-        .as_ref()
-        .and_then(|e| e.max_exemplars)
-        .unwrap_or(EXEMPLARS_MAX);
+    let retention = retention(storage, config);
+    let exemplars = config.storage.exemplars.as_ref();
+    let exemplars = exemplars.and_then(|e| e.max_exemplars);
+    let exemplars = exemplars.map_or(EXEMPLARS_MAX, |max| usize::try_from(max).unwrap_or(0));
     let default = DbOptions::default();
     DbOptions {
-        retention: time,
-        retention_size: size,
+        retention: retention.time,
+        retention_size: retention.size,
+        retention_percentage: retention.percentage,
         wal_segment_size: storage.wal_segment_size.unwrap_or(default.wal_segment_size),
         wal_compression: match storage.wal_compression {
             WalCompressionSetting::None => WalCompression::None,

@@ -24,7 +24,7 @@ use crate::notifications::Notifications;
 use crate::queries::Queries;
 use crate::reload::ReloadHandle;
 use crate::rules::RuleSource;
-use crate::settings::WebSettings;
+use crate::settings::{StorageSettings, WebSettings};
 
 /// The extractor of the shared state.
 pub(crate) type Shared = State<Arc<AppState>>;
@@ -66,6 +66,8 @@ impl RunningConfig {
 /// The open database and what runs on it.
 pub(crate) struct OpenCore {
     pub(crate) db: Arc<Db>,
+    /// What the flags say about the database; the configuration may say more.
+    pub(crate) storage: StorageSettings,
     pub(crate) remote_series: SeriesCache,
     pub(crate) remote_read: RemoteRead,
     pub(crate) otlp: OtlpMetrics,
@@ -92,7 +94,6 @@ pub(crate) struct AppState {
     pub(crate) quit: CancellationToken,
     pub(crate) hostname: String,
     pub(crate) started_text: String,
-    pub(crate) retention_text: String,
     pub(crate) phase: watch::Sender<Phase>,
     /// Set once, when the database is open.
     pub(crate) core: OnceLock<Arc<OpenCore>>,

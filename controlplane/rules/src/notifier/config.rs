@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bellwether_scrape::config::{
     Authorization, BasicAuth, FileSdConfig, HttpHeader, PoolSettings, PromDuration, Secret,
-    StaticConfig, Strict,
+    StaticConfig, Strict, ValidationScheme,
 };
 use bellwether_scrape::relabel::{RelabelConfig, RelabelError, Rules};
 use bellwether_scrape::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
@@ -66,6 +66,9 @@ pub struct AlertingConfig {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub alertmanagers: Vec<AlertmanagerConfig>,
+    /// How label names of relabelling rules are checked; the global section says it.
+    #[serde(skip)]
+    pub names: ValidationScheme,
 }
 
 /// One entry of `alertmanagers` as written.
@@ -208,8 +211,12 @@ pub(super) struct SetSettings {
 }
 
 impl AlertmanagerConfig {
-    /// Checks an entry. Relative paths start at `base_dir`.
-    pub(super) fn resolve(&self, base_dir: &Path) -> Result<SetSettings, AlertingError> {
+    /// Checks an entry. Label names in rules follow `scheme`, relative paths start at `base_dir`.
+    pub(super) fn resolve(
+        &self,
+        scheme: ValidationScheme,
+        base_dir: &Path,
+    ) -> Result<SetSettings, AlertingError> {
         if self.api_version != "v2" {
             return Err(AlertingError::ApiVersion(self.api_version.clone()));
         }
@@ -231,6 +238,7 @@ impl AlertmanagerConfig {
             ..ScrapeConfig::default()
         };
         let defaults = ScrapeDefaults {
+            metric_name_validation_scheme: scheme.as_str().to_owned(),
             base_dir: base_dir.to_owned(),
             ..ScrapeDefaults::default()
         };
@@ -238,7 +246,7 @@ impl AlertmanagerConfig {
             path_prefix: self.path_prefix.clone(),
             timeout: self.timeout.0,
             connection: connection.resolve(&defaults)?,
-            alert_relabel: Rules::new(&self.alert_relabel_configs)?,
+            alert_relabel: Rules::under(scheme, &self.alert_relabel_configs)?,
         })
     }
 }
@@ -249,8 +257,8 @@ impl AlertingConfig {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self, base_dir: &Path) -> Result<(), AlertingError> {
-        Rules::new(&self.alert_relabel_configs)?;
-        let check = |am: &AlertmanagerConfig| am.resolve(base_dir).map(|_| ());
+        Rules::under(self.names, &self.alert_relabel_configs)?;
+        let check = |am: &AlertmanagerConfig| am.resolve(self.names, base_dir).map(|_| ());
         self.alertmanagers.iter().try_for_each(check)
     }
 }

@@ -12,8 +12,8 @@ mod scrape;
 mod units;
 
 pub use auth::{Authorization, BasicAuth, Secret};
-pub use error::ScrapeConfigError;
-pub use resolve::{Credentials, PoolSettings, ScrapeDefaults, SecretSource};
+pub use error::{ProtocolsError, ScrapeConfigError};
+pub use resolve::{Credentials, PoolSettings, ScrapeDefaults, SecretSource, check_protocols};
 pub use scrape::{
     EscapingScheme, FileSdConfig, HttpHeader, ScrapeConfig, StaticConfig, ValidationScheme,
 };

@@ -1,13 +1,14 @@
 //! From a configuration as written to the settings of a pool.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::scrape::{HttpHeader, StaticConfig};
 use super::{
-    EscapingScheme, FileSdConfig, ScrapeConfig, ScrapeConfigError, Secret, ValidationScheme,
+    EscapingScheme, FileSdConfig, ProtocolsError, ScrapeConfig, ScrapeConfigError, Secret,
+    ValidationScheme,
 };
 use crate::protocol::ScrapeProtocol;
 use crate::relabel::Rules;
@@ -192,6 +193,7 @@ impl ScrapeConfig {
         if self.job_name.is_empty() {
             return Err(ScrapeConfigError::NoJobName);
         }
+        let base_dir = self.base_dir.as_deref().unwrap_or(&defaults.base_dir);
         let (interval, timeout) = self.timing(defaults)?;
         let escaping = self.escaping(defaults)?;
         let native_histograms = self
@@ -208,7 +210,7 @@ impl ScrapeConfig {
         }
         let limit = |own: Option<u64>, global: u64| own.filter(|n| *n > 0).unwrap_or(global);
         let rules = |configs: &[_], key| {
-            Rules::new(configs).map_err(|error| ScrapeConfigError::Relabel {
+            Rules::under(escaping.0, configs).map_err(|error| ScrapeConfigError::Relabel {
                 error,
                 key,
                 job: self.job_name.clone(),
@@ -259,16 +261,16 @@ impl ScrapeConfig {
             validation: escaping.0,
             enable_compression: self.enable_compression,
             follow_redirects: self.follow_redirects,
-            credentials: self.credentials(defaults)?,
+            credentials: self.credentials(base_dir)?,
             http_headers: self.http_headers.clone(),
             failure_log: self
                 .scrape_failure_log_file
                 .as_ref()
                 .or(defaults.scrape_failure_log_file.as_ref())
-                .map(|file| defaults.base_dir.join(file)),
+                .map(|file| base_dir.join(file)),
             static_configs: self.static_configs.clone(),
             file_sd_configs: self.file_sd_configs.clone(),
-            base_dir: defaults.base_dir.clone(),
+            base_dir: base_dir.to_owned(),
             relabel: Arc::new(rules(&self.relabel_configs, "relabel_configs")?),
             metric_relabel: Arc::new(rules(
                 &self.metric_relabel_configs,
@@ -293,30 +295,25 @@ impl ScrapeConfig {
         &self,
         defaults: &ScrapeDefaults,
     ) -> Result<(ValidationScheme, EscapingScheme), ScrapeConfigError> {
-        let pick = |own: &Option<String>, global: &str| match own.as_deref() {
-            Some(text) if !text.is_empty() => text.to_owned(),
-            _ => global.to_owned(),
+        let own = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let own_validation = own(&self.metric_name_validation_scheme);
+        let global = defaults.metric_name_validation_scheme.as_str();
+        let validation = ValidationScheme::parse(own_validation.as_deref().unwrap_or(global))?;
+        let fitting = |validation| match validation {
+            ValidationScheme::Legacy => EscapingScheme::Underscores,
+            ValidationScheme::Utf8 => EscapingScheme::AllowUtf8,
         };
-        let name = pick(
-            &self.metric_name_validation_scheme,
-            &defaults.metric_name_validation_scheme,
-        );
-        let validation = match name.as_str() {
-            "" | "utf8" => ValidationScheme::Utf8,
-            "legacy" => ValidationScheme::Legacy,
-            _ => return Err(ScrapeConfigError::UnknownValidationScheme(name)),
+        let global_escaping = match defaults.metric_name_escaping_scheme.as_str() {
+            "" => fitting(ValidationScheme::parse(global)?),
+            name => EscapingScheme::parse(name)
+                .ok_or_else(|| ScrapeConfigError::UnknownGlobalEscaping(name.to_owned()))?,
         };
-        let name = pick(
-            &self.metric_name_escaping_scheme,
-            &defaults.metric_name_escaping_scheme,
-        );
-        let escaping = match name.as_str() {
-            "" if validation == ValidationScheme::Legacy => EscapingScheme::Underscores,
-            "" | "allow-utf-8" => EscapingScheme::AllowUtf8,
-            "underscores" => EscapingScheme::Underscores,
-            "dots" => EscapingScheme::Dots,
-            "values" => EscapingScheme::Values,
-            _ => return Err(ScrapeConfigError::UnknownEscapingScheme(name)),
+        // A scheme of its own also brings the escaping that goes with it.
+        let escaping = match own(&self.metric_name_escaping_scheme) {
+            Some(name) => EscapingScheme::parse(&name)
+                .ok_or(ScrapeConfigError::UnknownEscapingScheme(name))?,
+            None if own_validation.is_some() => fitting(validation),
+            None => global_escaping,
         };
         if validation == ValidationScheme::Legacy && escaping == EscapingScheme::AllowUtf8 {
             return Err(ScrapeConfigError::ConflictingUtf8);
@@ -330,33 +327,16 @@ impl ScrapeConfig {
         native_histograms: bool,
     ) -> Result<Vec<ScrapeProtocol>, ScrapeConfigError> {
         let names = match &self.scrape_protocols {
-            Some(names) if names.is_empty() => {
-                return Err(ScrapeConfigError::NoProtocols(self.job_name.clone()));
-            }
             Some(names) => names,
             None if !defaults.scrape_protocols.is_empty() => &defaults.scrape_protocols,
             // Only protobuf carries native histograms.
             None if native_histograms => return Ok(ScrapeProtocol::PROTO_FIRST.to_vec()),
             None => return Ok(ScrapeProtocol::DEFAULT.to_vec()),
         };
-        let mut protocols = Vec::with_capacity(names.len());
-        let mut seen = BTreeSet::new();
-        for name in names {
-            let protocol = ScrapeProtocol::from_name(name).ok_or_else(|| {
-                ScrapeConfigError::UnknownProtocol {
-                    protocol: name.clone(),
-                    job: self.job_name.clone(),
-                }
-            })?;
-            protocols.push(protocol);
-            if !seen.insert(name) {
-                return Err(ScrapeConfigError::DuplicateProtocol {
-                    protocols: names.join(" "),
-                    job: self.job_name.clone(),
-                });
-            }
-        }
-        Ok(protocols)
+        check_protocols(names).map_err(|error| ScrapeConfigError::Protocols {
+            error,
+            job: self.job_name.clone(),
+        })
     }
 
     fn fallback(&self) -> Result<Option<ScrapeProtocol>, ScrapeConfigError> {
@@ -374,8 +354,11 @@ impl ScrapeConfig {
 
     fn check_targets(&self) -> Result<(), ScrapeConfigError> {
         for group in &self.static_configs {
-            for target in &group.targets {
-                check_address(target)?;
+            // Relabelling may still make an address of it.
+            if self.relabel_configs.is_empty() {
+                for target in &group.targets {
+                    check_address(target)?;
+                }
             }
             if let Some(name) = group.labels.keys().find(|name| name.is_empty()) {
                 return Err(ScrapeConfigError::LabelName(name.clone()));
@@ -424,11 +407,10 @@ impl ScrapeConfig {
         Ok(())
     }
 
-    fn credentials(&self, defaults: &ScrapeDefaults) -> Result<Credentials, ScrapeConfigError> {
+    fn credentials(&self, base_dir: &Path) -> Result<Credentials, ScrapeConfigError> {
         let error = |text| Err(ScrapeConfigError::Authentication(text));
-        let path = |file: &dyn AsRef<std::path::Path>| {
-            SecretSource::File(defaults.base_dir.join(file.as_ref()))
-        };
+        let path =
+            |file: &dyn AsRef<std::path::Path>| SecretSource::File(base_dir.join(file.as_ref()));
         let bearer = match (&self.bearer_token, &self.bearer_token_file) {
             (Some(_), Some(_)) => {
                 return error("at most one of bearer_token & bearer_token_file must be configured");
@@ -503,6 +485,26 @@ impl ScrapeConfig {
             None => Credentials::None,
         })
     }
+}
+
+/// The protocols of `scrape_protocols`, which must be known and different from each other.
+///
+/// # Errors
+/// What is wrong with the list, without the place where it stands.
+pub fn check_protocols(names: &[String]) -> Result<Vec<ScrapeProtocol>, ProtocolsError> {
+    if names.is_empty() {
+        return Err(ProtocolsError::Empty);
+    }
+    let mut seen = BTreeSet::new();
+    let mut protocols = Vec::with_capacity(names.len());
+    for name in names {
+        if !seen.insert(name.to_lowercase()) {
+            return Err(ProtocolsError::Duplicate(names.join(" ")));
+        }
+        let known = ScrapeProtocol::from_name(name);
+        protocols.push(known.ok_or_else(|| ProtocolsError::Unknown(name.clone()))?);
+    }
+    Ok(protocols)
 }
 
 /// An address may not hold a slash: that would be a URL.

@@ -1,11 +1,12 @@
 //! The YAML of one `scrape_config`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Authorization, BasicAuth, ByteSize, PromDuration, Secret, Strict};
+use super::{Authorization, BasicAuth, ByteSize, PromDuration, ScrapeConfigError, Secret, Strict};
 use crate::relabel::RelabelConfig;
 
 /// Keys of Prometheus' `scrape_config` that this build refuses.
@@ -62,6 +63,29 @@ pub enum ValidationScheme {
     Legacy,
 }
 
+impl ValidationScheme {
+    /// The name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf8",
+            Self::Legacy => "legacy",
+        }
+    }
+
+    /// The scheme of a name; empty for the default.
+    ///
+    /// # Errors
+    /// [`ScrapeConfigError::UnknownValidationScheme`].
+    pub fn parse(name: &str) -> Result<Self, ScrapeConfigError> {
+        match name {
+            "" | "utf8" => Ok(Self::Utf8),
+            "legacy" => Ok(Self::Legacy),
+            _ => Err(ScrapeConfigError::UnknownValidationScheme(name.to_owned())),
+        }
+    }
+}
+
 /// What a target is asked to do with names outside the legacy character set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EscapingScheme {
@@ -77,6 +101,14 @@ pub enum EscapingScheme {
 }
 
 impl EscapingScheme {
+    /// The scheme of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values]
+            .into_iter()
+            .find(|scheme| scheme.as_str() == name)
+    }
+
     /// The name in the configuration and in the `Accept` header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -222,6 +254,9 @@ pub struct ScrapeConfig {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub metric_relabel_configs: Vec<RelabelConfig>,
+    /// Where relative paths start, when that is not the folder of the main file.
+    #[serde(skip)]
+    pub base_dir: Option<PathBuf>,
 }
 
 impl Default for ScrapeConfig {
@@ -266,6 +301,7 @@ impl Default for ScrapeConfig {
             file_sd_configs: Vec::new(),
             relabel_configs: Vec::new(),
             metric_relabel_configs: Vec::new(),
+            base_dir: None,
         }
     }
 }

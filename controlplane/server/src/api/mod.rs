@@ -66,7 +66,6 @@ use crate::state::{AppState, OpenCore};
 pub(crate) use federate::federate;
 pub(crate) use otlp::OtlpMetrics;
 pub(crate) use read::RemoteRead;
-pub(crate) use status::retention_text;
 
 /// Largest compressed remote write request, and largest form.
 const BODY_BYTES_MAX: usize = 32 << 20;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use bellwether_model::duration;
+use bellwether_tsdb::Retention;
 use serde_json::json;
 
 use super::Core;
@@ -51,7 +52,7 @@ pub(crate) async fn runtime_info(State(state): Shared, core: Core) -> Response {
         "GOMEMLIMIT": i64::MAX,
         "GOGC": "",
         "GODEBUG": "",
-        "storageRetention": state.retention_text,
+        "storageRetention": retention_text(core.db.retention()),
     }))
 }
 
@@ -108,14 +109,17 @@ pub(crate) async fn wal_replay(State(state): Shared) -> Response {
     wire::success_value(&json!({ "min": 0, "max": segment, "current": segment }))
 }
 
-/// Prometheus' text for the retention: `15d`, `15d or 10GiB`, `10GiB`.
-pub(crate) fn retention_text(time: std::time::Duration, size_bytes: u64) -> String {
+/// Prometheus' text for the retention: `15d`, `15d or 10GiB`, `10GiB`, `15d or 80%`.
+fn retention_text(retention: Retention) -> String {
     let mut parts = Vec::new();
-    if !time.is_zero() {
-        parts.push(duration::format(time));
+    if !retention.time.is_zero() {
+        parts.push(duration::format(retention.time));
     }
-    if size_bytes > 0 {
-        parts.push(bellwether_scrape::config::ByteSize(size_bytes).to_string());
+    if retention.size > 0 {
+        parts.push(bellwether_scrape::config::ByteSize(retention.size).to_string());
+    }
+    if retention.percentage > 0.0 {
+        parts.push(format!("{}%", retention.percentage));
     }
     parts.join(" or ")
 }

@@ -7,31 +7,39 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `load` | text to [`Config`], all checks, `${VAR}` in external labels |
+//! | `load` | text to [`Config`], all checks |
+//! | `files` | patterns of rule files, scrape configurations of further files |
+//! | `expand` | `${VAR}` in external labels |
 //! | `global` | the `global` section and its defaults |
 //! | `otlp` | the `otlp` section |
-//! | `sections` | the sections of Prometheus that this build refuses by name, and `storage` |
+//! | `storage` | the `storage` section |
+//! | `sections` | `runtime`, and the sections of Prometheus that this build refuses by name |
 //! | `shown` | the defaults in force, for `/api/v1/status/config` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
 //! A configuration is either wholly good or refused; a refused one never replaces a running one.
 
 mod error;
+mod expand;
+mod files;
 mod global;
 mod load;
 mod otlp;
 mod sections;
 mod shown;
+mod storage;
 
 pub use error::ConfigError;
 pub use global::GlobalConfig;
 pub(crate) use load::to_yaml;
 pub use load::{Config, ConfigSource};
 pub use otlp::{OtlpConfig, TranslationStrategy};
-pub use sections::{
-    ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, RuntimeConfig,
-    StorageConfig, TsdbConfig,
+pub use sections::RuntimeConfig;
+pub use storage::{
+    ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, StorageConfig, TsdbConfig,
 };
 
+#[cfg(test)]
+mod key_tests;
 #[cfg(test)]
 mod tests;

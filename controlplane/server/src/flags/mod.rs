@@ -44,11 +44,13 @@ pub enum FlagError {
     },
     /// A flag of Prometheus without effect in this build.
     #[error(
-        "--{flag} is not supported yet: remove it (only its default, {default:?}, is accepted)"
+        "--{flag} is not supported: {reason}; remove it (only its default, {default:?}, is accepted)"
     )]
     Unsupported {
         /// Name without dashes.
         flag: String,
+        /// Why, and what does it instead.
+        reason: &'static str,
         /// The only accepted value.
         default: String,
     },
@@ -112,7 +114,16 @@ pub struct ServerFlags {
         default_value = "prometheus.yml"
     )]
     pub config_file: PathBuf,
-    /// How often to look for changes of the configuration file (needs the feature auto-reload-config)
+    /// Reload the configuration when its file, or one that it names, changes
+    #[arg(long = "config.auto-reload", overrides_with = "no_auto_reload")]
+    pub auto_reload: bool,
+    #[arg(
+        long = "no-config.auto-reload",
+        hide = true,
+        overrides_with = "auto_reload"
+    )]
+    no_auto_reload: bool,
+    /// How often to look for changes (needs --config.auto-reload)
     #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub auto_reload_interval: Duration,
 
@@ -271,7 +282,8 @@ pub struct ServerFlags {
     #[arg(
         long = "query.max-samples",
         value_name = "N",
-        default_value_t = 50_000_000
+        default_value_t = 50_000_000,
+        value_parser = sizes::count
     )]
     pub max_samples: usize,
 
@@ -279,7 +291,8 @@ pub struct ServerFlags {
     #[arg(
         long = "storage.remote.read-sample-limit",
         value_name = "N",
-        default_value_t = 50_000_000
+        default_value_t = 50_000_000,
+        value_parser = sizes::count
     )]
     pub read_sample_limit: usize,
     /// Most remote read requests at one time, 0 is no limit
@@ -383,8 +396,7 @@ impl ServerFlags {
                 bytes_in_frame_max: self.read_max_bytes_in_frame,
             },
             rules: self.rules.settings(),
-            auto_reload: features
-                .has(Feature::AutoReloadConfig)
+            auto_reload: (self.auto_reload || features.has(Feature::AutoReloadConfig))
                 .then_some(self.auto_reload_interval.max(Duration::from_secs(1))),
             features,
             fast_first_scrape: false,
@@ -475,6 +487,7 @@ impl ServerFlags {
             .unwrap_or_else(|| self.default_max_block());
         let own = [
             ("config.file", path(&self.config_file)),
+            ("config.auto-reload", bool_text(self.auto_reload)),
             (
                 "config.auto-reload-interval",
                 duration::format(self.auto_reload_interval),
