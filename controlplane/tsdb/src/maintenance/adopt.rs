@@ -40,7 +40,7 @@ impl Db {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::debug!(%error, block = %path.display(), "new block does not open")
+                    tracing::debug!(%error, block = %path.display(), "new block does not open");
                 }
             }
         }

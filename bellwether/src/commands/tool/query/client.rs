@@ -13,7 +13,7 @@ use crate::commands::tool::output;
 /// As promtool waits.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(super) struct Client {
+pub(in crate::commands::tool) struct Client {
     base: Url,
     http: reqwest::Client,
 }
@@ -32,7 +32,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 impl Client {
-    pub(super) fn new(url: &str, headers: &[String]) -> anyhow::Result<Self> {
+    pub(in crate::commands::tool) fn new(url: &str, headers: &[String]) -> anyhow::Result<Self> {
         let with_scheme = if url.contains("://") {
             url.to_owned()
         } else {
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// The data of an answer; `None` after telling about an error.
-    pub(super) async fn post(
+    pub(in crate::commands::tool) async fn post(
         &self,
         path: &str,
         parameters: &[(&str, String)],
