@@ -19,6 +19,7 @@ mod push;
 mod query;
 mod report;
 mod server;
+mod sink;
 mod source;
 
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Case {
     Ingest(cases::ingest::Options),
     /// CPU of remote write.
     RemoteWrite(cases::remote_write::Options),
+    /// CPU and memory of remote write out.
+    Forward(cases::forward::Options),
     /// From a crash to the first right answer.
     Restart(cases::restart::Options),
     /// A block from the head under load.
@@ -130,6 +133,7 @@ fn main() -> anyhow::Result<()> {
     match cli.case {
         Case::Ingest(options) => cases::ingest::run(&options),
         Case::RemoteWrite(options) => cases::remote_write::run(&options),
+        Case::Forward(options) => cases::forward::run(&options),
         Case::Restart(options) => cases::restart::run(&options),
         Case::Compaction(options) => cases::compaction::run(&options),
         Case::Blocks(options) => cases::blocks::run(&options),

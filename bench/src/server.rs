@@ -49,11 +49,20 @@ pub(crate) struct Server {
     pub(crate) dir: PathBuf,
 }
 
+/// Where a server sends what it scrapes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forwarding {
+    pub(crate) address: SocketAddr,
+    /// Name of the protobuf message.
+    pub(crate) message: &'static str,
+}
+
 /// What a server scrapes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scraping<'a> {
     pub(crate) targets: &'a [SocketAddr],
     pub(crate) interval_s: u64,
+    pub(crate) forwarding: Option<Forwarding>,
 }
 
 impl Server {
@@ -252,6 +261,13 @@ fn configuration(scraping: Scraping<'_>) -> String {
     for target in scraping.targets {
         // Writing into a string cannot fail.
         let _ = writeln!(text, "          - {target}");
+    }
+    if let Some(to) = scraping.forwarding {
+        let _ = writeln!(
+            text,
+            "remote_write:\n- url: http://{}/write\n  protobuf_message: {}",
+            to.address, to.message
+        );
     }
     text
 }

@@ -103,6 +103,7 @@ fn measure(
     let scraping = Scraping {
         targets: source.addresses(),
         interval_s: load.interval_s(),
+        ..Scraping::default()
     };
     let mut server = Server::start(programs, kind, scratch.path(), scraping)?;
     server.wait_until("scraping all targets twice", || {

@@ -2,6 +2,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod compaction;
+pub(crate) mod forward;
 pub(crate) mod ingest;
 pub(crate) mod query;
 pub(crate) mod remote_write;

@@ -98,7 +98,7 @@ const fn query(name: &'static str, text: &'static str) -> Question {
 pub(crate) const QUESTIONS: [Question; 17] = [
     query(
         "few series",
-        r#"app00_queue_length{instance="one-3",queue="orders"}"#,
+        r#"app00_queue_length{instance="one-0",queue="orders"}"#,
     ),
     query("many series", "app01_queue_length"),
     query("sum of rates", "sum(rate(app00_requests_total[5m]))"),
@@ -133,7 +133,7 @@ pub(crate) const QUESTIONS: [Question; 17] = [
     query("max over time", "max_over_time(app01_queue_length[1h])"),
     query(
         "increase of an hour",
-        r#"increase(app02_requests_total{instance="one-4"}[1h])"#,
+        r#"increase(app02_requests_total{instance="one-0"}[1h])"#,
     ),
     query(
         "regex selector",
@@ -153,6 +153,6 @@ pub(crate) const QUESTIONS: [Question; 17] = [
     },
     Question {
         name: "series",
-        ask: Ask::Series(r#"app00_requests_total{instance="one-3"}"#),
+        ask: Ask::Series(r#"app00_requests_total{instance="one-0"}"#),
     },
 ];

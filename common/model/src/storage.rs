@@ -2,8 +2,8 @@
 //!
 //! | seam | implemented by | called by |
 //! |---|---|---|
-//! | [`Queryable`], [`Querier`], [`Series`] | tsdb, test storage; later archive and remote read | promql, server, rules |
-//! | [`Appendable`], [`Appender`] | tsdb, test sinks; later the remote-write queue | scrape, remote, rules |
+//! | [`Queryable`], [`Querier`], [`Series`] | tsdb, remote read, test storage; later archive | promql, server, rules |
+//! | [`Appendable`], [`Appender`] | tsdb (database and agent), test sinks | scrape, remote, rules |
 //!
 //! Reading is whole-range: a caller selects series once and decodes each into a reused columnar
 //! [`SampleBuffer`], so that every chunk is decoded once per query whatever the number of steps.
@@ -211,6 +211,12 @@ pub trait Querier: Send + Sync {
     /// # Errors
     /// On unreadable data.
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, StorageError>;
+
+    /// What could not be read so far and is left out of the results, in words: parts of the storage may fail without
+    /// failing the query.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// One selected series.

@@ -2,7 +2,7 @@
 //!
 //! A component binds all its listeners first ([`bind`]) and starts only when every port is its own; then it
 //! hands each listener and an [`axum::Router`] to [`serve`]. HTTP/1.1 and HTTP/2 (prior knowledge, as gRPC
-//! uses) are told apart per connection.
+//! uses) are told apart per connection. [`web`] adds TLS, users and headers where a file asks for them.
 //!
 //! Invariants:
 //! - a connection never outlives [`serve`]: after the shutdown signal the listener closes at once, idle
@@ -12,6 +12,8 @@
 
 mod bind;
 mod serve;
+mod tls;
+pub mod web;
 
 pub use bind::{BindError, bind};
 pub use serve::{ServeOptions, serve};

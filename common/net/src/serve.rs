@@ -6,15 +6,20 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+
+use crate::tls;
+use crate::web::{Gate, guard};
 
 /// Limits of one listener.
 #[derive(Clone, Debug)]
@@ -27,6 +32,8 @@ pub struct ServeOptions {
     pub drain_timeout: Duration,
     /// Open connections at most.
     pub max_connections: usize,
+    /// TLS, users and headers; none of that by default.
+    pub web: Option<Gate>,
 }
 
 impl Default for ServeOptions {
@@ -37,6 +44,7 @@ impl Default for ServeOptions {
             drain_timeout: Duration::from_secs(10),
             // Prometheus' --web.max-connections.
             max_connections: 512,
+            web: None,
         }
     }
 }
@@ -49,6 +57,10 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: CancellationToken,
 ) {
+    let app = match &options.web {
+        Some(gate) => app.layer(from_fn_with_state(gate.clone(), guard)),
+        None => app,
+    };
     let options = Arc::new(options);
     let permits = Arc::new(Semaphore::new(options.max_connections));
     let connections = TaskTracker::new();
@@ -106,11 +118,46 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    match options.web.as_ref().filter(|gate| gate.is_tls()) {
+        None => speak(stream, peer, app, options, shutdown, cut).await,
+        Some(gate) => {
+            let handshake = tls::accept(gate, stream, options.header_timeout);
+            let stream = tokio::select! {
+                () = shutdown.cancelled() => return,
+                stream = handshake => match stream {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::debug!(%peer, %error, "TLS handshake error");
+                        return;
+                    }
+                },
+            };
+            speak(stream, peer, app, options, shutdown, cut).await;
+        }
+    }
+}
+
+/// Serves requests over a connection until it ends.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: std::net::SocketAddr,
+    app: Router,
+    options: &ServeOptions,
+    shutdown: &CancellationToken,
+    cut: &CancellationToken,
+) {
     let service = app.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(axum::body::Body::new)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    if options
+        .web
+        .as_ref()
+        .is_some_and(|gate| gate.is_tls() && !gate.is_http2())
+    {
+        builder = builder.http1_only();
+    }
     builder
         .http1()
         .timer(TokioTimer::new())

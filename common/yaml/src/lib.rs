@@ -3,14 +3,29 @@
 //! Used by every part that a user configures, so that all of them report mistakes in one form:
 //! `stack.yml:12:5: planes[1].ports.api: invalid type: string "x", expected u16`.
 //! An unknown key gets the nearest known one as a suggestion.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `keys` | sections that refuse unknown keys, and keys that several sections share |
+//! | `units`, `secret`, `values` | durations, byte sizes, hidden texts, nulls |
+//! | `node`, `locate` | trees and lines for checks that need the place of every key |
+//! | `suggest` | "did you mean" |
 
+mod keys;
 mod locate;
 pub mod node;
 mod nulls;
+mod secret;
 mod suggest;
+mod units;
+mod values;
 
+pub use keys::{Embedded, NoKeys, Strict};
 pub use locate::line_of;
+pub use secret::Secret;
 pub use suggest::nearest;
+pub use units::{ByteSize, ByteSizeError, PromDuration};
+pub use values::{list, null_is_default};
 
 use serde::de::DeserializeOwned;
 

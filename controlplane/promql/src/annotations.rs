@@ -76,6 +76,8 @@ pub enum AnnotationKind {
     SortInRangeQuery,
     /// Warning: histograms with contradicting reset hints were combined.
     CounterResetCollision(HistogramOperation),
+    /// Warning: a part of the storage that is read on top of the local one could not be read; in words.
+    Storage(String),
     /// Info: the name does not look like a counter's.
     PossibleNonCounter(String),
     /// Info: the `__type__` label is not that of a counter (metric, value of `__type__`).
@@ -119,6 +121,7 @@ impl AnnotationKind {
                 | Self::SortInRangeQuery
                 | Self::CounterResetCollision(_)
                 | Self::StartTimeOverlap(_)
+                | Self::Storage(_)
         )
     }
 
@@ -185,6 +188,7 @@ impl AnnotationKind {
                     op.as_str()
                 )
             }
+            Self::Storage(text) => text.clone(),
             Self::PossibleNonCounter(name) => format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
                 quote(name)
@@ -260,9 +264,12 @@ pub struct Annotation {
 }
 
 impl Annotation {
-    /// The text with its place in `query`.
+    /// The text with its place in `query`, if it has one.
     #[must_use]
     pub fn render(&self, query: &str) -> String {
+        if let AnnotationKind::Storage(text) = &self.kind {
+            return text.clone();
+        }
         let prefix = if self.kind.is_warning() {
             "PromQL warning"
         } else {
@@ -380,6 +387,15 @@ impl Annotations {
         for annotation in other.list {
             self.insert(annotation);
         }
+    }
+
+    /// The same at other places.
+    pub(crate) fn moved(&self, to: impl Fn(Span) -> Span) -> Self {
+        let mut moved = self.clone();
+        for annotation in &mut moved.list {
+            annotation.span = to(annotation.span);
+        }
+        moved
     }
 
     /// Whether there is none.

@@ -178,7 +178,7 @@ fn hint_number(hint: CounterResetHint) -> u64 {
     }
 }
 
-fn type_number(kind: MetricType) -> u64 {
+pub(crate) fn type_number(kind: MetricType) -> u64 {
     match kind {
         MetricType::Unknown => 0,
         MetricType::Counter => 1,

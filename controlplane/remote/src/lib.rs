@@ -1,4 +1,4 @@
-//! Remote write: the receiving side, and the encoder that tests and senders use; remote read: the answering side.
+//! Remote write and remote read, both ways: receiving and sending, answering and asking.
 //!
 //! Data flow of version 1: [`decompress`] opens the snappy block within a size limit; [`decode`] walks the protobuf message
 //! `prometheus.WriteRequest` in place and hands out one borrowed [`TimeSeries`] after the other; [`write()`] puts
@@ -12,6 +12,10 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | [`config`] | `remote_write` and `remote_read` of the configuration |
+//! | [`send`] | remote write out: from the write-ahead log to the receivers |
+//! | [`reader`] | remote read as a client |
+//! | `client` | the way out: the HTTP client |
 //! | `wire` | protobuf's wire format: a cursor and a writer |
 //! | `request` | the messages: borrowed series, samples, exemplars, histograms, metadata |
 //! | `encode` | building a request |
@@ -23,12 +27,16 @@
 //! | `error` | [`RemoteWriteError`] and [`DecodeError`] |
 
 mod cache;
+mod client;
+pub mod config;
 mod encode;
 mod error;
 pub mod otlp;
 mod read;
+pub mod reader;
 mod receive;
 mod request;
+pub mod send;
 #[cfg(test)]
 mod tests;
 mod v2;

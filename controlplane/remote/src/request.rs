@@ -159,7 +159,7 @@ impl<'a> TimeSeriesSource<'a> {
 
 impl<'a> TimeSeries<'a> {
     /// `TimeSeries`: labels 1, samples 2, exemplars 3, histograms 4.
-    fn read(&mut self, mut cursor: Cursor<'a>) -> Result<(), DecodeError> {
+    pub(crate) fn read(&mut self, mut cursor: Cursor<'a>) -> Result<(), DecodeError> {
         self.labels.clear();
         self.samples.clear();
         self.exemplars.clear();
@@ -180,7 +180,7 @@ impl<'a> TimeSeries<'a> {
 }
 
 /// `Label`: name 1, value 2.
-fn label<'a>(field: &Field<'a>) -> Result<(&'a str, &'a str), DecodeError> {
+pub(crate) fn label<'a>(field: &Field<'a>) -> Result<(&'a str, &'a str), DecodeError> {
     let mut cursor = field.message("Label")?;
     let (mut name, mut value) = ("", "");
     while let Some(field) = cursor.next()? {

@@ -12,7 +12,7 @@
 //! | `protocol` | scrape protocols, `Accept` header, content type negotiation |
 //! | `discovery/` | static and file discovery |
 //! | `target` | from discovered labels to a target; its state as the API shows it |
-//! | `client` | one HTTP fetch: authentication, redirects, gzip, limits |
+//! | `client` | one fetch through `bellwether-http`: gzip, limits, buffers |
 //! | `cache` | raw series bytes to series reference, kept from scrape to scrape |
 //! | `native`, `nhcb` | resolution and size of native histograms; native ones from classic ones |
 //! | `append`, `labels` | one exposition into one transaction; the labels of its series |
@@ -49,7 +49,7 @@ mod snapshot;
 mod target;
 
 pub use check::{GroupError, check_group};
-pub use client::{FetchError, connection_headers};
+pub use client::FetchError;
 pub use config::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 pub use manager::{ScrapeManager, ScrapeOptions};
 pub use snapshot::{

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::HttpClient;
 use crate::config::{PoolSettings, ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 use crate::metrics::ScrapeMetrics;
 use crate::pool::{Pool, PoolContext};
@@ -42,6 +43,13 @@ impl Default for ScrapeOptions {
 /// them, and each has memory of its own in the allocator.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get().max(2))
+}
+
+fn client(settings: &PoolSettings) -> Result<HttpClient, ScrapeConfigError> {
+    HttpClient::new(&settings.http, &settings.job_name).map_err(|error| ScrapeConfigError::Client {
+        reason: error.to_string(),
+        job: settings.job_name.clone(),
+    })
 }
 
 /// Runs the scrape pools. Dropping it stops them without waiting; [`Self::shutdown`] waits.
@@ -119,19 +127,35 @@ impl ScrapeManager {
         if self.context.shutdown.is_cancelled() {
             return Ok(());
         }
+        // All clients first: what fails must change nothing.
+        let wanted = wanted.into_iter().map(|settings| {
+            let known = pools.get(&settings.job_name);
+            let client = match known {
+                Some(pool) if !pool.needs_client(&settings) => None,
+                _ => Some(client(&settings)?),
+            };
+            Ok((settings, client))
+        });
+        let wanted: Vec<_> = wanted.collect::<Result<_, ScrapeConfigError>>()?;
         pools.retain(|name, pool| {
-            let stays = wanted.iter().any(|settings| settings.job_name == *name);
+            let stays = wanted
+                .iter()
+                .any(|(settings, _)| settings.job_name == *name);
             if !stays {
                 pool.stop();
             }
             stays
         });
-        for settings in wanted {
-            match pools.get(&settings.job_name) {
-                Some(pool) => pool.reload(settings),
+        for (settings, new_client) in wanted {
+            let name = settings.job_name.clone();
+            match pools.get(&name) {
+                Some(pool) => pool.reload(settings, new_client),
                 None => {
-                    let name = settings.job_name.clone();
-                    pools.insert(name, Pool::start(self.context.clone(), settings));
+                    let client = match new_client {
+                        Some(client) => client,
+                        None => client(&settings)?,
+                    };
+                    pools.insert(name, Pool::start(self.context.clone(), settings, client));
                 }
             }
         }

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::client::{HttpClient, client};
+use crate::client::HttpClient;
 use crate::config::PoolSettings;
 use crate::discovery::{Discoverer, FileDiscovery, TargetGroup, static_groups};
 use crate::manager::ScrapeOptions;
@@ -38,13 +38,13 @@ const UPDATES_QUEUED: usize = 4;
 /// A running job.
 pub(crate) struct Pool {
     context: PoolContext,
-    client: HttpClient,
     metrics: PoolMetrics,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     settings: Arc<PoolSettings>,
+    client: HttpClient,
     /// By discovery: 0 is the static one.
     groups: BTreeMap<usize, Vec<TargetGroup>>,
     loops: HashMap<TargetKey, Running>,
@@ -62,14 +62,18 @@ struct Running {
 
 impl Pool {
     /// Starts a job.
-    pub(crate) fn start(context: PoolContext, settings: PoolSettings) -> Arc<Self> {
+    pub(crate) fn start(
+        context: PoolContext,
+        settings: PoolSettings,
+        client: HttpClient,
+    ) -> Arc<Self> {
         context.metrics.pools.inc();
         let metrics = context.metrics.pool(&settings.job_name);
         let pool = Arc::new(Self {
-            client: client(),
             metrics,
             inner: Mutex::new(Inner {
                 settings: Arc::new(settings),
+                client,
                 groups: BTreeMap::new(),
                 loops: HashMap::new(),
                 dropped: Vec::new(),
@@ -82,9 +86,18 @@ impl Pool {
         pool
     }
 
-    /// Goes on with other settings. Loops keep their memory and pick the settings up at their next scrape.
-    pub(crate) fn reload(self: &Arc<Self>, settings: PoolSettings) {
+    /// Whether a client for these settings would be another one than the pool has.
+    pub(crate) fn needs_client(&self, settings: &PoolSettings) -> bool {
+        self.inner.lock().settings.http != settings.http
+    }
+
+    /// Goes on with other settings, and with another client if one is given. Loops keep their memory and pick both up
+    /// at their next scrape.
+    pub(crate) fn reload(self: &Arc<Self>, settings: PoolSettings, client: Option<HttpClient>) {
         let mut inner = self.inner.lock();
+        if let Some(client) = client {
+            inner.client = client;
+        }
         if *inner.settings == settings {
             return;
         }
@@ -189,6 +202,7 @@ impl Pool {
         for (key, target) in wanted {
             let spec = LoopSpec {
                 settings: Arc::clone(&settings),
+                client: inner.client.clone(),
                 target: Arc::new(target),
                 forced_error: forced_error.clone(),
             };
@@ -260,7 +274,6 @@ impl Pool {
         let removed = CancellationToken::new();
         let scrape_loop = ScrapeLoop {
             storage: Arc::clone(&self.context.storage),
-            client: self.client.clone(),
             state: Arc::clone(&state),
             metrics: self.context.metrics.clone(),
             workers: Arc::clone(&self.context.workers),

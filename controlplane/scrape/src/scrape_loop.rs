@@ -31,6 +31,7 @@ const FAST_FIRST_SPREAD_MS: u64 = 500;
 #[derive(Clone, Debug)]
 pub(crate) struct LoopSpec {
     pub(crate) settings: Arc<PoolSettings>,
+    pub(crate) client: HttpClient,
     pub(crate) target: Arc<TargetSpec>,
     /// Set when the pool has too many targets: every scrape fails with it.
     pub(crate) forced_error: Option<String>,
@@ -39,7 +40,6 @@ pub(crate) struct LoopSpec {
 /// One target's task.
 pub(crate) struct ScrapeLoop {
     pub(crate) storage: Arc<dyn Appendable>,
-    pub(crate) client: HttpClient,
     pub(crate) state: Arc<TargetState>,
     pub(crate) metrics: ScrapeMetrics,
     /// Shared by all loops: a permit is for the thread that parses and stores a page.
@@ -196,7 +196,7 @@ impl ScrapeLoop {
             Some(error) => Err(ScrapeError::Forced(error.clone())),
             None => {
                 let fetch = fetch_in_time(
-                    &self.client,
+                    &spec.client,
                     &spec.target.url,
                     settings,
                     spec.target.timeout,
@@ -210,7 +210,6 @@ impl ScrapeLoop {
             }
         };
         let work = Work {
-            client: self.client.clone(),
             storage: Arc::clone(&self.storage),
             spec: spec.clone(),
             state: Arc::clone(&self.state),
@@ -335,7 +334,6 @@ async fn log_failure(
 
 /// The blocking part of a scrape.
 struct Work {
-    client: HttpClient,
     storage: Arc<dyn Appendable>,
     spec: LoopSpec,
     state: Arc<TargetState>,
@@ -353,12 +351,14 @@ struct Done {
 
 impl Work {
     fn run(&self, mut memory: Box<TargetMemory>, fetched: Result<Fetched, ScrapeError>) -> Done {
-        let settings = &self.spec.settings;
+        let LoopSpec {
+            settings, client, ..
+        } = &self.spec;
         let mut page_size = 0;
         let mut stats = PageStats::default();
         let page = fetched.and_then(|fetched| {
             let content_type = fetched.content_type.clone();
-            let page = fetched.into_page(&self.client, settings.body_size_limit, self.size_hint)?;
+            let page = fetched.into_page(client, settings.body_size_limit, self.size_hint)?;
             page_size = page.len();
             let format =
                 crate::protocol::negotiate(content_type.as_deref(), settings.fallback_protocol)?;
@@ -373,7 +373,7 @@ impl Work {
             };
             let (counted, result) =
                 crate::append::append_page(&context, &mut memory, &mut *appender, format, &page);
-            self.client.give_back(page);
+            client.give_back(page);
             stats = counted;
             result.map_err(ScrapeError::from)
         });

@@ -93,7 +93,9 @@ fn defaults() {
     assert_eq!(settings.scrape_interval, Duration::from_secs(60));
     assert_eq!(settings.scrape_timeout, Duration::from_secs(10));
     assert_eq!(settings.metrics_path, "/metrics");
-    assert!(settings.honor_timestamps && settings.enable_compression && settings.follow_redirects);
+    assert!(
+        settings.honor_timestamps && settings.enable_compression && settings.http.follow_redirects
+    );
     // A global time-out longer than the job's interval shrinks to it.
     let settings = one("scrape_interval: 3s")
         .unwrap()
@@ -110,8 +112,8 @@ fn what_is_refused_and_how() {
             "unknown key \"scrape_intervall\" in scrape config, did you mean \"scrape_interval\"?",
         ),
         (
-            "tls_config: {}",
-            "key \"tls_config\" of scrape config is not supported yet: remove it",
+            "tls_config: {ca: a, ca_file: b}",
+            "at most one of ca, ca_file & ca_ref must be configured",
         ),
         (
             "kubernetes_sd_configs: []",
@@ -127,10 +129,6 @@ fn what_is_refused_and_how() {
             "scrape timeout greater than scrape interval for scrape config with job name \"x\"",
         ),
         ("body_size_limit: 100", "units: unknown unit  in 100"),
-        (
-            "scheme: https",
-            "scheme \"https\" of scrape config with job name \"x\" is not supported yet",
-        ),
         (
             "relabel_configs: [{action: dance}]",
             "unknown relabel action \"dance\"",

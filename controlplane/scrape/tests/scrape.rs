@@ -375,7 +375,7 @@ async fn gzip_redirects_and_credentials() {
     answer.headers.push(("Content-Encoding", "gzip".into()));
     answer.body = body;
     let stack = Stack::start("", |c| {
-        c.basic_auth = Some(bellwether_scrape::config::BasicAuth {
+        c.http.basic_auth = Some(bellwether_scrape::config::BasicAuth {
             username: "me".into(),
             password: Some(bellwether_scrape::config::Secret("pw".into())),
             ..Default::default()
@@ -389,11 +389,12 @@ async fn gzip_redirects_and_credentials() {
         "{}",
         stack.target.requests()[0]
     );
-    // A redirect to another target must not carry the credentials.
+    // A redirect to another host must not carry the credentials.
     let other = TestTarget::start(Answer::text("b 1\n")).await;
     let mut redirect = Answer::text("");
     redirect.status = "302 Found";
-    redirect.headers = vec![("Location", format!("http://{}/elsewhere", other.address))];
+    let elsewhere = format!("http://localhost:{}/elsewhere", other.address.port());
+    redirect.headers = vec![("Location", elsewhere)];
     stack.target.set(redirect);
     until("b arrives", || stack.storage.last(&["\"b\""]) == Some(1.0)).await;
     let request = &other.requests()[0];

@@ -12,7 +12,7 @@
 //! | `flags`, `settings` | Prometheus' command line; the same settings built from code |
 //! | `config` | `prometheus.yml` |
 //! | `server` | bind, run, stop |
-//! | `runtime` | the database, scraping, reloads and maintenance behind the listeners |
+//! | `opening`, `runtime` | the database and what runs on it; reloads and maintenance behind the listeners |
 //! | `state`, `queries`, `reload` | what handlers share; the engine behind a limit; reload requests |
 //! | `notifications` | what people who look at the server are told |
 //! | `active_queries`, `query_log` | which queries run, and which ran |
@@ -38,6 +38,7 @@ mod flags;
 mod http;
 mod metrics;
 mod notifications;
+mod opening;
 mod queries;
 mod query_log;
 mod reload;
@@ -53,14 +54,14 @@ mod version;
 
 pub use config::{Config, ConfigError, ConfigSource};
 pub use flags::{
-    Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, RuleFlags, ServerFlags,
-    WalCompressionFlag,
+    AgentFlags, Feature, Features, FlagError, LogFormatFlag, LogLevel, OtherFlags, RuleFlags,
+    ServerFlags, WalCompressionFlag,
 };
 pub use reload::ReloadHandle;
 pub use server::{Server, ServerError};
 pub use settings::{
-    DEFAULT_RETENTION, Listen, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
-    WalCompressionSetting, WebSettings, WriteMessage,
+    AgentSettings, DEFAULT_RETENTION, Listen, QuerySettings, RemoteReadSettings, ServerSettings,
+    StorageSettings, WalCompressionSetting, WebSettings, WriteMessage,
 };
 pub use state::Phase;
 pub use version::PROMETHEUS_COMPATIBILITY;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellwether_telemetry::{Counter, Gauge, Registry};
-use bellwether_tsdb::{Db, DbStats};
+use bellwether_tsdb::{AgentDb, AgentStats, Db, DbStats};
 
 use crate::version::PROMETHEUS_COMPATIBILITY;
 
@@ -71,15 +71,15 @@ enum Handle {
 
 /// One metric of the database: name, help, labels, how to read it.
 #[derive(Clone, Copy)]
-struct Row {
+struct Row<S: 'static = DbStats> {
     name: &'static str,
     help: &'static str,
     labels: &'static [(&'static str, &'static str)],
     is_counter: bool,
-    read: fn(&DbStats) -> f64,
+    read: fn(&S) -> f64,
 }
 
-const fn counter(name: &'static str, help: &'static str, read: fn(&DbStats) -> f64) -> Row {
+const fn counter<S>(name: &'static str, help: &'static str, read: fn(&S) -> f64) -> Row<S> {
     Row {
         name,
         help,
@@ -89,7 +89,7 @@ const fn counter(name: &'static str, help: &'static str, read: fn(&DbStats) -> f
     }
 }
 
-const fn gauge(name: &'static str, help: &'static str, read: fn(&DbStats) -> f64) -> Row {
+const fn gauge<S>(name: &'static str, help: &'static str, read: fn(&S) -> f64) -> Row<S> {
     Row {
         name,
         help,
@@ -102,7 +102,8 @@ const fn gauge(name: &'static str, help: &'static str, read: fn(&DbStats) -> f64
 const FLOAT: &[(&str, &str)] = &[("type", "float")];
 const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
 
-const fn labelled(row: Row, labels: &'static [(&'static str, &'static str)]) -> Row {
+#[allow(clippy::needless_pass_by_value, reason = "a row is a few words")]
+const fn labelled<S>(row: Row<S>, labels: &'static [(&'static str, &'static str)]) -> Row<S> {
     Row { labels, ..row }
 }
 
@@ -157,6 +158,20 @@ const ROWS: &[Row] = &[
     gauge("prometheus_tsdb_head_active_appenders", "Number of currently active appender transactions", |s| s.active_appenders as f64),
 ];
 
+#[rustfmt::skip]
+const AGENT_ROWS: &[Row<AgentStats>] = &[
+    gauge("prometheus_agent_active_series", "Number of active series being tracked by the WAL storage", |s| s.active_series as f64),
+    gauge("prometheus_agent_deleted_series", "Number of series pending deletion from the WAL", |s| s.deleted_series as f64),
+    labelled(counter("prometheus_agent_samples_appended_total", "Total number of samples appended to the storage", |s| s.samples_float as f64), FLOAT),
+    labelled(counter("prometheus_agent_samples_appended_total", "Total number of samples appended to the storage", |s| s.samples_histogram as f64), HISTOGRAM),
+    counter("prometheus_agent_exemplars_appended_total", "Total number of exemplars appended to the storage", |s| s.exemplars as f64),
+    counter("prometheus_agent_out_of_order_samples_total", "Total number of out of order samples ingestion failed attempts.", |s| s.out_of_order as f64),
+    counter("prometheus_agent_corruptions_total", "Total number of WAL corruptions.", |s| s.corruptions as f64),
+    gauge("prometheus_agent_data_replay_duration_seconds", "Time taken to replay the data on disk.", |s| s.replay_ms as f64 / 1000.0),
+    counter("prometheus_agent_checkpoint_creations_total", "Total number of checkpoint creations attempted.", |s| s.checkpoints as f64),
+    counter("prometheus_agent_checkpoint_creations_failed_total", "Total number of checkpoint creations that failed.", |s| s.checkpoints_failed as f64),
+];
+
 /// Prometheus divides in integers. An empty head keeps extreme values, which Thanos reads as "no data".
 fn seconds(ms: i64) -> f64 {
     (ms / 1000) as f64
@@ -164,7 +179,20 @@ fn seconds(ms: i64) -> f64 {
 
 /// Registers the database's metrics; they are read at each rendering.
 pub(crate) fn register_storage(registry: &Registry, db: Arc<Db>) {
-    let handles: Vec<Handle> = ROWS
+    register(registry, ROWS, move || db.stats());
+}
+
+/// Registers those of an agent's log.
+pub(crate) fn register_agent(registry: &Registry, db: Arc<AgentDb>) {
+    register(registry, AGENT_ROWS, move || db.stats());
+}
+
+fn register<S>(
+    registry: &Registry,
+    rows: &'static [Row<S>],
+    stats: impl Fn() -> S + Send + Sync + 'static,
+) {
+    let handles: Vec<Handle> = rows
         .iter()
         .map(|row| {
             if row.is_counter {
@@ -175,8 +203,8 @@ pub(crate) fn register_storage(registry: &Registry, db: Arc<Db>) {
         })
         .collect();
     registry.on_collect(move || {
-        let stats = db.stats();
-        for (row, handle) in ROWS.iter().zip(&handles) {
+        let stats = stats();
+        for (row, handle) in rows.iter().zip(&handles) {
             match handle {
                 Handle::Counter(counter) => counter.set_total((row.read)(&stats)),
                 Handle::Gauge(gauge) => gauge.set((row.read)(&stats)),

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bellwether_model::storage::Queryable;
 use bellwether_promql::{
     Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
 use bellwether_rules::RuleQuery;
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
-use bellwether_tsdb::Db;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::active_queries::ActiveQueries;
@@ -75,7 +75,7 @@ pub(crate) struct Queries {
     active: Arc<ActiveQueries>,
     log: ArcSwapOption<QueryLog>,
     per_step_stats: bool,
-    db: Arc<Db>,
+    storage: Arc<dyn Queryable>,
     engine: ArcSwap<Engine>,
     options: EngineOptions,
     slots: Arc<Semaphore>,
@@ -157,7 +157,8 @@ impl Queries {
     /// # Errors
     /// When the file of active queries cannot be written.
     pub(crate) fn new(
-        db: Arc<Db>,
+        dir: &Path,
+        storage: Arc<dyn Queryable>,
         settings: &QuerySettings,
         features: &Features,
         registry: &Registry,
@@ -172,10 +173,10 @@ impl Queries {
             ..EngineOptions::default()
         };
         Ok(Self {
-            active: ActiveQueries::open(db.dir(), settings.max_concurrency)?,
+            active: ActiveQueries::open(dir, settings.max_concurrency)?,
             log: ArcSwapOption::empty(),
             per_step_stats: features.has(Feature::PromqlPerStepStats),
-            db,
+            storage,
             engine: ArcSwap::from_pointee(Engine::new(options.clone())),
             options,
             slots: Arc::new(Semaphore::new(settings.max_concurrency)),
@@ -242,7 +243,7 @@ impl Queries {
         let started = Instant::now();
         let engine = self.engine.load_full();
         let noted = self.active.begin(query.text, now_ms() / 1000);
-        let result = engine.instant_expr(&*self.db, query.expr, query.at_ms, &options);
+        let result = engine.instant_expr(&*self.storage, query.expr, query.at_ms, &options);
         drop(noted);
         let evaluated = started.elapsed();
         self.metrics.inner_eval.observe(evaluated.as_secs_f64());
@@ -344,7 +345,7 @@ impl Queries {
             timeout: Some(limit.saturating_sub(queued)),
             cancel: Some(cancel),
         };
-        let (engine, db) = (self.engine.load_full(), Arc::clone(&self.db));
+        let (engine, storage) = (self.engine.load_full(), Arc::clone(&self.storage));
         let active = Arc::clone(&self.active);
         let started = Instant::now();
         let result = tokio::task::spawn_blocking(move || {
@@ -352,14 +353,14 @@ impl Queries {
             let _slot = slot;
             let noted = active.begin(&text, now_ms() / 1000);
             let result = match kind {
-                QueryKind::Instant(t) => engine.instant(&*db, &text, t, &options),
+                QueryKind::Instant(t) => engine.instant(&*storage, &text, t, &options),
                 QueryKind::Range { start, end, step } => {
-                    engine.range(&*db, &text, start, end, step, &options)
+                    engine.range(&*storage, &text, start, end, step, &options)
                 }
             };
             let steps = match &result {
                 Ok(result) if per_step => {
-                    let again = |t| engine.instant(&*db, &text, t, &options);
+                    let again = |t| engine.instant(&*storage, &text, t, &options);
                     let total = result.stats.total_samples;
                     by_step(&kind, total, started + limit, again)
                 }

@@ -6,54 +6,59 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bellwether_model::re2::Re2;
-use bellwether_remote::SeriesCache;
-use bellwether_scrape::{ScrapeManager, ScrapeOptions};
+use bellwether_scrape::ScrapeOptions;
 use bellwether_telemetry::{Gauge, Registry};
 use bellwether_tsdb::{Db, DbOptions, Retention, TsdbError, WalCompression, WalSync};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::alerting::{self, Rules};
-use crate::api;
+use crate::alerting;
 use crate::config::{Config, ConfigError, ConfigSource};
 use crate::flags::{Feature, Features};
 use crate::http::HttpMetrics;
 use crate::metrics::{self, ConfigMetrics};
 use crate::notifications::{self, Notifications};
-use crate::queries::Queries;
+use crate::opening;
+use crate::queries::millis;
 use crate::reload::{ReloadHandle, ReloadReply};
 use crate::rules::RuleSource;
 use crate::server::{ServerError, blocking};
 use crate::settings::{
-    DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings, RuleSettings,
-    ServerSettings, StorageSettings, WalCompressionSetting,
+    AgentSettings, DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings,
+    RuleSettings, ServerSettings, StorageSettings, WalCompressionSetting,
 };
-use crate::state::{AppState, OpenCore, Phase, RunningConfig, hostname, now_rfc3339_nanos};
+use crate::state::{
+    AgentCore, AppState, Opened, Phase, RunningConfig, hostname, now_rfc3339_nanos,
+};
 
 /// Time between rounds of compaction and retention, as in Prometheus.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// Shutdown of the process, and `/-/quit`.
+type Stop = (CancellationToken, CancellationToken);
 /// Between two tries of what waits for the end of a query.
 const MAINTENANCE_RETRY: Duration = Duration::from_secs(2);
 
 /// What opening and reloading need beyond the shared state.
 pub(crate) struct Parts {
     source: ConfigSource,
-    data_dir: PathBuf,
-    storage: StorageSettings,
-    db_options: DbOptions,
-    query: QuerySettings,
-    remote_read: RemoteReadSettings,
-    rules: RuleSettings,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) storage: StorageSettings,
+    pub(crate) db_options: DbOptions,
+    pub(crate) query: QuerySettings,
+    pub(crate) remote_read: RemoteReadSettings,
+    pub(crate) rules: RuleSettings,
     /// The server's address as people reach it.
     pub(crate) external_url: String,
     pub(crate) features: Features,
-    scrape_options: ScrapeOptions,
+    pub(crate) scrape_options: ScrapeOptions,
     auto_reload: Option<Duration>,
     /// The texts of configuration and rule files before they were loaded, to notice a change that happened since.
     pub(crate) loaded_text: Option<String>,
     reload_on_sighup: bool,
     config_metrics: ConfigMetrics,
     pub(crate) ready_gauge: Gauge,
+    pub(crate) agent: Option<AgentSettings>,
+    pub(crate) remote_flush_deadline: Duration,
 }
 
 /// State and parts from settings and a checked configuration; nothing is opened yet.
@@ -100,7 +105,9 @@ pub(crate) fn prepare(
         hostname: hostname(),
         started_text: now_rfc3339_nanos(),
         phase: watch::Sender::new(Phase::Starting),
-        core: OnceLock::new(),
+        lookback_ms: millis(settings.query.lookback),
+        is_agent: settings.agent.is_some(),
+        opened: OnceLock::new(),
     });
     let parts = Parts {
         source: settings.config,
@@ -122,6 +129,8 @@ pub(crate) fn prepare(
         reload_on_sighup: settings.reload_on_sighup,
         config_metrics,
         ready_gauge,
+        agent: settings.agent,
+        remote_flush_deadline: settings.remote_flush_deadline,
     };
     (state, reloads, parts)
 }
@@ -134,12 +143,14 @@ pub(crate) async fn run_core(
     shutdown: &CancellationToken,
 ) -> Result<(), ServerError> {
     state.notifications.add(notifications::STARTING);
-    let core = open_core(state, parts).await?;
-    core.rules.show_in(&state.rules);
+    let opened = opening::open(state, parts).await?;
+    if let Opened::Server(core) = &opened {
+        core.rules.show_in(&state.rules);
+    }
     let stopping = || shutdown.is_cancelled() || state.quit.is_cancelled();
     let first = state.config.load_full();
     if !stopping() {
-        apply(&core, &first.config, &parts.features)
+        apply(&opened, &first.config, &parts.features)
             .await
             .map_err(ServerError::Internal)?;
     }
@@ -152,18 +163,18 @@ pub(crate) async fn run_core(
     state.notifications.remove(notifications::STARTING);
     parts.ready_gauge.set(1.0);
     tracing::info!("Server is ready to receive web requests.");
-    let maintenance = tokio::spawn(maintain(
-        Arc::clone(&core.db),
-        shutdown.clone(),
-        state.quit.clone(),
-    ));
-    let syncing = tokio::spawn(sync_log(
-        Arc::clone(&core.db),
-        parts.db_options.wal_sync,
-        shutdown.clone(),
-        state.quit.clone(),
-    ));
-    watch_for_reloads(state, parts, &core, reloads, shutdown).await;
+    let stop = (shutdown.clone(), state.quit.clone());
+    let maintenance = match (&opened, &parts.agent) {
+        (Opened::Agent(core), Some(agent)) => tokio::spawn(truncate(
+            Arc::clone(core),
+            agent.truncate_frequency,
+            stop.clone(),
+        )),
+        (Opened::Server(core), _) => tokio::spawn(maintain(Arc::clone(&core.db), stop.clone())),
+        (Opened::Agent(_), None) => tokio::spawn(std::future::ready(())),
+    };
+    let syncing = tokio::spawn(sync_log(opened.clone(), parts.db_options.wal_sync, stop));
+    watch_for_reloads(state, parts, &opened, reloads, shutdown).await;
     if let Err(error) = syncing.await {
         return Err(ServerError::Internal(format!(
             "syncing of the log: {error}"
@@ -177,69 +188,11 @@ pub(crate) async fn run_core(
     Ok(())
 }
 
-/// Opens the database and builds what runs on it.
-pub(crate) async fn open_core(
-    state: &Arc<AppState>,
-    parts: &Parts,
-) -> Result<Arc<OpenCore>, ServerError> {
-    let (dir, options) = (parts.data_dir.clone(), parts.db_options.clone());
-    let opening = blocking(move || {
-        std::fs::create_dir_all(&dir).map_err(|source| TsdbError::Io {
-            context: "cannot create",
-            path: dir.clone(),
-            source,
-        })?;
-        Db::open(&dir, options)
-    });
-    // Replaying cannot be interrupted; a shutdown meanwhile waits for it so that the directory is left in order.
-    let db = opening
-        .await?
-        .map_err(|source| storage_error(parts, source))?;
-    metrics::register_storage(&state.registry, Arc::clone(&db));
-    let queries = Queries::new(
-        Arc::clone(&db),
-        &parts.query,
-        &parts.features,
-        &state.registry,
-    )
-    .map_err(|error| ServerError::Internal(format!("file of active queries: {error}")))?;
-    let queries = Arc::new(queries);
-    let rules = Rules::new(
-        &db,
-        &queries,
-        &parts.rules,
-        &parts.features,
-        &state.registry,
-        &parts.external_url,
-    );
-    let scrape = ScrapeManager::new(
-        Arc::clone(&db) as _,
-        &state.registry,
-        parts.scrape_options.clone(),
-    );
-    let core = Arc::new(OpenCore {
-        db,
-        storage: parts.storage.clone(),
-        remote_series: SeriesCache::default(),
-        otlp: api::OtlpMetrics::new(&state.registry),
-        remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
-        queries,
-        scrape,
-        rules,
-    });
-    if state.core.set(Arc::clone(&core)).is_err() {
-        return Err(ServerError::Internal(
-            "the database was opened twice".to_owned(),
-        ));
-    }
-    Ok(core)
-}
-
 /// Serves reload requests, SIGHUP and file changes until shutdown.
 async fn watch_for_reloads(
     state: &Arc<AppState>,
     parts: &Parts,
-    core: &OpenCore,
+    opened: &Opened,
     reloads: &mut mpsc::Receiver<ReloadReply>,
     shutdown: &CancellationToken,
 ) {
@@ -254,19 +207,19 @@ async fn watch_for_reloads(
             Some(reply) = reloads.recv() => {
                 // Before loading: what is written afterwards is a change again.
                 seen = read_text(&parts.source).await;
-                let result = reload(state, parts, core).await;
+                let result = reload(state, parts, opened).await;
                 // The asker may have gone away; the reload is done all the same.
                 let _ = reply.send(result);
             }
             () = sighup.recv() => {
                 seen = read_text(&parts.source).await;
-                let _ = reload(state, parts, core).await;
+                let _ = reload(state, parts, opened).await;
             }
             _ = poll.tick(), if parts.auto_reload.is_some() => {
                 let now = read_text(&parts.source).await;
                 if now.is_some() && now != seen {
                     tracing::info!("configuration file has changed, reloading");
-                    let _ = reload(state, parts, core).await;
+                    let _ = reload(state, parts, opened).await;
                     seen = now;
                 }
             }
@@ -275,10 +228,14 @@ async fn watch_for_reloads(
 }
 
 /// Loads and applies the configuration; on an error the running one stays.
-async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), String> {
+async fn reload(state: &AppState, parts: &Parts, opened: &Opened) -> Result<(), String> {
     let (source, features) = (parts.source.clone(), parts.features.clone());
+    let is_agent = state.is_agent;
     let load = move || {
         let config = source.load()?;
+        if is_agent {
+            config.check_agent_mode()?;
+        }
         alerting::check_rule_files(&config, &features)?;
         Ok::<_, ConfigError>(config)
     };
@@ -292,7 +249,7 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
         Err(error) => Err(error.to_string()),
     };
     let applied = match loaded {
-        Ok(config) => match apply(core, &config, &parts.features).await {
+        Ok(config) => match apply(opened, &config, &parts.features).await {
             Ok(()) => Ok(config),
             Err(error) => Err(format!(
                 "one or more errors occurred while applying the new configuration (--config.file={:?}): {error}",
@@ -332,21 +289,37 @@ async fn reload(state: &AppState, parts: &Parts, core: &OpenCore) -> Result<(), 
     }
 }
 
-/// Brings scraping and queries in line with a configuration.
-async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<(), String> {
-    let (db, window) = (Arc::clone(&core.db), out_of_order_window(config));
-    match blocking(move || db.set_out_of_order_window(window)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(error.to_string()),
-        Err(error) => return Err(error.to_string()),
+/// Brings what runs in line with a configuration.
+async fn apply(opened: &Opened, config: &Config, features: &Features) -> Result<(), String> {
+    let writes = config.write_settings()?;
+    if let Opened::Server(core) = opened {
+        let (db, window) = (Arc::clone(&core.db), out_of_order_window(config));
+        // Before the queues start, so that they miss nothing.
+        core.db.set_tailed(!writes.is_empty());
+        match blocking(move || db.set_out_of_order_window(window)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(error) => return Err(error.to_string()),
+        }
+        core.db.set_retention(retention(&core.storage, config));
+        core.fanout
+            .apply(&config.read_settings()?, &config.external_labels)?;
     }
-    core.db.set_retention(retention(&core.storage, config));
+    let intake = opened.intake();
+    intake
+        .remote_write
+        .apply(writes, &config.external_labels)
+        .await?;
     let defaults = config.scrape_defaults(features);
     let scrapes: Vec<_> = config.all_scrape_configs().cloned().collect();
-    core.scrape
+    intake
+        .scrape
         .apply(&scrapes, &defaults)
         .await
         .map_err(|e| e.to_string())?;
+    let Opened::Server(core) = opened else {
+        return Ok(());
+    };
     core.queries.set_log(config.query_log_path().as_deref())?;
     core.queries
         .set_subquery_step(config.global.evaluation_interval_ms());
@@ -359,13 +332,13 @@ async fn apply(core: &OpenCore, config: &Config, features: &Features) -> Result<
 
 /// Says once for each configuration which of its keys do nothing here.
 fn log_without_effect(config: &Config) {
-    for (key, reason) in config.storage.without_effect() {
+    for (key, reason) in config.without_effect() {
         tracing::warn!(key, reason, "this key of the configuration has no effect");
     }
 }
 
 /// Compaction and retention, once a minute. What waits for the end of a query is tried again sooner.
-async fn maintain(db: Arc<Db>, shutdown: CancellationToken, quit: CancellationToken) {
+async fn maintain(db: Arc<Db>, (shutdown, quit): Stop) {
     let mut tick = tokio::time::interval(MAINTENANCE_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut waits = false;
@@ -391,13 +364,28 @@ async fn maintain(db: Arc<Db>, shutdown: CancellationToken, quit: CancellationTo
     }
 }
 
+/// Forgets what an agent has sent, from time to time.
+async fn truncate(core: Arc<AgentCore>, every: Duration, (shutdown, quit): Stop) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = quit.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let sent_ms = core.intake.remote_write.lowest_sent_ms().await;
+        let db = Arc::clone(&core.db);
+        match blocking(move || db.truncate(sent_ms)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot cut the log, it will be tried again");
+            }
+            Err(error) => tracing::error!(%error, "cutting the log ended abnormally"),
+        }
+    }
+}
+
 /// Forces what commits left to the operating system to the disk, where an interval was chosen.
-async fn sync_log(
-    db: Arc<Db>,
-    when: WalSync,
-    shutdown: CancellationToken,
-    quit: CancellationToken,
-) {
+async fn sync_log(opened: Opened, when: WalSync, (shutdown, quit): Stop) {
     let WalSync::Interval(every) = when else {
         return;
     };
@@ -409,8 +397,12 @@ async fn sync_log(
             () = quit.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let worker = Arc::clone(&db);
-        match blocking(move || worker.sync_log()).await {
+        let opened = opened.clone();
+        let work = move || match &opened {
+            Opened::Server(core) => core.db.sync_log(),
+            Opened::Agent(core) => core.db.sync_log(),
+        };
+        match blocking(work).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(%error, "cannot sync the log, it will be tried again");

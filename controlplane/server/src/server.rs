@@ -7,8 +7,8 @@
 //!                                                                       database is open, then scraping starts
 //! ```
 //!
-//! Shutdown runs in the order in which data flows: scraping stops, requests under way finish, the database is
-//! flushed and closed.
+//! Shutdown runs in the order in which data flows: scraping stops, requests under way finish, remote write sends the
+//! rest, the database is flushed and closed.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_model::re2::Re2;
+use bellwether_net::web::{Gate, WebConfigError};
 use bellwether_net::{BindError, ServeOptions, serve};
 use bellwether_telemetry::Registry;
 use bellwether_tsdb::TsdbError;
@@ -32,7 +33,7 @@ use crate::notifications;
 use crate::reload::{ReloadHandle, ReloadReply};
 use crate::runtime::{Parts, prepare, run_core, storage_error};
 use crate::settings::{Listen, ServerSettings, resolve_address};
-use crate::state::{AppState, Phase};
+use crate::state::{AppState, Opened, Phase};
 
 /// Time for requests under way at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +47,14 @@ pub enum ServerError {
     /// The configuration file.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The web configuration file.
+    #[error("unable to validate web configuration file {} (set by --web.config.file): {source}", path.display())]
+    WebConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: WebConfigError,
+    },
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -75,6 +84,7 @@ pub struct Server {
     state: Arc<AppState>,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    gate: Option<Gate>,
     reloads: mpsc::Receiver<ReloadReply>,
     parts: Parts,
 }
@@ -94,9 +104,16 @@ impl Server {
         let (loaded_text, config) =
             blocking(move || (alerting::texts(&source), source.load())).await?;
         let config = config?;
+        if settings.agent.is_some() {
+            config.check_agent_mode()?;
+        }
         let config =
             blocking(move || alerting::check_rule_files(&config, &features).map(|()| config))
                 .await??;
+        let gate = match settings.web.config_file.clone() {
+            Some(path) => Some(open_gate(path).await?),
+            None => None,
+        };
         let listen = std::mem::take(&mut settings.listen);
         let listeners = bind_all(listen, &settings.listen_option).await?;
         let addresses: Vec<SocketAddr> = listeners
@@ -110,6 +127,7 @@ impl Server {
             state,
             listeners,
             addresses,
+            gate,
             reloads,
             parts,
         })
@@ -148,9 +166,11 @@ impl Server {
             state,
             listeners,
             addresses,
+            gate,
             mut reloads,
             parts,
         } = self;
+        let is_tls = gate.as_ref().is_some_and(Gate::is_tls);
         // HTTP outlives the main part: requests are drained after scraping has stopped.
         let http_stop = CancellationToken::new();
         let mut http = JoinSet::new();
@@ -159,6 +179,7 @@ impl Server {
             header_timeout: state.web.read_timeout,
             drain_timeout: DRAIN_TIMEOUT,
             max_connections: state.web.max_connections,
+            web: gate,
             ..ServeOptions::default()
         };
         let app = router(Arc::clone(&state));
@@ -170,21 +191,28 @@ impl Server {
                 http_stop.clone(),
             ));
         }
-        tracing::info!(?addresses, "metrics server is listening");
+        tracing::info!(?addresses, tls = is_tls, "metrics server is listening");
         let result = run_core(&state, &parts, &mut reloads, &shutdown).await;
         state.notifications.add(notifications::STOPPING);
         state.phase.send_replace(Phase::Stopping);
         parts.ready_gauge.set(0.0);
+        if let Some(opened) = state.opened.get() {
+            opened.intake().scrape.shutdown().await;
+        }
         if let Some(core) = state.core() {
-            core.scrape.shutdown().await;
             core.rules.shutdown().await;
         }
         http_stop.cancel();
         while http.join_next().await.is_some() {}
-        let closed = match state.core() {
-            Some(core) => {
-                let db = Arc::clone(&core.db);
-                blocking(move || db.close())
+        let closed = match state.opened.get().cloned() {
+            Some(opened) => {
+                // The last samples are in the log by now.
+                opened.intake().remote_write.shutdown().await;
+                let close = move || match &opened {
+                    Opened::Server(core) => core.db.close(),
+                    Opened::Agent(core) => core.db.close(),
+                };
+                blocking(close)
                     .await?
                     .map_err(|source| storage_error(&parts, source))
             }
@@ -193,6 +221,12 @@ impl Server {
         tracing::info!("metrics server has stopped");
         result.and(closed)
     }
+}
+
+async fn open_gate(path: PathBuf) -> Result<Gate, ServerError> {
+    let file = path.clone();
+    let opened = blocking(move || Gate::open(&file)).await?;
+    opened.map_err(|source| ServerError::WebConfig { path, source })
 }
 
 async fn bind_all(listen: Vec<Listen>, option: &str) -> Result<Vec<TcpListener>, ServerError> {

@@ -19,6 +19,33 @@ pub const DEFAULT_RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 /// Exemplars kept when the feature is on and the configuration says nothing.
 pub(crate) const EXEMPLARS_MAX: usize = 100_000;
 
+/// Prometheus' default of `--storage.remote.flush-deadline`.
+pub(crate) const REMOTE_FLUSH_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Agent mode.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// How long samples stay in the log at least.
+    pub min_wal_time: Duration,
+    /// How long samples stay in the log at most, whether they are sent or not.
+    pub max_wal_time: Duration,
+    /// Between two times that the log is cut.
+    pub truncate_frequency: Duration,
+    /// Whether the directory is locked against other processes.
+    pub lock: bool,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self {
+            min_wal_time: Duration::from_secs(5 * 60),
+            max_wal_time: Duration::from_secs(4 * 3600),
+            truncate_frequency: Duration::from_secs(2 * 3600),
+            lock: true,
+        }
+    }
+}
+
 /// Everything the server needs to start.
 #[derive(Debug)]
 pub struct ServerSettings {
@@ -38,6 +65,10 @@ pub struct ServerSettings {
     pub query: QuerySettings,
     /// Remote read.
     pub remote_read: RemoteReadSettings,
+    /// How long remote write may still send at the end and when an entry changes.
+    pub remote_flush_deadline: Duration,
+    /// Agent mode: scrape and send, store and query nothing. `data_dir` is its directory then.
+    pub agent: Option<AgentSettings>,
     /// Rules and notifications.
     pub rules: RuleSettings,
     /// Enabled features.
@@ -64,6 +95,8 @@ pub enum Listen {
 /// HTTP settings.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
+    /// TLS, users and headers of the listeners.
+    pub config_file: Option<PathBuf>,
     /// URL under which people reach the server; empty when unknown.
     pub external_url: String,
     /// `/` or `/path`.
@@ -95,6 +128,7 @@ pub struct WebSettings {
 impl Default for WebSettings {
     fn default() -> Self {
         Self {
+            config_file: None,
             external_url: String::new(),
             route_prefix: "/".to_owned(),
             enable_lifecycle: false,
@@ -280,6 +314,8 @@ impl ServerSettings {
             storage: StorageSettings::default(),
             query: QuerySettings::default(),
             remote_read: RemoteReadSettings::default(),
+            remote_flush_deadline: REMOTE_FLUSH_DEADLINE,
+            agent: None,
             rules: RuleSettings::default(),
             features: Features::of(&[Feature::ExemplarStorage]),
             auto_reload: None,

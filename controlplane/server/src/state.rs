@@ -1,6 +1,7 @@
 //! What all handlers share.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,10 +9,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use axum::extract::State;
 use bellwether_model::re2::Re2;
+use bellwether_model::storage::Appendable;
 use bellwether_remote::SeriesCache;
+use bellwether_remote::reader::Fanout;
+use bellwether_remote::send::RemoteWriter;
 use bellwether_scrape::ScrapeManager;
 use bellwether_telemetry::Registry;
-use bellwether_tsdb::Db;
+use bellwether_tsdb::{AgentDb, Db};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -63,17 +67,70 @@ impl RunningConfig {
     }
 }
 
+/// What takes samples in and sends them on, in both modes.
+pub(crate) struct Intake {
+    pub(crate) storage: Arc<dyn Appendable>,
+    pub(crate) remote_series: SeriesCache,
+    pub(crate) otlp: OtlpMetrics,
+    pub(crate) scrape: Arc<ScrapeManager>,
+    pub(crate) remote_write: RemoteWriter,
+}
+
 /// The open database and what runs on it.
 pub(crate) struct OpenCore {
     pub(crate) db: Arc<Db>,
     /// What the flags say about the database; the configuration may say more.
     pub(crate) storage: StorageSettings,
-    pub(crate) remote_series: SeriesCache,
+    /// The database and the systems that remote read asks.
+    pub(crate) fanout: Arc<Fanout>,
     pub(crate) remote_read: RemoteRead,
-    pub(crate) otlp: OtlpMetrics,
     pub(crate) queries: Arc<Queries>,
-    pub(crate) scrape: ScrapeManager,
     pub(crate) rules: Rules,
+    pub(crate) intake: Arc<Intake>,
+}
+
+impl Deref for OpenCore {
+    type Target = Intake;
+
+    fn deref(&self) -> &Intake {
+        &self.intake
+    }
+}
+
+/// The open log of agent mode and what runs on it.
+pub(crate) struct AgentCore {
+    pub(crate) db: Arc<AgentDb>,
+    pub(crate) intake: Arc<Intake>,
+}
+
+/// What was opened.
+#[derive(Clone)]
+pub(crate) enum Opened {
+    Server(Arc<OpenCore>),
+    Agent(Arc<AgentCore>),
+}
+
+impl Opened {
+    pub(crate) fn intake(&self) -> &Arc<Intake> {
+        match self {
+            Self::Server(core) => &core.intake,
+            Self::Agent(core) => &core.intake,
+        }
+    }
+
+    /// Repaired places in the log, and the segment that is written.
+    pub(crate) fn log(&self) -> (u64, u64) {
+        match self {
+            Self::Server(core) => {
+                let stats = core.db.stats();
+                (stats.wal_corruptions, stats.wal_segment_current)
+            }
+            Self::Agent(core) => {
+                let stats = core.db.stats();
+                (stats.corruptions, stats.segment)
+            }
+        }
+    }
 }
 
 /// State of the HTTP handlers. Lives as long as the server.
@@ -95,13 +152,20 @@ pub(crate) struct AppState {
     pub(crate) hostname: String,
     pub(crate) started_text: String,
     pub(crate) phase: watch::Sender<Phase>,
+    /// How far an instant selector looks back.
+    pub(crate) lookback_ms: i64,
+    /// Agent mode: there is nothing to query.
+    pub(crate) is_agent: bool,
     /// Set once, when the database is open.
-    pub(crate) core: OnceLock<Arc<OpenCore>>,
+    pub(crate) opened: OnceLock<Opened>,
 }
 
 impl AppState {
     pub(crate) fn core(&self) -> Option<&Arc<OpenCore>> {
-        self.core.get()
+        match self.opened.get()? {
+            Opened::Server(core) => Some(core),
+            Opened::Agent(_) => None,
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -14,7 +14,8 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use crate::config::ConfigSource;
-use crate::runtime::{open_core, prepare};
+use crate::opening;
+use crate::runtime::prepare;
 use crate::settings::{Listen, ServerSettings};
 use crate::state::{AppState, Phase};
 
@@ -67,7 +68,7 @@ pub(crate) async fn start_with(
     let config = settings.config.load().unwrap();
     let cors = Re2::anchored(&settings.web.cors_origin).unwrap();
     let (state, _reloads, parts) = prepare(settings, config, cors);
-    open_core(&state, &parts).await.unwrap();
+    opening::open(&state, &parts).await.unwrap();
     state.phase.send_replace(Phase::Ready);
     TestServer {
         router: crate::http::router(Arc::clone(&state)),

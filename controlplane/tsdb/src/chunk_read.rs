@@ -7,7 +7,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use bellwether_model::storage::StorageError;
+use bellwether_model::storage::{SampleBuffer, StorageError};
 use bellwether_model::{Labels, Matcher};
 use hashbrown::HashMap;
 
@@ -15,6 +15,7 @@ use crate::block::chunks::EncodedChunk;
 use crate::block::index_write::ChunkMeta;
 use crate::block::merge::join;
 use crate::block::{Block, BlockQuerier, write};
+use crate::chunk;
 use crate::db::Db;
 use crate::encoding::DecodeError;
 use crate::head::Head;
@@ -49,6 +50,24 @@ impl Deref for StoredChunk {
     fn deref(&self) -> &[u8] {
         &self.0.data
     }
+}
+
+/// Appends the samples of an encoded chunk from outside that lie in `mint..=maxt` (milliseconds) to a buffer.
+///
+/// # Errors
+/// When the bytes are no chunk of that encoding.
+pub fn read_chunk(
+    encoding: u8,
+    data: &[u8],
+    (mint, maxt): (i64, i64),
+    out: &mut SampleBuffer,
+) -> Result<(), StorageError> {
+    chunk::read_into(encoding, data, usize::MAX, mint, maxt, out).map_err(|error| {
+        StorageError::Corrupt {
+            place: "chunk".to_owned(),
+            reason: error.to_string(),
+        }
+    })
 }
 
 /// A series with samples that may lie in the range asked for. It holds the view of the database open.

@@ -19,12 +19,13 @@ use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
 use crate::head::replay::Replay;
 use crate::head::{Head, HeadOptions};
+use crate::log_tail::LogTail;
 use crate::maintenance::horizon;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
 use crate::options::{DbOptions, Retention, millis};
-use crate::stats::{Cardinality, Counters, DbStats};
+use crate::stats::{Cardinality, Counters, DbStats, Ingested};
 use crate::tombstones::Interval;
 use crate::wal::checkpoint;
 use crate::wal::record::{self, WalTombstone};
@@ -117,6 +118,7 @@ impl Db {
         let replay_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let writer = WalWriter::open(&wal_dir, options.writer())
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
+        head.log_end.set(writer.position());
         *head.wal.lock() = Some(writer);
         // A log that is there must go on to be cut and deleted, also without a window.
         let has_wbl = files.exists(&wbl_dir);
@@ -167,6 +169,30 @@ impl Db {
     #[must_use]
     pub fn retention(&self) -> Retention {
         *self.retention.lock()
+    }
+
+    /// The log, to be read while it is written.
+    #[must_use]
+    pub fn log_tail(&self) -> LogTail {
+        let files = Arc::clone(&self.options.files);
+        LogTail::new(self.wal_dir(), files, Arc::clone(&self.head.log_end))
+    }
+
+    /// Whether somebody follows the log: then out-of-order samples of later commits are in it too.
+    pub fn set_tailed(&self, tailed: bool) {
+        self.head.is_tailed.store(tailed, Ordering::Relaxed);
+    }
+
+    /// What was appended since the directory was opened, cheaply.
+    #[must_use]
+    pub fn ingested(&self) -> Ingested {
+        let c = &self.counters;
+        Ingested {
+            samples: c.floats.get() + c.out_of_order_appended.get(),
+            histograms: c.histograms.get(),
+            exemplars: c.exemplars_appended.get(),
+            newest_ms: Some(self.head.max_time()).filter(|t| *t > i64::MIN),
+        }
     }
 
     /// The data directory.

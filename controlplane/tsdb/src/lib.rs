@@ -12,6 +12,8 @@
 //! | [`options`], [`error`], [`stats`] | what goes in and what is told |
 //! | [`files`] | the seam to the file system |
 //! | `head` | newest samples: interned labels, postings, open chunks, transactions, replay, forgetting |
+//! | [`agent`] | the storage of agent mode: the log without a head |
+//! | [`log_tail`] | reading the log while it is written |
 //! | [`wal`] | segments, pages, records, writer, reader, repair, checkpoints |
 //! | `chunk` | XOR and native histogram encodings |
 //! | `block` | index, chunk files, `meta.json`, writing, merging, reading |
@@ -39,6 +41,7 @@
 //!
 //! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads.
 
+pub mod agent;
 mod analyze;
 mod block;
 pub mod block_builder;
@@ -55,6 +58,7 @@ pub mod fuzz;
 mod fuzz_tests;
 mod head;
 mod lock;
+pub mod log_tail;
 mod maintenance;
 mod merge;
 pub mod options;
@@ -65,16 +69,19 @@ mod tombstones;
 pub mod verify;
 pub mod wal;
 
+pub use agent::{AgentDb, AgentOptions, AgentStats};
 pub use analyze::{BlockAnalysis, ChunkAnalysis};
 pub use block::meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
 pub use block_builder::BlockBuilder;
-pub use chunk_read::{ChunkSeries, StoredChunk};
+pub use chunk_read::{ChunkSeries, StoredChunk, read_chunk};
 pub use db::{Db, MaintenanceReport, SeriesExemplars};
 pub use error::TsdbError;
 pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
+pub use log_tail::{LogPosition, LogTail};
+pub use merge::MergeQuerier;
 pub use options::{
     Clock, DbOptions, Random, Retention, WalCompression, WalSync, system_clock, system_random,
 };
 pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
-pub use stats::{Cardinality, DbStats};
+pub use stats::{Cardinality, DbStats, Ingested};
 pub use verify::{Problem, VerifyReport, verify};

@@ -8,8 +8,24 @@ use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, Sto
 use bellwether_model::{Labels, Matcher};
 
 /// Queriers by rising time range; where two have a sample at the same time, the earlier querier's counts.
-pub(crate) struct MergeQuerier {
+pub struct MergeQuerier {
     pub(crate) parts: Vec<Box<dyn Querier>>,
+}
+
+impl std::fmt::Debug for MergeQuerier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MergeQuerier")
+            .field("parts", &self.parts.len())
+            .finish()
+    }
+}
+
+impl MergeQuerier {
+    /// One querier over several.
+    #[must_use]
+    pub fn new(parts: Vec<Box<dyn Querier>>) -> Self {
+        Self { parts }
+    }
 }
 
 impl Querier for MergeQuerier {
@@ -56,6 +72,10 @@ impl Querier for MergeQuerier {
             all.extend(part.label_values(name, matchers)?);
         }
         Ok(all.into_iter().collect())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.parts.iter().flat_map(|part| part.warnings()).collect()
     }
 }
 

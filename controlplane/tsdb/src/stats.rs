@@ -2,6 +2,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What was appended since the start: what remote write compares with what it sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ingested {
+    /// Float samples.
+    pub samples: u64,
+    /// Native histograms.
+    pub histograms: u64,
+    /// Exemplars.
+    pub exemplars: u64,
+    /// Newest sample, in milliseconds since the epoch.
+    pub newest_ms: Option<i64>,
+}
+
 /// A snapshot of the database's counters and sizes. Field comments name Prometheus' metric.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DbStats {

@@ -27,6 +27,8 @@ pub(crate) enum CheckCommand {
     Rules(RulesArgs),
     /// Check what is unwise about the metrics of a page in the text format that comes over standard input.
     Metrics(metrics::MetricsArgs),
+    /// Check web configuration files and the certificates that they name.
+    WebConfig(WebConfigArgs),
     /// Check PromQL expressions and show their types.
     Promql(promql::CheckPromqlArgs),
     /// Check that a server is healthy.
@@ -53,12 +55,35 @@ pub(crate) struct RulesArgs {
     features: features::FeatureArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct WebConfigArgs {
+    /// The web configuration files.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// One line for each file.
+fn web_config(files: &[PathBuf], errors: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        match bellwether_net::web::validate(file) {
+            Ok(()) => writeln!(errors, "{} SUCCESS", file.display())?,
+            Err(error) => {
+                writeln!(errors, "{} FAILED: {error}", file.display())?;
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
 pub(super) async fn run(command: &CheckCommand, lookback: Duration) -> anyhow::Result<ExitCode> {
     match command {
         CheckCommand::Config(args) => config::run(args, lookback),
         CheckCommand::Rules(args) => rules(args),
         CheckCommand::Metrics(args) => metrics::run(args),
         CheckCommand::Promql(args) => promql::check(args),
+        CheckCommand::WebConfig(args) => web_config(&args.files, &mut std::io::stderr().lock()),
         CheckCommand::Healthy(args) => status::run(args, "/-/healthy").await,
         CheckCommand::Ready(args) => status::run(args, "/-/ready").await,
     }

@@ -12,9 +12,21 @@ use crate::explain::Profile;
 
 use super::column::{Row, absent};
 use super::selector::BATCH;
+use super::shared::Sharing;
 
 /// Columns that are kept for another use.
 const COLUMNS_KEPT: usize = BATCH;
+
+/// What evaluating a node did to the counters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// Samples looked at, and series.
+    total: u64,
+    series: u64,
+    /// Samples held at the peak and at the end, beyond those before.
+    peak: i64,
+    held: i64,
+}
 
 /// Shared by all nodes (and threads) of one evaluation.
 pub(crate) struct Context<'a> {
@@ -27,6 +39,8 @@ pub(crate) struct Context<'a> {
     pub(crate) type_labels: bool,
     /// Where to write down what each node costs, when somebody wants to know.
     pub(crate) profile: Option<&'a Profile>,
+    /// What stands in the query more than once.
+    pub(crate) sharing: Sharing,
     max_samples: i64,
     deadline: Instant,
     cancel: Option<Arc<AtomicBool>>,
@@ -46,6 +60,7 @@ impl<'a> Context<'a> {
         deadline: Instant,
         cancel: Option<Arc<AtomicBool>>,
         profile: Option<&'a Profile>,
+        sharing: Sharing,
     ) -> Self {
         Self {
             querier,
@@ -54,6 +69,7 @@ impl<'a> Context<'a> {
             start_timestamps: options.start_timestamps,
             type_labels: options.type_and_unit_labels,
             profile,
+            sharing,
             max_samples: i64::try_from(options.max_samples).unwrap_or(i64::MAX),
             deadline,
             cancel,
@@ -140,6 +156,33 @@ impl<'a> Context<'a> {
             return Err(QueryError::TooManySamples);
         }
         Ok(())
+    }
+
+    /// Evaluates and says what that did to the counters.
+    pub(crate) fn measured<T>(
+        &self,
+        eval: impl FnOnce() -> Result<T, QueryError>,
+    ) -> Result<(T, Work), QueryError> {
+        let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let before = (load(&self.total), load(&self.series), self.held());
+        // The peak of this evaluation alone, then that of all again.
+        let peak_before = self.peak.swap(before.2, Ordering::Relaxed);
+        let result = eval();
+        let peak = self.peak.fetch_max(peak_before, Ordering::Relaxed);
+        let work = Work {
+            total: load(&self.total) - before.0,
+            series: load(&self.series) - before.1,
+            peak: peak - before.2,
+            held: self.held() - before.2,
+        };
+        Ok((result?, work))
+    }
+
+    /// Counts what was done before as if it were done again.
+    pub(crate) fn repeat(&self, work: Work) -> Result<(), QueryError> {
+        self.count(work.total, work.series);
+        self.note_peak(self.held().saturating_add(work.peak))?;
+        self.settle(self.held().saturating_add(work.held))
     }
 
     /// Counts work for the statistics.

@@ -1,7 +1,7 @@
 //! The evaluation times of a query or sub-query.
 
 /// `start, start+step, ... <= end` in milliseconds. A single evaluation has `start == end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StepGrid {
     /// First evaluation time.
     pub(crate) start: i64,

@@ -13,6 +13,7 @@ pub(crate) mod ranges;
 mod result;
 pub(crate) mod selector;
 mod set_ops;
+mod shared;
 pub(crate) mod sliding;
 mod smoothed;
 
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use bellwether_model::Labels;
 use bellwether_model::storage::Queryable;
 
-use crate::annotations::Annotations;
+use crate::annotations::{AnnotationKind, Annotations};
 use crate::ast::Span;
 use crate::engine::{EngineOptions, QueryOptions, QueryResult};
 use crate::error::QueryError;
@@ -32,6 +33,7 @@ use crate::plan::{Call, Kind, Node, time_bounds};
 use column::{Row, SeriesSet};
 use context::Context;
 use grid::StepGrid;
+pub(crate) use shared::Sharing;
 
 pub(crate) use ranges::range_call;
 
@@ -61,6 +63,7 @@ pub(crate) fn run(
         Instant::now() + timeout,
         query.cancel.clone(),
         profile,
+        Sharing::of(plan, grid),
     );
     ctx.check()?;
     let mut notes = Annotations::new();
@@ -69,6 +72,9 @@ pub(crate) fn run(
     } else {
         result::range(&ctx, plan, grid, &mut notes)?
     };
+    for warning in querier.warnings() {
+        notes.add(AnnotationKind::Storage(warning), Span::default());
+    }
     Ok(QueryResult {
         value,
         annotations: notes,
@@ -87,10 +93,10 @@ pub(crate) fn eval(
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let Some(profile) = ctx.profile else {
-        return eval_node(ctx, node, grid, notes);
+        return shared::eval(ctx, node, grid, notes);
     };
     let start = Instant::now();
-    let rows = eval_node(ctx, node, grid, notes)?;
+    let rows = shared::eval(ctx, node, grid, notes)?;
     profile.add(node, cost_of(&rows, start));
     Ok(rows)
 }
@@ -154,13 +160,8 @@ pub(crate) fn for_each_batch(
         return Ok(());
     }
     ctx.check_cells(1, grid.steps())?;
-    let streams = match &node.kind {
-        Kind::Selector(s) => !s.smoothed,
-        Kind::Call(c) => functions::streams(c),
-        _ => false,
-    };
     match ctx.profile {
-        _ if !streams => {
+        _ if !streams(node) => {
             let rows = eval(ctx, node, grid, notes)?;
             sink(rows, notes)
         }
@@ -182,6 +183,15 @@ pub(crate) fn for_each_batch(
             profile.add(node, cost);
             Ok(())
         }
+    }
+}
+
+/// Whether a node hands its rows on without ever holding them all.
+fn streams(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Selector(s) => !s.smoothed,
+        Kind::Call(c) => functions::streams(c),
+        _ => false,
     }
 }
 

@@ -1,16 +1,13 @@
 //! The `alerting` section.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bellwether_scrape::config::{
-    Authorization, BasicAuth, FileSdConfig, HttpHeader, PoolSettings, PromDuration, Secret,
-    StaticConfig, Strict, ValidationScheme,
-};
+use bellwether_http::HttpClientConfig;
+use bellwether_scrape::config::{FileSdConfig, PoolSettings, StaticConfig, ValidationScheme};
 use bellwether_scrape::relabel::{RelabelConfig, RelabelError, Rules};
 use bellwether_scrape::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
-use serde::de::Error;
+use bellwether_yaml::{PromDuration, Strict, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Keys of Prometheus that this build refuses.
@@ -32,19 +29,13 @@ const UNSUPPORTED: &[&str] = &[
     "linode_sd_configs",
     "marathon_sd_configs",
     "nerve_sd_configs",
-    "no_proxy",
     "nomad_sd_configs",
-    "oauth2",
     "openstack_sd_configs",
     "ovhcloud_sd_configs",
-    "proxy_connect_header",
-    "proxy_from_environment",
-    "proxy_url",
     "puppetdb_sd_configs",
     "scaleway_sd_configs",
     "serverset_sd_configs",
     "sigv4",
-    "tls_config",
     "triton_sd_configs",
     "uyuni_sd_configs",
     "vultr_sd_configs",
@@ -75,7 +66,7 @@ pub struct AlertingConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self", default)]
 pub struct AlertmanagerConfig {
-    /// Scheme; only `http` yet.
+    /// `http` (default) or `https`.
     pub scheme: String,
     /// Path in front of `/api/v2/alerts`.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -84,25 +75,9 @@ pub struct AlertmanagerConfig {
     pub timeout: PromDuration,
     /// Version of the Alertmanager's API; only `v2` exists still.
     pub api_version: String,
-    /// Follow redirects. Default true.
-    pub follow_redirects: bool,
-    /// Accepted for compatibility: without TLS nothing negotiates HTTP/2. Default true.
-    pub enable_http2: bool,
-    /// User name and password.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub basic_auth: Option<BasicAuth>,
-    /// `Authorization` header.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authorization: Option<Authorization>,
-    /// Older form of `authorization.credentials`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bearer_token: Option<Secret>,
-    /// Older form of `authorization.credentials_file`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bearer_token_file: Option<String>,
-    /// Headers to add.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub http_headers: BTreeMap<String, HttpHeader>,
+    /// How Alertmanagers are asked.
+    #[serde(flatten, skip_deserializing)]
+    pub http: HttpClientConfig,
     /// Fixed addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub static_configs: Vec<StaticConfig>,
@@ -130,13 +105,7 @@ impl Default for AlertmanagerConfig {
             path_prefix: String::new(),
             timeout: PromDuration(Duration::from_secs(10)),
             api_version: "v2".to_owned(),
-            follow_redirects: true,
-            enable_http2: true,
-            basic_auth: None,
-            authorization: None,
-            bearer_token: None,
-            bearer_token_file: None,
-            http_headers: BTreeMap::new(),
+            http: HttpClientConfig::default(),
             static_configs: Vec::new(),
             file_sd_configs: Vec::new(),
             relabel_configs: Vec::new(),
@@ -147,8 +116,11 @@ impl Default for AlertmanagerConfig {
 
 impl<'de> Deserialize<'de> for AlertmanagerConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let strict = Strict::new(deserializer, "alertmanager config", UNSUPPORTED);
-        Self::deserialize(strict)
+        let mut http = HttpClientConfig::default();
+        let strict = Strict::new(deserializer, "alertmanager config", UNSUPPORTED).embed(&mut http);
+        let mut config = Self::deserialize(strict)?;
+        config.http = http;
+        Ok(config)
     }
 }
 
@@ -156,15 +128,6 @@ impl Serialize for AlertmanagerConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Self::serialize(self, serializer)
     }
-}
-
-fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-    empty_entry: &'static str,
-) -> Result<Vec<T>, D::Error> {
-    let list = Option::<Vec<Option<T>>>::deserialize(deserializer)?.unwrap_or_default();
-    let entry = |entry: Option<T>| entry.ok_or_else(|| D::Error::custom(empty_entry));
-    list.into_iter().map(entry).collect()
 }
 
 fn alert_rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RelabelConfig>, D::Error> {
@@ -195,9 +158,9 @@ pub enum AlertingError {
     /// An API that is gone.
     #[error("expected Alertmanager api version to be one of [v2] but got {0}")]
     ApiVersion(String),
-    /// A scheme that is not `http`.
-    #[error("scheme {0:?} of an alertmanager config is not supported yet: use http")]
-    Scheme(String),
+    /// Certificates that stand in the configuration and cannot be used.
+    #[error("error creating HTTP client: {0}")]
+    Client(String),
 }
 
 /// An entry of `alertmanagers`, checked.
@@ -220,18 +183,11 @@ impl AlertmanagerConfig {
         if self.api_version != "v2" {
             return Err(AlertingError::ApiVersion(self.api_version.clone()));
         }
-        if self.scheme != "http" {
-            return Err(AlertingError::Scheme(self.scheme.clone()));
-        }
         // The keys about connections and discovery are those of a scrape configuration, and so are their checks.
         let connection = ScrapeConfig {
             job_name: "alertmanager".to_owned(),
-            follow_redirects: self.follow_redirects,
-            basic_auth: self.basic_auth.clone(),
-            authorization: self.authorization.clone(),
-            bearer_token: self.bearer_token.clone(),
-            bearer_token_file: self.bearer_token_file.clone(),
-            http_headers: self.http_headers.clone(),
+            scheme: self.scheme.clone(),
+            http: self.http.clone(),
             static_configs: self.static_configs.clone(),
             file_sd_configs: self.file_sd_configs.clone(),
             relabel_configs: self.relabel_configs.clone(),
@@ -252,6 +208,12 @@ impl AlertmanagerConfig {
 }
 
 impl AlertingConfig {
+    /// Whether the section says anything.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        !self.alertmanagers.is_empty() || !self.alert_relabel_configs.is_empty()
+    }
+
     /// Checks the section.
     ///
     /// # Errors

@@ -4,14 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_http::Client;
 use bellwether_model::Labels;
 use bellwether_scrape::relabel::Rules;
 use bellwether_telemetry::Registry;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,11 +15,9 @@ use tokio_util::task::TaskTracker;
 use super::config::{AlertingConfig, AlertingError, SetSettings};
 use super::message::{AlertMessage, relabel};
 use super::metrics::NotifierMetrics;
-use super::queue::{HttpClient, QueueLimits};
+use super::queue::QueueLimits;
 use super::set::{Set, SetContext};
 
-/// Idle connections live longer than the usual resend delay.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time at a shutdown for what waits in the queues: an Alertmanager that does not answer must not hold the process up.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -94,7 +88,6 @@ impl Notifier {
         });
         Self {
             context: SetContext {
-                client: client(),
                 limits: QueueLimits {
                     capacity: options.queue_capacity,
                     batch: options.batch_size.max(1),
@@ -127,14 +120,15 @@ impl Notifier {
         if state.stopped {
             return Ok(());
         }
+        let clients = wanted.iter().map(client).collect::<Result<Vec<_>, _>>()?;
         state.external_labels = external_labels.clone();
         state.alert_relabel = alert_relabel;
         let mut old = std::mem::take(&mut state.sets);
-        for settings in wanted {
+        for (settings, client) in wanted.into_iter().zip(clients) {
             let same = old.iter().position(|set| set.settings == settings);
             state.sets.push(match same {
                 Some(at) => old.swap_remove(at),
-                None => Set::start(settings, self.context.clone()),
+                None => Set::start(settings, client, self.context.clone()),
             });
         }
         old.iter().for_each(|set| set.stop());
@@ -179,12 +173,7 @@ impl Notifier {
     }
 }
 
-fn client() -> HttpClient {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .build::<_, Full<Bytes>>(connector)
+fn client(settings: &SetSettings) -> Result<Client, AlertingError> {
+    let wrong = |error: bellwether_http::NewClientError| AlertingError::Client(error.to_string());
+    Client::new(&settings.connection.http, "alertmanager").map_err(wrong)
 }

@@ -4,14 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellwether_scrape::config::PoolSettings;
-use bellwether_scrape::connection_headers;
+use bellwether_http::{Client, ClientError};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +18,6 @@ use super::metrics::QueueMetrics;
 
 /// Answers are read so that the connection can be used again, but not without end.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-
-pub(super) type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
 /// Limits of every queue.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +34,7 @@ pub(super) struct Queue {
     pub(super) url: String,
     limits: QueueLimits,
     timeout: Duration,
-    connection: PoolSettings,
-    client: HttpClient,
+    client: Client,
     metrics: QueueMetrics,
     waiting: Mutex<VecDeque<AlertMessage>>,
     work: Notify,
@@ -51,8 +45,8 @@ pub(super) struct Queue {
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 enum SendError {
-    #[error("Post {url:?}: {reason}")]
-    Connect { url: String, reason: String },
+    #[error(transparent)]
+    Request(#[from] ClientError),
     #[error("Post {0:?}: context deadline exceeded")]
     Timeout(String),
     #[error("bad response status {0}")]
@@ -64,15 +58,13 @@ impl Queue {
         url: String,
         limits: QueueLimits,
         timeout: Duration,
-        connection: PoolSettings,
-        client: HttpClient,
+        client: Client,
         metrics: QueueMetrics,
     ) -> Self {
         Self {
             url,
             limits,
             timeout,
-            connection,
             client,
             metrics,
             waiting: Mutex::default(),
@@ -177,19 +169,11 @@ impl Queue {
     }
 
     async fn post_untimed(&self, batch: &[AlertMessage]) -> Result<(), SendError> {
-        let connect = |reason: String| SendError::Connect {
-            url: self.url.clone(),
-            reason,
-        };
-        let headers = connection_headers(&self.connection).await;
-        let mut headers = headers.map_err(|e| connect(e.to_string()))?;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut request = Request::post(&self.url)
-            .body(Full::new(Bytes::from(body(batch))))
-            .map_err(|e| connect(e.to_string()))?;
-        *request.headers_mut() = headers;
-        let answer = self.client.request(request).await;
-        let answer = answer.map_err(|e| connect(root_cause(&e)))?;
+        let request = Request::post(&self.url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Bytes::from(body(batch)))
+            .map_err(|e| ClientError::new(Method::POST, &Uri::default(), e.to_string()))?;
+        let answer = self.client.send(request).await?;
         let status = answer.status();
         // Only so that the connection can be used again.
         let _ = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
@@ -201,13 +185,4 @@ impl Queue {
             Err(SendError::Status(status))
         }
     }
-}
-
-/// The innermost error: `Connection refused` says more than `client error (Connect)`.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut at = error;
-    while let Some(source) = at.source() {
-        at = source;
-    }
-    at.to_string()
 }

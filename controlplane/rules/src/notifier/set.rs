@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bellwether_http::Client;
 use bellwether_model::{Labels, LabelsBuilder};
 use bellwether_scrape::discovery::{Discoverer, TargetGroup, discoveries};
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::config::SetSettings;
 use super::message::{AlertMessage, relabel};
 use super::metrics::NotifierMetrics;
-use super::queue::{HttpClient, Queue, QueueLimits};
+use super::queue::{Queue, QueueLimits};
 
 const ADDRESS: &str = "__address__";
 const SCHEME: &str = "__scheme__";
@@ -24,7 +25,6 @@ const UPDATES_QUEUED: usize = 4;
 /// What all sets share.
 #[derive(Clone)]
 pub(super) struct SetContext {
-    pub(super) client: HttpClient,
     pub(super) limits: QueueLimits,
     pub(super) metrics: NotifierMetrics,
     pub(super) tasks: TaskTracker,
@@ -34,6 +34,7 @@ pub(super) struct SetContext {
 
 pub(super) struct Set {
     pub(super) settings: SetSettings,
+    client: Client,
     context: SetContext,
     discovery: CancellationToken,
     inner: Mutex<Inner>,
@@ -50,10 +51,11 @@ struct Inner {
 }
 
 impl Set {
-    pub(super) fn start(settings: SetSettings, context: SetContext) -> Arc<Self> {
+    pub(super) fn start(settings: SetSettings, client: Client, context: SetContext) -> Arc<Self> {
         let (fixed, others) = discoveries(&settings.connection);
         let set = Arc::new(Self {
             settings,
+            client,
             context,
             discovery: CancellationToken::new(),
             inner: Mutex::default(),
@@ -131,7 +133,7 @@ impl Set {
         let prefix = self.settings.path_prefix.trim_matches('/');
         let separator = if prefix.is_empty() { "" } else { "/" };
         if labels.value(SCHEME).is_empty() {
-            labels.set(SCHEME, "http");
+            labels.set(SCHEME, &self.settings.connection.scheme);
         }
         if labels.value(PATH).is_empty() {
             labels.set(PATH, &format!("/{prefix}{separator}api/v2/alerts"));
@@ -159,8 +161,7 @@ impl Set {
             url,
             context.limits,
             self.settings.timeout,
-            self.settings.connection.clone(),
-            context.client.clone(),
+            self.client.clone(),
             metrics,
         ));
         context

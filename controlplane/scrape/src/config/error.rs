@@ -1,5 +1,7 @@
 //! What can be wrong with a scrape configuration beyond a single value.
 
+use bellwether_http::HttpConfigError;
+
 use crate::relabel::RelabelError;
 
 /// What is wrong with a list of scrape protocols.
@@ -50,9 +52,17 @@ pub enum ScrapeConfigError {
         /// The job's name.
         job: String,
     },
-    /// Authentication settings that exclude each other.
-    #[error("{0}")]
-    Authentication(&'static str),
+    /// How targets are asked.
+    #[error(transparent)]
+    Http(#[from] HttpConfigError),
+    /// Certificates that stand in the configuration and cannot be used.
+    #[error("error creating HTTP client: {reason} for scrape config with job name {job:?}")]
+    Client {
+        /// What is wrong.
+        reason: String,
+        /// The job's name.
+        job: String,
+    },
     /// A name validation scheme that does not exist.
     #[error(r#"unrecognized ValidationScheme: {0:?}: use "utf8" or "legacy""#)]
     UnknownValidationScheme(String),
@@ -69,16 +79,6 @@ pub enum ScrapeConfigError {
     /// UTF-8 names are asked for and refused at the same time.
     #[error("utf8 metric names requested but validation scheme is not set to UTF8")]
     ConflictingUtf8,
-    /// A scheme that is not `http`.
-    #[error(
-        "scheme {scheme:?} of scrape config with job name {job:?} is not supported yet: use http"
-    )]
-    Scheme {
-        /// As written.
-        scheme: String,
-        /// The job's name.
-        job: String,
-    },
     /// A target address with a path or a scheme.
     #[error("{0:?} is not a valid hostname")]
     TargetAddress(String),
@@ -101,7 +101,4 @@ pub enum ScrapeConfigError {
     /// A `file_sd_configs` entry without files.
     #[error("file service discovery config must contain at least one path name")]
     NoFiles,
-    /// A header that has its own key.
-    #[error("setting header {0:?} is not allowed")]
-    ReservedHeader(String),
 }

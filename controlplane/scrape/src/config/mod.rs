@@ -4,19 +4,14 @@
 //! yet refused as such); [`ScrapeConfig::resolve`] checks it against the global section and yields
 //! [`PoolSettings`] with every default filled in. The rest of the crate sees only the second.
 
-mod auth;
 mod error;
-mod keys;
 mod resolve;
 mod scrape;
-mod units;
 
-pub use auth::{Authorization, BasicAuth, Secret};
+pub use bellwether_http::HttpClientConfig;
+pub use bellwether_http::config::{Authorization, BasicAuth, HttpHeader};
+pub use bellwether_http::settings::SecretSource;
+pub use bellwether_yaml::{ByteSize, PromDuration, Secret, Strict};
 pub use error::{ProtocolsError, ScrapeConfigError};
-pub use resolve::{Credentials, PoolSettings, ScrapeDefaults, SecretSource, check_protocols};
-pub use scrape::{
-    EscapingScheme, FileSdConfig, HttpHeader, ScrapeConfig, StaticConfig, ValidationScheme,
-};
-pub use units::{ByteSize, PromDuration};
-
-pub use keys::Strict;
+pub use resolve::{PoolSettings, ScrapeDefaults, check_protocols};
+pub use scrape::{EscapingScheme, FileSdConfig, ScrapeConfig, StaticConfig, ValidationScheme};

@@ -1,13 +1,14 @@
 //! From a configuration as written to the settings of a pool.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scrape::{HttpHeader, StaticConfig};
+use bellwether_http::ClientSettings;
+
 use super::{
-    EscapingScheme, FileSdConfig, ProtocolsError, ScrapeConfig, ScrapeConfigError, Secret,
+    EscapingScheme, FileSdConfig, ProtocolsError, ScrapeConfig, ScrapeConfigError, StaticConfig,
     ValidationScheme,
 };
 use crate::protocol::ScrapeProtocol;
@@ -79,36 +80,6 @@ impl Default for ScrapeDefaults {
     }
 }
 
-/// A secret in place or in a file that is read at each use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// In place.
-    Inline(Secret),
-    /// In a file.
-    File(PathBuf),
-}
-
-/// How a scrape identifies itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credentials {
-    /// Not at all.
-    None,
-    /// User name and password.
-    Basic {
-        /// User name.
-        username: SecretSource,
-        /// Password.
-        password: SecretSource,
-    },
-    /// `Authorization: <scheme> <credentials>`.
-    Header {
-        /// Usually `Bearer`.
-        scheme: String,
-        /// Credentials.
-        credentials: SecretSource,
-    },
-}
-
 /// What a pool runs with: everything checked, every default filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSettings {
@@ -164,12 +135,8 @@ pub struct PoolSettings {
     pub validation: ValidationScheme,
     /// Ask for gzip.
     pub enable_compression: bool,
-    /// Follow redirects.
-    pub follow_redirects: bool,
-    /// Authentication.
-    pub credentials: Credentials,
-    /// Headers to add.
-    pub http_headers: BTreeMap<String, HttpHeader>,
+    /// How targets are asked.
+    pub http: ClientSettings,
     /// File for a line per failed scrape.
     pub failure_log: Option<PathBuf>,
     /// Fixed targets.
@@ -201,13 +168,7 @@ impl ScrapeConfig {
             .unwrap_or(defaults.native_histograms);
         let protocols = self.protocols(defaults, native_histograms)?;
         self.check_targets()?;
-        self.check_headers()?;
-        if self.scheme != "http" {
-            return Err(ScrapeConfigError::Scheme {
-                scheme: self.scheme.clone(),
-                job: self.job_name.clone(),
-            });
-        }
+        let http = self.http.resolve(base_dir)?;
         let limit = |own: Option<u64>, global: u64| own.filter(|n| *n > 0).unwrap_or(global);
         let rules = |configs: &[_], key| {
             Rules::under(escaping.0, configs).map_err(|error| ScrapeConfigError::Relabel {
@@ -260,9 +221,7 @@ impl ScrapeConfig {
             keep_dropped_targets: limit(self.keep_dropped_targets, defaults.keep_dropped_targets),
             validation: escaping.0,
             enable_compression: self.enable_compression,
-            follow_redirects: self.follow_redirects,
-            credentials: self.credentials(base_dir)?,
-            http_headers: self.http_headers.clone(),
+            http,
             failure_log: self
                 .scrape_failure_log_file
                 .as_ref()
@@ -374,116 +333,6 @@ impl ScrapeConfig {
             }
         }
         Ok(())
-    }
-
-    fn check_headers(&self) -> Result<(), ScrapeConfigError> {
-        for name in self.http_headers.keys() {
-            let lower = name.to_ascii_lowercase();
-            let reserved = matches!(
-                lower.as_str(),
-                "authorization"
-                    | "host"
-                    | "content-encoding"
-                    | "content-length"
-                    | "content-type"
-                    | "user-agent"
-                    | "connection"
-                    | "keep-alive"
-                    | "proxy-authenticate"
-                    | "proxy-authorization"
-                    | "www-authenticate"
-                    | "accept-encoding"
-                    | "x-prometheus-remote-write-version"
-                    | "x-prometheus-remote-read-version"
-                    | "x-prometheus-scrape-timeout-seconds"
-                    | "x-amz-date"
-                    | "x-amz-security-token"
-                    | "x-amz-content-sha256"
-            );
-            if reserved || http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
-                return Err(ScrapeConfigError::ReservedHeader(name.clone()));
-            }
-        }
-        Ok(())
-    }
-
-    fn credentials(&self, base_dir: &Path) -> Result<Credentials, ScrapeConfigError> {
-        let error = |text| Err(ScrapeConfigError::Authentication(text));
-        let path =
-            |file: &dyn AsRef<std::path::Path>| SecretSource::File(base_dir.join(file.as_ref()));
-        let bearer = match (&self.bearer_token, &self.bearer_token_file) {
-            (Some(_), Some(_)) => {
-                return error("at most one of bearer_token & bearer_token_file must be configured");
-            }
-            (Some(token), None) => Some(SecretSource::Inline(token.clone())),
-            (None, Some(file)) => Some(path(file)),
-            (None, None) => None,
-        };
-        if bearer.is_some() && self.basic_auth.is_some() {
-            return error(
-                "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured",
-            );
-        }
-        if self.authorization.is_some() && bearer.is_some() {
-            return error("authorization is not compatible with bearer_token & bearer_token_file");
-        }
-        if self.authorization.is_some() && self.basic_auth.is_some() {
-            return error("at most one of basic_auth, oauth2 & authorization must be configured");
-        }
-        if let Some(auth) = &self.authorization {
-            let credentials = match (&auth.credentials, &auth.credentials_file) {
-                (Some(_), Some(_)) => {
-                    return error(
-                        "at most one of authorization credentials & credentials_file must be configured",
-                    );
-                }
-                (Some(secret), None) => SecretSource::Inline(secret.clone()),
-                (None, Some(file)) => path(file),
-                (None, None) => SecretSource::Inline(Secret::default()),
-            };
-            let scheme = match auth.scheme.trim() {
-                "" => "Bearer",
-                scheme if scheme.eq_ignore_ascii_case("basic") => {
-                    return error(
-                        r#"authorization type cannot be set to "basic", use "basic_auth" instead"#,
-                    );
-                }
-                scheme => scheme,
-            };
-            return Ok(Credentials::Header {
-                scheme: scheme.to_owned(),
-                credentials,
-            });
-        }
-        if let Some(auth) = &self.basic_auth {
-            let password = match (&auth.password, &auth.password_file) {
-                (Some(_), Some(_)) => {
-                    return error(
-                        "at most one of basic_auth password & password_file must be configured",
-                    );
-                }
-                (Some(secret), None) => SecretSource::Inline(secret.clone()),
-                (None, Some(file)) => path(file),
-                (None, None) => SecretSource::Inline(Secret::default()),
-            };
-            let username = match &auth.username_file {
-                Some(_) if !auth.username.is_empty() => {
-                    return error(
-                        "at most one of basic_auth username & username_file must be configured",
-                    );
-                }
-                Some(file) => path(file),
-                None => SecretSource::Inline(Secret(auth.username.clone())),
-            };
-            return Ok(Credentials::Basic { username, password });
-        }
-        Ok(match bearer {
-            Some(credentials) => Credentials::Header {
-                scheme: "Bearer".to_owned(),
-                credentials,
-            },
-            None => Credentials::None,
-        })
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::de::Error;
+use bellwether_http::HttpClientConfig;
+use bellwether_yaml::{ByteSize, PromDuration, Strict, list, null_is_default};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Authorization, BasicAuth, ByteSize, PromDuration, ScrapeConfigError, Secret, Strict};
+use super::ScrapeConfigError;
 use crate::relabel::RelabelConfig;
 
 /// Keys of Prometheus' `scrape_config` that this build refuses.
@@ -32,22 +33,16 @@ const UNSUPPORTED: &[&str] = &[
     "marathon_sd_configs",
     "msk_sd_configs",
     "nerve_sd_configs",
-    "no_proxy",
     "nomad_sd_configs",
-    "oauth2",
     "oci_sd_configs",
     "openstack_sd_configs",
     "outscale_sd_configs",
     "ovhcloud_sd_configs",
-    "proxy_connect_header",
-    "proxy_from_environment",
-    "proxy_url",
     "puppetdb_sd_configs",
     "rds_sd_configs",
     "scaleway_sd_configs",
     "serverset_sd_configs",
     "stackit_sd_configs",
-    "tls_config",
     "triton_sd_configs",
     "uyuni_sd_configs",
     "vultr_sd_configs",
@@ -168,7 +163,7 @@ pub struct ScrapeConfig {
     pub extra_scrape_metrics: Option<bool>,
     /// Path on the target. Default `/metrics`.
     pub metrics_path: String,
-    /// Scheme. Default `http`.
+    /// `http` (default) or `https`.
     pub scheme: String,
     /// Largest uncompressed page; larger ones fail the scrape. 0: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,28 +203,9 @@ pub struct ScrapeConfig {
     pub scrape_failure_log_file: Option<String>,
     /// Ask for gzip. Default true.
     pub enable_compression: bool,
-    /// Follow redirects. Default true.
-    pub follow_redirects: bool,
-    /// Accepted for compatibility: without TLS nothing negotiates HTTP/2. Default true.
-    pub enable_http2: bool,
-    /// User name and password.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub basic_auth: Option<BasicAuth>,
-    /// `Authorization` header.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authorization: Option<Authorization>,
-    /// Older form of `authorization.credentials`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bearer_token: Option<Secret>,
-    /// Older form of `authorization.credentials_file`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bearer_token_file: Option<String>,
-    /// Headers to add.
-    #[serde(
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    pub http_headers: BTreeMap<String, HttpHeader>,
+    /// How targets are asked.
+    #[serde(flatten, skip_deserializing)]
+    pub http: HttpClientConfig,
     /// Fixed targets.
     #[serde(
         deserialize_with = "static_configs",
@@ -290,13 +266,7 @@ impl Default for ScrapeConfig {
             metric_name_escaping_scheme: None,
             scrape_failure_log_file: None,
             enable_compression: true,
-            follow_redirects: true,
-            enable_http2: true,
-            basic_auth: None,
-            authorization: None,
-            bearer_token: None,
-            bearer_token_file: None,
-            http_headers: BTreeMap::new(),
+            http: HttpClientConfig::default(),
             static_configs: Vec::new(),
             file_sd_configs: Vec::new(),
             relabel_configs: Vec::new(),
@@ -308,7 +278,11 @@ impl Default for ScrapeConfig {
 
 impl<'de> Deserialize<'de> for ScrapeConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(Strict::new(deserializer, "scrape config", UNSUPPORTED))
+        let mut http = HttpClientConfig::default();
+        let strict = Strict::new(deserializer, "scrape config", UNSUPPORTED).embed(&mut http);
+        let mut config = Self::deserialize(strict)?;
+        config.http = http;
+        Ok(config)
     }
 }
 
@@ -376,43 +350,9 @@ impl Serialize for FileSdConfig {
     }
 }
 
-/// Values of one header of `http_headers`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpHeader {
-    /// Values.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-    /// Values that are not shown.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub secrets: Vec<Secret>,
-    /// Files that hold values; read at each scrape.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<String>,
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_false(value: &bool) -> bool {
     !*value
-}
-
-/// A key without a value stands for the type's default, as in Prometheus.
-fn null_is_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A list whose entries must not be null; a null list is empty.
-fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-    empty_entry: &'static str,
-) -> Result<Vec<T>, D::Error> {
-    Option::<Vec<Option<T>>>::deserialize(deserializer)?
-        .unwrap_or_default()
-        .into_iter()
-        .map(|entry| entry.ok_or_else(|| D::Error::custom(empty_entry)))
-        .collect()
 }
 
 fn static_configs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<StaticConfig>, D::Error> {

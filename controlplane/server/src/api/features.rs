@@ -7,10 +7,10 @@ use axum::response::Response;
 use bellwether_promql::signature;
 use bellwether_rules::TEMPLATE_FUNCTIONS;
 
-use super::Core;
+use super::Ready;
 use super::json;
 use crate::flags::Feature;
-use crate::state::{AppState, Shared};
+use crate::state::{AppState, Opened, Shared};
 
 type Group = BTreeMap<&'static str, bool>;
 
@@ -52,7 +52,7 @@ const OPERATORS: &[&str] = &[
 const EXPERIMENTAL_OPERATORS: &[&str] = &["limit_ratio", "limitk"];
 const DISCOVERIES: &[&str] = &["file", "static"];
 
-pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
+pub(crate) async fn features(State(state): Shared, core: Ready) -> Response {
     let auto_reload = state.auto_reload;
     let groups: BTreeMap<&str, Group> = [
         ("api", api(&state)),
@@ -69,9 +69,9 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
         (
             "prometheus",
             Group::from([
-                ("agent_mode", false),
+                ("agent_mode", state.is_agent),
                 ("auto_reload_config", auto_reload),
-                ("server_mode", true),
+                ("server_mode", !state.is_agent),
             ]),
         ),
         ("promql", promql(&state)),
@@ -111,7 +111,7 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
             "tsdb",
             Group::from([
                 ("delayed_compaction", false),
-                ("exemplar_storage", core.db.options().exemplars_max > 0),
+                ("exemplar_storage", keeps_exemplars(&core)),
                 ("histograms_st_encoding", false),
                 ("isolation", true),
                 ("native_histograms", true),
@@ -123,6 +123,13 @@ pub(crate) async fn features(State(state): Shared, core: Core) -> Response {
     ]
     .into();
     json::success_value(&groups)
+}
+
+fn keeps_exemplars(ready: &Ready) -> bool {
+    match &ready.0 {
+        Opened::Server(core) => core.db.options().exemplars_max > 0,
+        Opened::Agent(_) => false,
+    }
 }
 
 fn api(state: &AppState) -> Group {

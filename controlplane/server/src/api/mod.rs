@@ -48,6 +48,7 @@ mod status;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod times;
 mod write;
 
 use std::ops::Deref;
@@ -55,13 +56,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use http::StatusCode;
 use http::request::Parts;
 
 use crate::http::{method_not_allowed, service_unavailable};
-use crate::state::{AppState, OpenCore};
+use crate::state::{AppState, Intake, OpenCore, Opened};
+use error::{ApiError, ErrorType};
 
 pub(crate) use federate::federate;
 pub(crate) use otlp::OtlpMetrics;
@@ -70,7 +72,8 @@ pub(crate) use read::RemoteRead;
 /// Largest compressed remote write request, and largest form.
 const BODY_BYTES_MAX: usize = 32 << 20;
 
-/// The open database and what runs on it; extracting it fails with 503 while there is none.
+/// The open database and what runs on it; extracting it fails with 503 while there is none, and in agent mode as
+/// Prometheus does.
 pub(crate) struct Core(Arc<OpenCore>);
 
 impl Deref for Core {
@@ -87,6 +90,33 @@ impl FromRequestParts<Arc<AppState>> for Core {
     async fn from_request_parts(_: &mut Parts, state: &Arc<AppState>) -> Result<Self, Response> {
         match state.core() {
             Some(core) if state.is_ready() => Ok(Self(Arc::clone(core))),
+            None if state.is_agent && state.is_ready() => Err(ApiError::new(
+                ErrorType::Execution,
+                "unavailable with Prometheus Agent",
+            )
+            .into_response()),
+            _ => Err(service_unavailable(state)),
+        }
+    }
+}
+
+/// What both modes have; extracting it fails with 503 until it is open.
+pub(crate) struct Ready(Opened);
+
+impl Deref for Ready {
+    type Target = Intake;
+
+    fn deref(&self) -> &Intake {
+        self.0.intake()
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for Ready {
+    type Rejection = Response;
+
+    async fn from_request_parts(_: &mut Parts, state: &Arc<AppState>) -> Result<Self, Response> {
+        match state.opened.get() {
+            Some(opened) if state.is_ready() => Ok(Self(opened.clone())),
             _ => Err(service_unavailable(state)),
         }
     }

@@ -9,7 +9,7 @@ use bellwether_remote::otlp::{self, OtlpError, OtlpWarning};
 use bellwether_telemetry::{Counter, Registry};
 use http::{HeaderMap, StatusCode, header};
 
-use super::Core;
+use super::Ready;
 use crate::flags::Feature;
 use crate::http::plain_error;
 use crate::state::{Shared, now_ms};
@@ -45,7 +45,7 @@ impl OtlpMetrics {
 
 pub(crate) async fn write(
     State(state): Shared,
-    core: Core,
+    core: Ready,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -66,12 +66,12 @@ pub(crate) async fn write(
         .load()
         .config
         .otlp
-        .settings(core.queries.lookback_ms(), allow_delta);
-    let core = Arc::clone(&core.0);
+        .settings(state.lookback_ms, allow_delta);
+    let core = Arc::clone(core.0.intake());
     let now = now_ms();
     let result = tokio::task::spawn_blocking(move || {
         let request = otlp::body(&content_type, &encoding, &body)?;
-        let stats = otlp::write(&*core.db, &settings, &request, now)?;
+        let stats = otlp::write(&*core.storage, &settings, &request, now)?;
         core.otlp.count(&stats.warnings);
         Ok::<_, OtlpError>(())
     })

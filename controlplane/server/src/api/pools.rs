@@ -10,7 +10,7 @@ use bellwether_scrape::relabel::{RelabelConfig, Rules};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Core;
+use super::Ready;
 use super::error::ApiError;
 use super::json as wire;
 use super::members::{push_list, push_name};
@@ -39,7 +39,7 @@ fn pool_name(params: &Params) -> Result<&str, ApiError> {
 
 pub(crate) async fn config(
     State(state): Shared,
-    _: Core,
+    _: Ready,
     params: Params,
 ) -> Result<Response, ApiError> {
     let shown = state.config.load().config.with_defaults(&state.features);
@@ -85,7 +85,7 @@ impl<'a> From<&'a RelabelConfig> for RuleJson<'a> {
 
 pub(crate) async fn relabel_steps(
     State(state): Shared,
-    _: Core,
+    _: Ready,
     params: Params,
 ) -> Result<Response, ApiError> {
     pool_name(&params)?;

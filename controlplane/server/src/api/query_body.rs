@@ -7,10 +7,12 @@ use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
+use bellwether_model::float;
 use bellwether_promql::{MatrixSeries, Point, Value, VectorSample};
 
 use super::histogram::push_histogram;
 use super::json;
+use super::times::TimeTexts;
 
 /// Size at which a chunk is handed over: large enough that the cost per chunk vanishes, small enough to be
 /// written without holding up an async thread.
@@ -53,6 +55,7 @@ struct QueryBody {
     element: usize,
     /// Next point of that series; floats first, then histograms.
     point: usize,
+    times: TimeTexts,
 }
 
 impl QueryBody {
@@ -64,6 +67,7 @@ impl QueryBody {
             done: false,
             element: 0,
             point: 0,
+            times: TimeTexts::default(),
         }
     }
 
@@ -124,7 +128,7 @@ impl QueryBody {
                 if self.point == 0 && self.element > 0 {
                     out.push(',');
                 }
-                if push_series(out, series, &mut self.point) {
+                if push_series(out, series, &mut self.point, &mut self.times) {
                     // Written series are no longer needed: give their memory back while the rest is sent.
                     *series = MatrixSeries::default();
                     self.element += 1;
@@ -157,7 +161,12 @@ fn push_sample(out: &mut String, sample: &VectorSample) {
 }
 
 /// Writes points from `point` on until the chunk is full; true when the series is complete.
-fn push_series(out: &mut String, series: &MatrixSeries, point: &mut usize) -> bool {
+fn push_series(
+    out: &mut String,
+    series: &MatrixSeries,
+    point: &mut usize,
+    times: &mut TimeTexts,
+) -> bool {
     if *point == 0 {
         out.push_str("{\"metric\":");
         json::push_labels(out, &series.labels);
@@ -177,12 +186,12 @@ fn push_series(out: &mut String, series: &MatrixSeries, point: &mut usize) -> bo
         } else {
             out.push(',');
         }
-        out.push('[');
         if let Some((t, v)) = series.floats.get(at) {
-            json::push_time(out, *t);
-            out.push(',');
-            json::push_value(out, *v);
+            times.push(out, *t);
+            float::push_json(out, *v);
+            out.push('"');
         } else if let Some((t, h)) = series.histograms.get(at - floats) {
+            out.push('[');
             json::push_time(out, *t);
             out.push(',');
             push_histogram(out, h);

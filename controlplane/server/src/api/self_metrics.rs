@@ -6,7 +6,7 @@ use bellwether_exposition::{Entry, Format, Parser, SeriesLine};
 use bellwether_model::re2::Re2;
 use bellwether_model::{MetricType, float};
 
-use super::Core;
+use super::Ready;
 use super::error::ApiError;
 use super::json;
 use super::members::{push_list, push_name, push_text};
@@ -35,7 +35,7 @@ struct Metric {
 
 pub(crate) async fn self_metrics(
     State(state): Shared,
-    _: Core,
+    _: Ready,
     params: Params,
 ) -> Result<Response, ApiError> {
     let wanted = match params.get("metric_name_pattern") {

@@ -9,7 +9,6 @@ use axum::response::Response;
 use bellwether_model::labels::quote;
 use bellwether_model::storage::{Queryable, StorageError};
 use bellwether_model::{Labels, Matcher};
-use bellwether_tsdb::Db;
 
 use super::Core;
 use super::error::{ApiError, ErrorType};
@@ -38,12 +37,12 @@ impl Scope {
 }
 
 /// Runs a read on a blocking thread.
-pub(super) async fn read<T: Send + 'static>(
-    db: &Arc<Db>,
-    work: impl FnOnce(&Db) -> Result<T, StorageError> + Send + 'static,
+pub(super) async fn read<S: Send + Sync + 'static, T: Send + 'static>(
+    storage: &Arc<S>,
+    work: impl FnOnce(&S) -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let db = Arc::clone(db);
-    match tokio::task::spawn_blocking(move || work(&db)).await {
+    let storage = Arc::clone(storage);
+    match tokio::task::spawn_blocking(move || work(&storage)).await {
         // Prometheus maps storage errors of these endpoints to "execution".
         Ok(result) => result.map_err(|e| ApiError::new(ErrorType::Execution, e.to_string())),
         Err(error) => Err(ApiError::internal(error)),
@@ -60,9 +59,9 @@ pub(crate) async fn series(
     }
     let scope = Scope::read(&params, |e| ApiError::parameter("match[]", e))?;
     let limit = scope.limit;
-    let mut found: Vec<Labels> = read(&core.db, move |db| {
+    let (mut found, mut warnings): (Vec<Labels>, _) = read(&core.fanout, move |storage| {
         let mut sets = BTreeSet::new();
-        let querier = db.querier(scope.mint, scope.maxt)?;
+        let querier = storage.querier(scope.mint, scope.maxt)?;
         for selector in &scope.selectors {
             sets.extend(
                 querier
@@ -71,17 +70,15 @@ pub(crate) async fn series(
                     .map(|s| s.labels().clone()),
             );
         }
-        Ok(sets.into_iter().collect())
+        Ok((sets.into_iter().collect(), querier.warnings()))
     })
     .await?;
     let truncated = limit.is_some_and(|l| found.len() > l);
     found.truncate(limit.unwrap_or(usize::MAX));
-    let warnings: &[String] = if truncated {
-        &[json::TRUNCATED.to_owned()]
-    } else {
-        &[]
-    };
-    Ok(json::success(warnings, |out| {
+    if truncated {
+        warnings.push(json::TRUNCATED.to_owned());
+    }
+    Ok(json::success(&warnings, |out| {
         out.push('[');
         for (i, labels) in found.iter().enumerate() {
             if i > 0 {

@@ -6,11 +6,11 @@ use bellwether_model::duration;
 use bellwether_tsdb::Retention;
 use serde_json::json;
 
-use super::Core;
 use super::error::ApiError;
 use super::json as wire;
 use super::params::{Params, go_atoi};
-use crate::state::{Shared, now_rfc3339_nanos, rfc3339_seconds};
+use super::{Core, Ready};
+use crate::state::{Opened, Shared, now_rfc3339_nanos, rfc3339_seconds};
 use crate::version;
 
 /// Entries of each list of `/status/tsdb` at most.
@@ -33,12 +33,17 @@ pub(crate) async fn flags(State(state): Shared) -> Response {
     wire::success_value(&state.flags)
 }
 
-pub(crate) async fn runtime_info(State(state): Shared, core: Core) -> Response {
+pub(crate) async fn runtime_info(State(state): Shared, ready: Ready) -> Response {
     let config = state.config.load();
     let tasks = tokio::runtime::Handle::current()
         .metrics()
         .num_alive_tasks();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // An agent keeps nothing.
+    let retention = match &ready.0 {
+        Opened::Server(core) => retention_text(core.db.retention()),
+        Opened::Agent(_) => String::new(),
+    };
     wire::success_value(&json!({
         "startTime": state.started_text,
         "CWD": std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
@@ -46,13 +51,13 @@ pub(crate) async fn runtime_info(State(state): Shared, core: Core) -> Response {
         "serverTime": now_rfc3339_nanos(),
         "reloadConfigSuccess": config.last_reload_ok,
         "lastConfigTime": rfc3339_seconds(config.loaded_at_ms),
-        "corruptionCount": core.db.stats().wal_corruptions,
+        "corruptionCount": ready.0.log().0,
         "goroutineCount": tasks,
         "GOMAXPROCS": threads,
         "GOMEMLIMIT": i64::MAX,
         "GOGC": "",
         "GODEBUG": "",
-        "storageRetention": retention_text(core.db.retention()),
+        "storageRetention": retention,
     }))
 }
 
@@ -103,9 +108,7 @@ pub(crate) async fn blocks(State(_): Shared, core: Core) -> Response {
 /// Answers while the log is replayed, too. The replay reports no progress yet: min and max are its range,
 /// current is where it is, all zero.
 pub(crate) async fn wal_replay(State(state): Shared) -> Response {
-    let segment = state
-        .core()
-        .map_or(0, |core| core.db.stats().wal_segment_current);
+    let segment = state.opened.get().map_or(0, |opened| opened.log().1);
     wire::success_value(&json!({ "min": 0, "max": segment, "current": segment }))
 }
 

@@ -9,7 +9,7 @@ use bellwether_promql::parse_metric_selector;
 use bellwether_scrape::{ActiveTarget, DroppedTarget, MetricMetadata};
 use serde::Serialize;
 
-use super::Core;
+use super::Ready;
 use super::error::ApiError;
 use super::json;
 use super::members::{push_list, push_name, push_text};
@@ -18,7 +18,7 @@ use crate::state::{Shared, rfc3339};
 
 pub(crate) async fn targets(
     State(_): Shared,
-    core: Core,
+    core: Ready,
     params: Params,
 ) -> Result<Response, ApiError> {
     let snapshot = core.scrape.targets();
@@ -101,7 +101,7 @@ fn push_dropped(out: &mut String, target: &DroppedTarget) {
     out.push('}');
 }
 
-pub(crate) async fn pools(State(_): Shared, core: Core) -> Response {
+pub(crate) async fn pools(State(_): Shared, core: Ready) -> Response {
     json::success_value(&serde_json::json!({ "scrapePools": core.scrape.targets().pools }))
 }
 
@@ -137,7 +137,7 @@ impl From<&MetricMetadata> for MetadataJson {
 
 pub(crate) async fn metadata(
     State(_): Shared,
-    core: Core,
+    core: Ready,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = metadata_limit(&params, "limit")?;
@@ -174,7 +174,7 @@ struct TargetMetadataJson {
 
 pub(crate) async fn targets_metadata(
     State(_): Shared,
-    core: Core,
+    core: Ready,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = metadata_limit(&params, "limit")?;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bellwether_remote::{RemoteWriteError, WriteStats};
 use http::{HeaderMap, StatusCode, header};
 
-use super::Core;
+use super::Ready;
 use crate::http::plain_error;
 use crate::settings::WriteMessage;
 use crate::state::{Shared, now_ms};
@@ -22,7 +22,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 
 pub(crate) async fn write(
     State(state): Shared,
-    core: Core,
+    core: Ready,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -46,16 +46,16 @@ pub(crate) async fn write(
             names(accepted)
         ))
     });
-    let core = Arc::clone(&core.0);
+    let core = Arc::clone(core.0.intake());
     let now = now_ms();
     let result = tokio::task::spawn_blocking(move || {
         // As in Prometheus, a body that is no snappy block comes before a content type that is not known.
         let request = bellwether_remote::decompress(&body, DECOMPRESSED_BYTES_MAX)?;
         let stored = match message {
             Ok(WriteMessage::V1) => {
-                bellwether_remote::write(&*core.db, &core.remote_series, &request, now)
+                bellwether_remote::write(&*core.storage, &core.remote_series, &request, now)
             }
-            Ok(WriteMessage::V2) => bellwether_remote::write_v2(&*core.db, &request, now),
+            Ok(WriteMessage::V2) => bellwether_remote::write_v2(&*core.storage, &request, now),
             Err(message) => return Ok(Err(message)),
         };
         stored.map(Ok)

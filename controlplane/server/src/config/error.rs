@@ -27,6 +27,9 @@ pub enum ConfigError {
     /// A value, a key or the YAML itself is wrong: file, line, column, key and what would be right.
     #[error(transparent)]
     Invalid(#[from] YamlError),
+    /// A section that agent mode does not have.
+    #[error("field {0} is not allowed in agent mode")]
+    AgentMode(&'static str),
     /// A rule file has mistakes.
     #[error("parse rules: {0}")]
     Rules(#[from] LoadError),

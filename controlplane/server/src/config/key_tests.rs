@@ -540,3 +540,31 @@ fn file_patterns_and_the_document() {
     }
     parse("global: &g {scrape_interval: 5s}\nscrape_configs:\n- &a\n  job_name: a\n  scrape_interval: 5s\n- <<: *a\n  job_name: b\n").unwrap();
 }
+
+#[test]
+fn tracing_is_checked_and_has_no_effect() {
+    for (text, expected) in [
+        (
+            "tracing: {client_type: grpc}",
+            "tracing endpoint must be set",
+        ),
+        (
+            "tracing: {endpoint: x, client_type: udp}",
+            "expected tracing client type to be to be http or grpc, but got udp",
+        ),
+        (
+            "tracing: {endpoint: x, compression: zip}",
+            "invalid compression type zip provided, valid options: gzip",
+        ),
+        (
+            "tracing: {endpoint: x, headers: {Host: y}}",
+            "Host is a reserved header. It must not be changed",
+        ),
+        ("tracing: {endpoints: x}", "did you mean \"endpoint\"?"),
+    ] {
+        refused(text, &["p.yml:1:", expected]);
+    }
+    let config = parse("tracing: {endpoint: x, timeout: 5s}").unwrap();
+    assert_eq!(config.without_effect()[0].0, "tracing");
+    assert!(parse("tracing:\n").unwrap().without_effect().is_empty());
+}

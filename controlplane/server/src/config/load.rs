@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bellwether_model::Labels;
+use bellwether_remote::config::{RemoteReadConfig, RemoteWriteConfig};
 use bellwether_rules::notifier::AlertingConfig;
 use bellwether_scrape::ScrapeConfig;
 use bellwether_scrape::config::ValidationScheme;
 use bellwether_yaml::YamlError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
 use crate::flags::Features;
@@ -19,8 +19,10 @@ use super::expand::expand_variables;
 use super::files::{self, Jobs, RawScrapeConfigs};
 use super::global::GlobalConfig;
 use super::otlp::OtlpConfig;
-use super::sections::{RuntimeConfig, UNSUPPORTED_SECTIONS, says_nothing};
+use super::remote::{self, Entries};
+use super::sections::RuntimeConfig;
 use super::storage::StorageConfig;
+use super::tracing_config::TracingConfig;
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug)]
@@ -114,9 +116,18 @@ pub struct Config {
     pub storage: StorageConfig,
     /// `otlp`.
     pub otlp: OtlpConfig,
+    /// `remote_write`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remote_write: Vec<RemoteWriteConfig>,
+    /// `remote_read`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remote_read: Vec<RemoteReadConfig>,
     /// The scrape configurations of `scrape_config_files`.
     #[serde(skip)]
     pub file_scrape_configs: Vec<ScrapeConfig>,
+    /// Whether there is a section `tracing`.
+    #[serde(skip)]
+    has_tracing: bool,
     /// The external labels as a label set.
     #[serde(skip)]
     pub external_labels: Labels,
@@ -135,7 +146,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The file as written. Sections of Prometheus that are refused appear so that the refusal can name them.
+/// The file as written. A section that is refused appears so that the refusal can name it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawConfig {
@@ -146,10 +157,10 @@ struct RawConfig {
     rule_files: Option<Vec<Spanned<String>>>,
     storage: Option<StorageConfig>,
     alerting: Option<Spanned<AlertingConfig>>,
-    remote_write: Option<Spanned<Value>>,
-    remote_read: Option<Spanned<Value>>,
+    remote_write: Entries<RemoteWriteConfig>,
+    remote_read: Entries<RemoteReadConfig>,
     otlp: Option<Spanned<OtlpConfig>>,
-    tracing: Option<Spanned<Value>>,
+    tracing: Option<Spanned<Option<TracingConfig>>>,
 }
 
 impl Config {
@@ -170,7 +181,6 @@ impl Config {
     /// [`ConfigError`] for the first mistake.
     pub fn parse_alone(text: &str, name: &str, base_dir: &Path) -> Result<Self, ConfigError> {
         let raw: RawConfig = from_yaml(name, text)?;
-        raw.refuse_unsupported(name)?;
         let mut global = global(raw.global, name)?;
         if !global.query_log_file.is_empty() {
             let path = joined(base_dir, &global.query_log_file);
@@ -194,6 +204,9 @@ impl Config {
             file_scrape_configs: Vec::new(),
             storage: raw.storage.unwrap_or_default(),
             otlp,
+            remote_write: remote::write(raw.remote_write, name, base_dir)?,
+            remote_read: remote::read(raw.remote_read, name, base_dir)?,
+            has_tracing: tracing(raw.tracing, name)?,
             external_labels,
             base_dir: base_dir.to_owned(),
         };
@@ -206,6 +219,32 @@ impl Config {
     /// The scrape configurations of the main file and of the files that it names.
     pub fn all_scrape_configs(&self) -> impl Iterator<Item = &ScrapeConfig> {
         self.scrape_configs.iter().chain(&self.file_scrape_configs)
+    }
+
+    /// The keys that are set and change nothing here, each with the reason.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
+        let mut keys = self.storage.without_effect();
+        if self.has_tracing {
+            keys.push(("tracing", "the server makes no spans that it could export"));
+        }
+        keys
+    }
+
+    /// Refuses what agent mode does not have: rules, alerts, queries.
+    ///
+    /// # Errors
+    /// [`ConfigError::AgentMode`].
+    pub fn check_agent_mode(&self) -> Result<(), ConfigError> {
+        let sections = [
+            ("alerting", self.alerting.is_set()),
+            ("rule_files", !self.rule_files.is_empty()),
+            ("remote_read", !self.remote_read.is_empty()),
+        ];
+        match sections.into_iter().find(|(_, is_set)| *is_set) {
+            Some((section, _)) => Err(ConfigError::AgentMode(section)),
+            None => Ok(()),
+        }
     }
 
     /// What the scrape configurations inherit; features set the defaults of `extra_scrape_metrics` and
@@ -232,20 +271,14 @@ impl Config {
     }
 }
 
-impl RawConfig {
-    fn refuse_unsupported(&self, file: &str) -> Result<(), ConfigError> {
-        let sections = [&self.remote_write, &self.remote_read, &self.tracing];
-        for (section, name) in sections.into_iter().zip(UNSUPPORTED_SECTIONS) {
-            if let Some(section) = section.as_ref().filter(|s| !says_nothing(&s.value)) {
-                return Err(invalid(
-                    file,
-                    section.referenced,
-                    (*name).to_owned(),
-                    "this section is not supported yet: remove it".to_owned(),
-                ));
-            }
-        }
-        Ok(())
+/// Checks `tracing`; whether it is there.
+fn tracing(raw: Option<Spanned<Option<TracingConfig>>>, file: &str) -> Result<bool, ConfigError> {
+    let Some((tracing, at)) = raw.and_then(|raw| Some((raw.value?, raw.referenced))) else {
+        return Ok(false);
+    };
+    match tracing.problem() {
+        Some(problem) => Err(invalid(file, at, "tracing".to_owned(), problem)),
+        None => Ok(true),
     }
 }
 

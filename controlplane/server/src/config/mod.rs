@@ -12,8 +12,10 @@
 //! | `expand` | `${VAR}` in external labels |
 //! | `global` | the `global` section and its defaults |
 //! | `otlp` | the `otlp` section |
+//! | `remote` | the sections `remote_write` and `remote_read` |
 //! | `storage` | the `storage` section |
-//! | `sections` | `runtime`, and the sections of Prometheus that this build refuses by name |
+//! | `sections` | the section `runtime` |
+//! | `tracing_config` | the section `tracing`, which is checked and has no effect |
 //! | `shown` | the defaults in force, for `/api/v1/status/config` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
@@ -25,9 +27,11 @@ mod files;
 mod global;
 mod load;
 mod otlp;
+mod remote;
 mod sections;
 mod shown;
 mod storage;
+mod tracing_config;
 
 pub use error::ConfigError;
 pub use global::GlobalConfig;

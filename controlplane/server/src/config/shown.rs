@@ -47,10 +47,14 @@ impl Config {
             .iter_mut()
             .for_each(fill_rule);
         for alertmanager in &mut alerting.alertmanagers {
+            alertmanager.http.show(&self.base_dir);
             let rules = alertmanager.relabel_configs.iter_mut();
             rules
                 .chain(&mut alertmanager.alert_relabel_configs)
                 .for_each(fill_rule);
+        }
+        for remote in &mut shown.remote_write {
+            remote.write_relabel_configs.iter_mut().for_each(fill_rule);
         }
         let RuntimeConfig { gogc } = &mut shown.runtime;
         gogc.get_or_insert(GOGC);
@@ -63,6 +67,7 @@ impl Config {
     }
 
     fn fill_scrape(&self, scrape: &mut ScrapeConfig, features: &Features) {
+        scrape.http.show(&self.base_dir);
         let global = self.scrape_defaults(features);
         let interval = scrape
             .scrape_interval

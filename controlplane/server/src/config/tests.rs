@@ -102,16 +102,24 @@ fn mistakes_name_place_key_and_remedy() {
             ],
         ),
         (
-            "remote_write:\n- url: http://x\n",
-            &["remote_write: this section is not supported yet"],
+            "remote_write:\n- name: x\n",
+            &["p.yml:2:3: remote_write[0]: url for remote_write is empty"],
         ),
         (
-            "remote_read:\n- url: http://x\n",
-            &["remote_read: this section is not supported yet"],
+            "remote_write:\n- url: http://x/w\n  queue_config: {max_shard: 3}\n",
+            &["p.yml:3:18", "max_shard", "did you mean \"max_shards\"?"],
         ),
         (
-            "tracing: {endpoint: x}\n",
-            &["tracing: this section is not supported yet"],
+            "remote_write:\n- url: http://x/w\n  sigv4: {region: r}\n",
+            &["remote_write[0]: sigv4 is not supported yet: this build has no library"],
+        ),
+        (
+            "remote_write:\n- url: http://x/w\n- url: ':x'\n",
+            &["p.yml:3:3: remote_write[1]: url \":x\": missing protocol scheme"],
+        ),
+        (
+            "remote_read:\n- url: http://x\n  name: a\n- url: http://y\n  name: a\n",
+            &["remote_read[1]: found multiple remote read configs with job name \"a\""],
         ),
         (
             "rule_files: ['*/x.yml']\n",

@@ -31,9 +31,12 @@ pub enum Feature {
     RemoteWriteReceiver,
     /// Rules of a group that do not need each other run at the same time.
     ConcurrentRuleEval,
+    /// Old form of `--agent`.
+    Agent,
 }
 
 const SUPPORTED: &[(&str, Feature)] = &[
+    ("agent", Feature::Agent),
     ("auto-reload-config", Feature::AutoReloadConfig),
     ("concurrent-rule-eval", Feature::ConcurrentRuleEval),
     ("exemplar-storage", Feature::ExemplarStorage),
@@ -77,7 +80,6 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 /// Features of Prometheus that this build does not have.
 const MISSING: &[&str] = &[
-    "agent",
     "created-timestamp-zero-ingestion",
     "delayed-compaction",
     "memory-snapshot-on-shutdown",

@@ -4,6 +4,7 @@
 //! `table`: they are accepted at their default and refused with a clear error otherwise, so that nobody believes in
 //! a setting that does nothing.
 
+mod agent;
 mod features;
 mod rules;
 mod sizes;
@@ -19,6 +20,7 @@ use bellwether_telemetry::LogFormat;
 use bellwether_tsdb::WalSync;
 use clap::{ArgAction, Args, ValueEnum};
 
+pub use agent::AgentFlags;
 pub use features::{Feature, Features};
 pub use rules::RuleFlags;
 pub use table::OtherFlags;
@@ -42,6 +44,14 @@ pub enum FlagError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// Flags of the other mode.
+    #[error("The following flag(s) {verb}: [{}]", quoted(flags))]
+    Mode {
+        /// Names without dashes.
+        flags: Vec<&'static str>,
+        /// What is wrong with them.
+        verb: &'static str,
+    },
     /// A flag of Prometheus without effect in this build.
     #[error(
         "--{flag} is not supported: {reason}; remove it (only its default, {default:?}, is accepted)"
@@ -54,6 +64,12 @@ pub enum FlagError {
         /// The only accepted value.
         default: String,
     },
+}
+
+/// As Go prints a list of texts.
+fn quoted(flags: &[&str]) -> String {
+    let quoted: Vec<String> = flags.iter().map(|flag| format!("\"--{flag}\"")).collect();
+    quoted.join(" ")
 }
 
 /// Severity from which messages are logged.
@@ -107,6 +123,10 @@ pub enum WalCompressionFlag {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Metrics server")]
 pub struct ServerFlags {
+    /// Agent mode. First, because it looks at all that was given before the others take it.
+    #[command(flatten)]
+    pub agent: AgentFlags,
+
     /// Configuration file
     #[arg(
         long = "config.file",
@@ -134,6 +154,9 @@ pub struct ServerFlags {
         default_value = "0.0.0.0:9090"
     )]
     pub listen_address: Vec<String>,
+    /// File with TLS, users and headers of the listeners, read again when it changes
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Longest time to read a request, and to keep an idle connection
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     pub read_timeout: Duration,
@@ -310,6 +333,9 @@ pub struct ServerFlags {
     )]
     pub read_max_bytes_in_frame: usize,
 
+    /// How long remote write may still send what waits, at the end and when an entry of the configuration changes
+    #[arg(long = "storage.remote.flush-deadline", value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]
+    pub flush_deadline: Duration,
     /// Rules and notifications.
     #[command(flatten)]
     pub rules: RuleFlags,
@@ -357,6 +383,8 @@ impl ServerFlags {
     pub fn settings(&self) -> Result<ServerSettings, FlagError> {
         self.other.check()?;
         let features = Features::parse(&self.enable_feature);
+        let is_agent = self.agent.agent || features.has(Feature::Agent);
+        self.agent.check_mode(is_agent)?;
         Ok(ServerSettings {
             config: ConfigSource::File(self.config_file.clone()),
             listen: self
@@ -366,8 +394,15 @@ impl ServerFlags {
                 .map(Listen::Address)
                 .collect(),
             listen_option: "--web.listen-address".to_owned(),
-            data_dir: self.storage_path.clone(),
+            data_dir: match is_agent {
+                true => self.agent.path(),
+                false => self.storage_path.clone(),
+            },
             web: WebSettings {
+                config_file: self
+                    .web_config_file
+                    .clone()
+                    .filter(|path| !path.as_os_str().is_empty()),
                 external_url: self.external_url.clone(),
                 route_prefix: self.prefix()?,
                 enable_lifecycle: self.enable_lifecycle,
@@ -383,7 +418,9 @@ impl ServerFlags {
                 cors_origin: self.cors_origin.clone(),
                 ui_config: bellwether_dashboard::UiConfig::default(),
             },
-            storage: self.storage()?,
+            storage: self.storage(is_agent)?,
+            remote_flush_deadline: self.flush_deadline,
+            agent: is_agent.then(|| self.agent.settings()),
             query: QuerySettings {
                 lookback: positive("query.lookback-delta", self.lookback_delta)?,
                 timeout: positive("query.timeout", self.query_timeout)?,
@@ -405,13 +442,17 @@ impl ServerFlags {
         })
     }
 
-    fn storage(&self) -> Result<StorageSettings, FlagError> {
+    fn storage(&self, is_agent: bool) -> Result<StorageSettings, FlagError> {
         const MIB: u64 = 1 << 20;
-        if let Some(size) = self.wal_segment_size
+        let (segment_size, flag) = match is_agent {
+            true => (self.agent.segment_size(), "storage.agent.wal-segment-size"),
+            false => (self.wal_segment_size, "storage.tsdb.wal-segment-size"),
+        };
+        if let Some(size) = segment_size
             && !(10 * MIB..=256 * MIB).contains(&size)
         {
             return Err(FlagError::Value {
-                flag: "storage.tsdb.wal-segment-size",
+                flag,
                 value: sizes::format(size),
                 reason: "must be between 10MB and 256MB".to_owned(),
             });
@@ -429,11 +470,12 @@ impl ServerFlags {
         Ok(StorageSettings {
             retention: self.retention_time,
             retention_size: self.retention_size,
-            wal_segment_size: self.wal_segment_size,
-            wal_compression: match (self.no_wal_compression, self.wal_compression_type) {
-                (true, _) => WalCompressionSetting::None,
-                (false, WalCompressionFlag::Snappy) => WalCompressionSetting::Snappy,
-                (false, WalCompressionFlag::Zstd) => WalCompressionSetting::Zstd,
+            wal_segment_size: segment_size,
+            wal_compression: match (is_agent, self.no_wal_compression, self.wal_compression_type) {
+                (true, ..) => self.agent.compression(),
+                (false, true, _) => WalCompressionSetting::None,
+                (false, false, WalCompressionFlag::Snappy) => WalCompressionSetting::Snappy,
+                (false, false, WalCompressionFlag::Zstd) => WalCompressionSetting::Zstd,
             },
             wal_sync: self.wal_sync,
             min_block_duration: min_block,
@@ -493,6 +535,10 @@ impl ServerFlags {
                 duration::format(self.auto_reload_interval),
             ),
             ("web.listen-address", self.listen_address.join(",")),
+            (
+                "web.config.file",
+                self.web_config_file.as_ref().map(path).unwrap_or_default(),
+            ),
             ("web.read-timeout", duration::format(self.read_timeout)),
             ("web.max-connections", self.max_connections.to_string()),
             ("web.external-url", self.external_url.clone()),
@@ -522,6 +568,10 @@ impl ServerFlags {
             (
                 "web.max-notifications-subscribers",
                 self.max_notifications_subscribers.to_string(),
+            ),
+            (
+                "storage.remote.flush-deadline",
+                duration::format(self.flush_deadline),
             ),
             (
                 "storage.remote.read-sample-limit",
@@ -575,6 +625,8 @@ impl ServerFlags {
             ("log.format", value_name(&self.log_format)),
         ];
         let rules = self.rules.texts();
+        let agent = self.agent.texts();
+        all.extend(agent.map(|(name, value)| (name.to_owned(), value)));
         all.extend(rules.map(|(name, value)| (name.to_owned(), value)));
         all.extend(own.map(|(name, value)| (name.to_owned(), value)));
         all

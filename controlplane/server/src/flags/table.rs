@@ -51,7 +51,6 @@ const fn ignored(entry: Entry) -> Entry {
 
 /// Names and defaults as Prometheus 3.14 has them, and those that 3.5 had.
 const TABLE: &[Entry] = &[
-    switch("agent", "false"),
     ignored(switch("auto-gomaxprocs", "true")),
     ignored(switch("auto-gomemlimit", "true")),
     ignored(value("auto-gomemlimit.ratio", "0.9")),
@@ -59,12 +58,6 @@ const TABLE: &[Entry] = &[
     switch("scrape.adjust-timestamps", "true"),
     value("scrape.discovery-reload-interval", "5s"),
     value("scrape.timestamp-tolerance", "2ms"),
-    value("storage.agent.path", "data-agent/"),
-    switch("storage.agent.no-lockfile", "false"),
-    value("storage.agent.retention.max-time", "0s"),
-    value("storage.agent.retention.min-time", "0s"),
-    switch("storage.agent.wal-compression", "true"),
-    value("storage.remote.flush-deadline", "1m"),
     switch("storage.tsdb.allow-overlapping-compaction", "true"),
     value("storage.tsdb.delay-compact-file.path", ""),
     value("storage.tsdb.block-reload-interval", "1m"),
@@ -73,7 +66,6 @@ const TABLE: &[Entry] = &[
     value("storage.tsdb.max-block-chunk-segment-size", "0B"),
     switch("storage.tsdb.no-lockfile", "false"),
     value("storage.tsdb.samples-per-chunk", "120"),
-    value("web.config.file", ""),
     ignored(value("web.console.libraries", "console_libraries")),
     ignored(value("web.console.templates", "consoles")),
     ignored(value("web.local-assets", "")),
@@ -249,12 +241,9 @@ impl Args for OtherFlags {
 
 /// Names of the negated switches; clap wants them static.
 const NEGATIONS: &[&str] = &[
-    "no-agent",
     "no-auto-gomaxprocs",
     "no-auto-gomemlimit",
     "no-scrape.adjust-timestamps",
-    "no-storage.agent.no-lockfile",
-    "no-storage.agent.wal-compression",
     "no-storage.tsdb.allow-overlapping-compaction",
     "no-storage.tsdb.no-lockfile",
 ];

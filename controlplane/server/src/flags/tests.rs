@@ -47,17 +47,27 @@ fn defaults_are_those_of_prometheus() {
 fn bad_values_name_the_flag() {
     for (args, part) in [
         (
-            &["--storage.agent.path=x"][..],
-            "--storage.agent.path is not supported: ",
+            &[
+                "--storage.agent.path=x",
+                "--storage.agent.retention.max-time=1h",
+            ][..],
+            r#"The following flag(s) can only be used in agent mode: ["--storage.agent.path" "--storage.agent.retention.max-time"]"#,
         ),
-        (&["--agent"], "--agent is not supported: "),
+        (
+            &["--agent", "--query.timeout=2m"],
+            r#"The following flag(s) can not be used in agent mode: ["--query.timeout"]"#,
+        ),
+        (
+            &["--agent", "--storage.agent.wal-segment-size=1MB"],
+            "--storage.agent.wal-segment-size",
+        ),
+        (
+            &["--agent", "--storage.agent.checkpoint-batch-size=0"],
+            "must be greater than 0",
+        ),
         (
             &["--no-storage.tsdb.allow-overlapping-compaction"],
             "--storage.tsdb.allow-overlapping-compaction is not supported: overlapping blocks are always merged",
-        ),
-        (
-            &["--web.config.file=web.yml"],
-            "--web.config.file is not supported: ",
         ),
         (&["--query.timeout=0s"], "--query.timeout"),
         (&["--query.timeout=5x"], "--query.timeout"),
@@ -185,6 +195,9 @@ const NEWER: &[(&str, &str)] = &[
     ("storage.tsdb.delayed-compaction.max-percent", "10"),
     ("storage.tsdb.delay-compact-file.path", ""),
     ("storage.tsdb.block-reload-interval", "1m"),
+    ("storage.agent.wal-compression-type", "snappy"),
+    ("storage.agent.checkpoint-from-in-memory-series", "false"),
+    ("storage.agent.checkpoint-batch-size", "1000"),
     ("scrape.adjust-timestamps", "true"),
     ("scrape.timestamp-tolerance", "2ms"),
     ("scrape.discovery-reload-interval", "5s"),
@@ -287,6 +300,8 @@ fn every_flag_of_the_reference_is_known() {
         let is_refused =
             |error: &str| error.contains(name.as_str()) && error.contains("is not supported: ");
         // Distributions have defaults of their own.
+        let agent = name.starts_with("storage.agent.").then_some("--agent");
+        args.extend(agent);
         match parse(&args) {
             Err(error) if !is_refused(&error) => wrong.push(format!("{same}: {error}")),
             _ => {}
@@ -295,7 +310,8 @@ fn every_flag_of_the_reference_is_known() {
             || (!other.starts_with("--no-")).to_string(),
             |(_, value)| value.to_owned(),
         );
-        match parse(&[&other]) {
+        let args: Vec<&str> = agent.into_iter().chain([other.as_str()]).collect();
+        match parse(&args) {
             Ok(settings) => {
                 let value = settings.flags.get(name).cloned().unwrap_or_default();
                 let trimmed = value.trim_start_matches('/');
@@ -320,4 +336,29 @@ fn what_is_not_honoured_has_its_reason() {
         assert!(reason.len() > 10, "{flag}: {reason}");
         assert!(!reason.ends_with('.'), "{flag}: {reason}");
     }
+}
+
+#[test]
+fn agent_mode_has_settings_of_its_own() {
+    let settings = parse(&["--agent"]).unwrap();
+    assert_eq!(settings.data_dir, PathBuf::from("data-agent/"));
+    let agent = settings.agent.unwrap();
+    assert_eq!(agent.min_wal_time, Duration::from_secs(300));
+    assert_eq!(agent.max_wal_time, Duration::from_secs(4 * 3600));
+    assert!(agent.lock);
+    let settings = parse(&[
+        "--enable-feature=agent",
+        "--storage.agent.path=x",
+        "--storage.agent.no-lockfile",
+        "--storage.agent.retention.max-time=1m",
+        "--storage.agent.wal-truncate-frequency=30s",
+        "--storage.remote.flush-deadline=3s",
+    ])
+    .unwrap();
+    assert_eq!(settings.data_dir, PathBuf::from("x"));
+    assert_eq!(settings.remote_flush_deadline, Duration::from_secs(3));
+    let agent = settings.agent.unwrap();
+    assert_eq!(agent.max_wal_time, Duration::from_secs(300));
+    assert!(!agent.lock);
+    assert!(parse(&[]).unwrap().agent.is_none());
 }

@@ -16,10 +16,15 @@ const CONFIGS: &[&str] = &[
      storage: {tsdb: {out_of_order_time_window: 5m}}\n",
     "global: {scrape_protocols: [PrometheusText0.0.4], metric_name_validation_scheme: legacy, evaluation_interval: 15s, scrape_timeout: 5s}\n\
      scrape_configs:\n- job_name: one\n  scrape_timeout: 3s\n  scheme: http\n  metrics_path: /m\n",
+    "scrape_configs:\n\
+     - {job_name: one, scheme: https, bearer_token: t, tls_config: {ca_file: /a, server_name: n, min_version: TLS13}}\n\
+     - {job_name: two, authorization: {credentials_file: /c}, http_headers: {X-A: {values: [v], secrets: [s]}}}\n\
+     - {job_name: three, oauth2: {client_id: i, client_secret: s, token_url: 'http://t', scopes: [a]}, follow_redirects: false}\n\
+     - {job_name: four, proxy_url: 'http://u:p@proxy:3128', no_proxy: 'a,b', proxy_connect_header: {X-B: [s]}}\n",
     "rule_files: [/no/such/*.yml]\n\
      alerting:\n\
      \x20\x20alert_relabel_configs: [{action: labeldrop, regex: x}]\n\
-     \x20\x20alertmanagers: [{static_configs: [{targets: ['a:9093']}]}, {path_prefix: /p, timeout: 3s, static_configs: [{targets: ['b:1']}]}]\n",
+     \x20\x20alertmanagers: [{static_configs: [{targets: ['a:9093']}]}, {path_prefix: /p, timeout: 3s, scheme: https, tls_config: {insecure_skip_verify: true}, static_configs: [{targets: ['b:1']}]}]\n",
 ];
 
 /// What came after 3.5, and a field that 3.5 shows by accident.

@@ -252,7 +252,12 @@ impl<'a> HeadAppender<'a> {
             || (!self.b.late_records.is_empty()
                 && (head.wbl.lock().as_ref()).is_some_and(WalWriter::is_sync_due));
         match &logged {
-            Ok(()) => self.publish_logged(),
+            Ok(()) => {
+                self.publish_logged();
+                if let Some(writer) = wal.as_ref() {
+                    head.log_end.set(writer.position());
+                }
+            }
             Err(_) if self.late_floor.is_some() => self.reset_newest(),
             Err(_) => {}
         }

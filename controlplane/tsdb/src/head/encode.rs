@@ -1,6 +1,7 @@
 //! The records of a transaction.
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use bellwether_model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram};
 
@@ -11,11 +12,16 @@ use crate::wal::record::{self, Base, WalExemplar, WalSample};
 struct Output<'a> {
     bytes: &'a mut Vec<u8>,
     records: &'a mut Vec<Range<usize>>,
+    /// Each record goes into the envelope of out-of-order samples.
+    in_envelope: bool,
 }
 
 impl Output<'_> {
     fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
+        if self.in_envelope {
+            self.bytes.push(record::LATE);
+        }
         write(self.bytes);
         self.records.push(start..self.bytes.len());
     }
@@ -88,6 +94,7 @@ impl HeadAppender<'_> {
         let mut out = Output {
             bytes: &mut b.bytes,
             records: &mut b.records,
+            in_envelope: false,
         };
         if !b.unlogged.is_empty() {
             out.record(|out| {
@@ -121,9 +128,18 @@ impl HeadAppender<'_> {
                 }
             });
         }
+        let late = &b.late;
+        let put_late = |out: &mut Output<'_>| {
+            out.floats(late.floats.iter().map(|p| (p.series.id, p.t, p.value)));
+            out.histogram_samples(&late.histograms, &late.float_histograms);
+        };
+        if head.is_tailed.load(Ordering::Relaxed) {
+            out.in_envelope = true;
+            put_late(&mut out);
+            out.in_envelope = false;
+        }
         out.records = &mut b.late_records;
-        out.floats(b.late.floats.iter().map(|p| (p.series.id, p.t, p.value)));
-        out.histogram_samples(&b.late.histograms, &b.late.float_histograms);
+        put_late(&mut out);
     }
 
     fn find_unlogged(&mut self) {

@@ -30,7 +30,7 @@ mod symbols;
 mod sync;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use bellwether_model::storage::AppendError;
 use bellwether_model::{Labels, Metadata};
@@ -39,6 +39,7 @@ use hashbrown::{HashMap, HashTable};
 use parking_lot::{Mutex, RwLock};
 
 use crate::files::Files;
+use crate::log_tail::LogEnd;
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Tombstones;
 use crate::wal::writer::WalWriter;
@@ -92,6 +93,10 @@ pub(crate) struct Head {
     pub(crate) isolation: Arc<Isolation>,
     /// The log, `None` before it is opened and after it is closed. Its lock is the commit lock.
     pub(crate) wal: Mutex<Option<WalWriter>>,
+    /// Where the log's committed records end.
+    pub(crate) log_end: Arc<LogEnd>,
+    /// Somebody follows the log and wants the out-of-order samples there too.
+    pub(crate) is_tailed: AtomicBool,
     /// The out-of-order log, `None` while it was never needed. Taken after `wal`.
     pub(crate) wbl: Mutex<Option<WalWriter>>,
     /// Held while segments of the logs are forced to the disk, which needs none of the other locks.
@@ -136,6 +141,8 @@ impl Head {
             postings: RwLock::default(),
             isolation: Arc::default(),
             wal: Mutex::new(None),
+            log_end: Arc::default(),
+            is_tailed: AtomicBool::new(false),
             wbl: Mutex::new(None),
             syncing: Mutex::new(()),
             out_of_order_window: AtomicI64::new(0),

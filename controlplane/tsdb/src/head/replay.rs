@@ -256,6 +256,7 @@ impl<'a> Replay<'a> {
                     self.marker(series, chunk);
                 }
             }
+            Ok(Record::Late) => {}
             Ok(Record::Unknown(_)) => self.skipped_types += 1,
             Err(e) => {
                 // The checksum was right, so a writer meant it: nothing to repair, but say it.

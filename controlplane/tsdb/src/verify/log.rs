@@ -130,6 +130,7 @@ impl Walk<'_> {
                 }
             }
             Record::MmapMarkers(all) => all.iter().for_each(|m| see(known.contains(&m.0))),
+            Record::Late => {}
             Record::Unknown(_) => self.report.unknown_records += 1,
         }
         if let Record::Series(all) = &record {

@@ -235,7 +235,7 @@ impl Output {
                 self.metadata.extend(all.into_iter().filter(|m| keep(m.0)));
             }
             // Markers belong to the out-of-order log, which has no checkpoints.
-            Record::MmapMarkers(_) | Record::Unknown(_) => {}
+            Record::MmapMarkers(_) | Record::Late | Record::Unknown(_) => {}
         }
         if !out.is_empty() {
             self.pending.push(out);

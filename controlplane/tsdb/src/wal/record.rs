@@ -18,6 +18,9 @@ pub(crate) const HISTOGRAMS: u8 = 7;
 pub(crate) const FLOAT_HISTOGRAMS: u8 = 8;
 pub(crate) const CUSTOM_HISTOGRAMS: u8 = 9;
 pub(crate) const CUSTOM_FLOAT_HISTOGRAMS: u8 = 10;
+/// Ours: an envelope around a record of out-of-order samples, for those who follow the log. Replay has these samples
+/// from the out-of-order log; Prometheus passes over types that it does not know.
+pub(crate) const LATE: u8 = 200;
 
 /// A float sample in the log.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +67,8 @@ pub(crate) enum Record {
     Metadata(Vec<(u64, Metadata)>),
     Histograms(Vec<(u64, i64, Histogram)>),
     FloatHistograms(Vec<(u64, i64, FloatHistogram)>),
+    /// Out-of-order samples for those who follow the log.
+    Late,
     /// A type of a newer or experimental writer: to be skipped, not to fail.
     Unknown(u8),
 }
@@ -417,8 +422,29 @@ pub(crate) fn decode(record: &[u8]) -> Result<Record, DecodeError> {
         FLOAT_HISTOGRAMS | CUSTOM_FLOAT_HISTOGRAMS => {
             Record::FloatHistograms(based(dec, |d, s, t| Ok((s, t, float_histogram(d)?)))?)
         }
+        LATE => Record::Late,
         other => Record::Unknown(other),
     })
+}
+
+/// Calls `each` with reference, time and value of the samples of a samples record; other records have none.
+///
+/// # Errors
+/// When the bytes contradict the format.
+pub(crate) fn each_sample(
+    record: &[u8],
+    mut each: impl FnMut(u64, i64, f64),
+) -> Result<(), DecodeError> {
+    let mut dec = Dec::new(record);
+    if dec.u8()? != SAMPLES || dec.is_empty() {
+        return Ok(());
+    }
+    let base = Base::read(&mut dec)?;
+    while !dec.is_empty() {
+        let (series, t) = base.get(&mut dec)?;
+        each(series, t, dec.f64()?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::page::{self, Compressor, HEADER, PAGE};
 use super::segments;
 use crate::files::{Files, OpenFile};
 use crate::head::appender::give_back_surplus;
+use crate::log_tail::LogPosition;
 use crate::options::{Clock, WalCompression, WalSync, millis};
 
 /// What a writer needs to know.
@@ -86,6 +87,14 @@ impl WalWriter {
             out: Vec::new(),
             packed: Vec::new(),
         })
+    }
+
+    /// Where the next record goes.
+    pub(crate) fn position(&self) -> LogPosition {
+        LogPosition {
+            segment: self.segment,
+            offset: self.pos,
+        }
     }
 
     /// Number of the segment that is written.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bellwether_http::HttpClientConfig;
+use bellwether_http::config::TlsConfig;
 use bellwether_model::{LabelsBuilder, duration};
 use bellwether_rules::file::FileOptions;
 use bellwether_rules::glob;
@@ -36,6 +38,9 @@ pub(crate) struct ConfigArgs {
     /// Accept keys of rule files that do not exist.
     #[arg(long)]
     ignore_unknown_fields: bool,
+    /// Check for agent mode, which has no rules, alerts and remote reads.
+    #[arg(long)]
+    agent: bool,
     #[command(flatten)]
     features: features::FeatureArgs,
 }
@@ -68,7 +73,7 @@ pub(super) fn run(args: &ConfigArgs, lookback: Duration) -> anyhow::Result<ExitC
     let interval_max = too_long.then_some(lookback).filter(|l| !l.is_zero());
     let mut worst = Verdict::Good;
     for path in &args.files {
-        worst = worst.max(one(path, args.syntax_only, interval_max, &mut check)?);
+        worst = worst.max(one(path, args, interval_max, &mut check)?);
     }
     Ok(worst.exit_code(args.lint_fatal))
 }
@@ -90,14 +95,14 @@ fn split_lints(list: &str) -> (bool, String) {
 /// Checks a file and tells about it.
 fn one<O: Write, E: Write>(
     path: &Path,
-    syntax_only: bool,
+    args: &ConfigArgs,
     interval_max: Option<Duration>,
     check: &mut RuleCheck<O, E>,
 ) -> anyhow::Result<Verdict> {
     let shown = path.display();
     writeln!(check.out, "Checking {shown}")?;
     let mut warnings = Vec::new();
-    let checked = load(path, syntax_only, &mut warnings);
+    let checked = load(path, args, &mut warnings);
     for warning in warnings {
         writeln!(check.out, "  WARNING: {warning}")?;
     }
@@ -120,7 +125,7 @@ fn one<O: Write, E: Write>(
         check.out,
         " SUCCESS: {shown} is valid prometheus config file syntax\n"
     )?;
-    if syntax_only {
+    if args.syntax_only {
         return Ok(Verdict::Good);
     }
     let mut verdict = Verdict::Good;
@@ -150,11 +155,14 @@ fn too_long_interval(config: &Config, max: Duration) -> Option<String> {
 /// Loads a configuration; the rule files that it names. Warnings are about files that may still come.
 fn load(
     path: &Path,
-    syntax_only: bool,
+    args: &ConfigArgs,
     warnings: &mut Vec<String>,
 ) -> Result<(Config, Vec<PathBuf>), Mistake> {
     let source = ConfigSource::File(path.to_owned());
-    if syntax_only {
+    if args.agent {
+        source.load_alone()?.check_agent_mode()?;
+    }
+    if args.syntax_only {
         let config = source.load_alone()?;
         check_scrapes(&config, true, warnings)?;
         return Ok((config, Vec::new()));
@@ -185,8 +193,9 @@ fn check_scrapes(
     for scrape in config.all_scrape_configs() {
         let base = scrape.base_dir.as_deref().unwrap_or(&config.base_dir);
         if !syntax_only {
-            check_credentials(scrape, base)?;
+            check_credentials(&scrape.http, base)?;
         }
+        check_certificate(&scrape.http.tls_config, base, syntax_only)?;
         let what = format!("scrape job {:?}", scrape.job_name);
         check_groups(scrape, &defaults, base, &what, syntax_only, warnings)?;
     }
@@ -212,14 +221,34 @@ fn check_scrapes(
     Ok(())
 }
 
-fn check_credentials(scrape: &ScrapeConfig, base: &Path) -> Result<(), Mistake> {
-    let own = scrape.authorization.as_ref();
-    let own = own.and_then(|a| a.credentials_file.clone());
-    let older = scrape.bearer_token_file.as_ref().map(PathBuf::from);
-    own.or(older).map_or(Ok(()), |file| {
-        let what = "authorization credentials or bearer token file";
-        exists(what, &seen(base, &file))
-    })
+fn check_credentials(http: &HttpClientConfig, base: &Path) -> Result<(), Mistake> {
+    let own = http.authorization.as_ref();
+    let own = own.and_then(|a| a.credentials_file.as_ref());
+    own.or(http.bearer_token_file.as_ref())
+        .map_or(Ok(()), |file| {
+            let what = "authorization credentials or bearer token file";
+            exists(what, &seen(base, Path::new(file)))
+        })
+}
+
+/// A certificate and its key come together.
+fn check_certificate(tls: &TlsConfig, base: &Path, syntax_only: bool) -> Result<(), Mistake> {
+    let shown = |file: &String| seen(base, Path::new(file)).display().to_string();
+    match (&tls.cert_file, &tls.key_file) {
+        (Some(cert), None) => Err(Mistake(format!(
+            "client cert file {:?} specified without client key file",
+            shown(cert)
+        ))),
+        (None, Some(key)) => Err(Mistake(format!(
+            "client key file {:?} specified without client cert file",
+            shown(key)
+        ))),
+        (Some(cert), Some(key)) if !syntax_only => {
+            exists("client cert file", &seen(base, Path::new(cert)))?;
+            exists("client key file", &seen(base, Path::new(key)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A path of the configuration as seen from the working directory, without a dot in front.

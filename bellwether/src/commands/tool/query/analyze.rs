@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::answer::{self, Series, Value};
 use super::client::Client;
-use super::{print, seconds, span_ms, time};
+use super::{HttpConfigFile, print, seconds, span_ms, time};
 use crate::commands::tool::{go_text, output};
 
 #[derive(Debug, Args)]
@@ -31,6 +31,8 @@ pub(super) struct AnalyzeArgs {
     /// Series selector. Can be specified multiple times.
     #[arg(long = "match", required = true)]
     matchers: Vec<String>,
+    #[command(flatten)]
+    http: HttpConfigFile,
 }
 
 const HEADER: &str = "Bucket stats for each histogram series over time
@@ -139,7 +141,7 @@ pub(super) async fn run(args: &AnalyzeArgs) -> anyhow::Result<ExitCode> {
     let end = time(args.time.as_deref(), "time")?;
     let end = end.unwrap_or_else(|| Timestamp::now().as_millisecond());
     let duration = span_ms(&args.duration).context("error parsing the duration")?;
-    let client = Client::new(&args.server, &[])?;
+    let client = Client::new(&args.server, &[], args.http.path.as_deref())?;
     output::line(HEADER)?;
     let (mut natives, mut classics) = (Summary::default(), Summary::default());
     for matcher in &args.matchers {

@@ -1,12 +1,17 @@
 //! Requests to a Prometheus HTTP API.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use bellwether_http::HttpClientConfig;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request};
+use http_body_util::BodyExt;
 use serde_json::Value as Json;
+use url::{Url, form_urlencoded};
 
 use crate::commands::tool::output;
 
@@ -15,7 +20,25 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(in crate::commands::tool) struct Client {
     base: Url,
-    http: reqwest::Client,
+    headers: HeaderMap,
+    http: bellwether_http::Client,
+}
+
+/// Reads a file with the keys of an HTTP client.
+fn http_client(file: Option<&Path>) -> anyhow::Result<bellwether_http::Client> {
+    let (config, base_dir) = match file {
+        None => (HttpClientConfig::default(), Path::new(".")),
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            let text = text.with_context(|| format!("read {}", file.display()))?;
+            let config = bellwether_yaml::from_str(&file.display().to_string(), &text)?;
+            (config, file.parent().unwrap_or(Path::new(".")))
+        }
+    };
+    let settings = config
+        .resolve(base_dir)
+        .context("HTTP client configuration")?;
+    Ok(bellwether_http::Client::new(&settings, "tool")?)
 }
 
 /// A text inside a path.
@@ -32,7 +55,12 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 impl Client {
-    pub(in crate::commands::tool) fn new(url: &str, headers: &[String]) -> anyhow::Result<Self> {
+    /// `http_config` is a file with the keys of an HTTP client.
+    pub(in crate::commands::tool) fn new(
+        url: &str,
+        headers: &[String],
+        http_config: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let with_scheme = if url.contains("://") {
             url.to_owned()
         } else {
@@ -42,6 +70,12 @@ impl Client {
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
             base.set_path(&path);
+        }
+        let has_user = !base.username().is_empty() || base.password().is_some();
+        if has_user && http_config.is_some() {
+            bail!(
+                "cannot set a user in the server's URL and use --http.config.file at the same time"
+            );
         }
         let mut map = HeaderMap::new();
         for header in headers {
@@ -53,13 +87,11 @@ impl Client {
                 HeaderValue::try_from(value).with_context(|| format!("bad header {header:?}"))?,
             );
         }
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .default_headers(map)
-            .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("build the HTTP client")?;
-        Ok(Self { base, http })
+        Ok(Self {
+            base,
+            headers: map,
+            http: http_client(http_config)?,
+        })
     }
 
     /// The data of an answer; `None` after telling about an error.
@@ -68,9 +100,9 @@ impl Client {
         path: &str,
         parameters: &[(&str, String)],
     ) -> anyhow::Result<Option<Json>> {
-        let url = self.url(path)?;
-        let request = self.http.request(Method::POST, url).form(parameters);
-        self.send(request).await
+        let body = form(parameters);
+        self.send(Method::POST, &self.url(path)?, Bytes::from(body))
+            .await
     }
 
     /// As [`Client::post`], for what the API only knows by GET.
@@ -79,19 +111,36 @@ impl Client {
         path: &str,
         parameters: &[(&str, String)],
     ) -> anyhow::Result<Option<Json>> {
-        let url = self.url(path)?;
-        let request = self.http.request(Method::GET, url).query(parameters);
-        self.send(request).await
+        let mut url = self.url(path)?;
+        url.set_query(Some(&form(parameters)));
+        self.send(Method::GET, &url, Bytes::new()).await
     }
 
     fn url(&self, path: &str) -> anyhow::Result<Url> {
         Ok(self.base.join(&format!("api/v1/{path}"))?)
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Option<Json>> {
-        let response = request.send().await.context("query error")?;
-        let status = response.status();
-        let body = response.text().await.context("query error")?;
+    async fn send(&self, method: Method, url: &Url, body: Bytes) -> anyhow::Result<Option<Json>> {
+        let mut request = Request::builder().method(method).uri(url.as_str());
+        if let Some(headers) = request.headers_mut() {
+            headers.clone_from(&self.headers);
+            if !body.is_empty() {
+                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+                headers.insert(CONTENT_TYPE, form);
+            }
+        }
+        let request = request.body(body).context("query error")?;
+        let exchange = async {
+            let answer = self.http.send(request).await?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await?.to_bytes();
+            anyhow::Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        };
+        let exchange = tokio::time::timeout(TIMEOUT, exchange).await;
+        let (status, body) = exchange
+            .context("no answer in two minutes")
+            .and_then(|done| done)
+            .context("query error")?;
         let Ok(mut json) = serde_json::from_str::<Json>(&body) else {
             let kind = if status.is_server_error() {
                 "server_error"
@@ -123,4 +172,9 @@ impl Client {
         }
         Ok(Some(json["data"].take()))
     }
+}
+
+fn form(parameters: &[(&str, String)]) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(parameters).finish()
 }

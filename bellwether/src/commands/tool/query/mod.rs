@@ -7,6 +7,7 @@ pub(super) mod client;
 mod print;
 mod tabular;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -102,6 +103,22 @@ struct Server {
     /// Extra header to send, NAME=VALUE. Can be specified multiple times.
     #[arg(long = "header", value_name = "NAME=VALUE")]
     headers: Vec<String>,
+    #[command(flatten)]
+    http: HttpConfigFile,
+}
+
+impl Server {
+    fn client(&self) -> anyhow::Result<Client> {
+        Client::new(&self.url, &self.headers, self.http.path.as_deref())
+    }
+}
+
+/// How the server is asked, in the keys of Prometheus' configuration.
+#[derive(Debug, Args)]
+struct HttpConfigFile {
+    /// File with the keys of an HTTP client: basic_auth, tls_config, proxy_url and so on.
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    path: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -132,7 +149,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
             let at = self::time(time.as_deref(), "evaluation time")?;
             let at = at.unwrap_or_else(|| Timestamp::now().as_millisecond());
             let parameters = [("query", expr.clone()), ("time", seconds(at))];
-            let client = Client::new(&server.url, &server.headers)?;
+            let client = server.client()?;
             show(&client, "query", &parameters, format).await
         }
         QueryCommand::Range {
@@ -149,7 +166,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
                 ("end", seconds(end)),
                 ("step", seconds(step)),
             ];
-            let client = Client::new(&server.url, &server.headers)?;
+            let client = server.client()?;
             show(&client, "query_range", &parameters, format).await
         }
         QueryCommand::Series {
@@ -159,7 +176,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         } => {
             let mut parameters = span.parameters()?;
             parameters.extend(matchers.iter().map(|m| ("match[]", m.clone())));
-            let client = Client::new(&server.url, &server.headers)?;
+            let client = server.client()?;
             let Some(data) = client.post("series", &parameters).await? else {
                 return Ok(ExitCode::FAILURE);
             };
@@ -174,7 +191,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         } => {
             let mut parameters = span.parameters()?;
             parameters.extend(matchers.iter().map(|m| ("match[]", m.clone())));
-            let client = Client::new(&server.url, &server.headers)?;
+            let client = server.client()?;
             let path = format!("label/{}/values", client::escaped(name));
             let Some(data) = client.get(&path, &parameters).await? else {
                 return Ok(ExitCode::FAILURE);

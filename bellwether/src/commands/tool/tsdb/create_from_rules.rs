@@ -35,6 +35,9 @@ pub(crate) struct RulesArgs {
         conflicts_with = "data"
     )]
     url: String,
+    /// File with the keys of an HTTP client, for a server behind authentication or TLS.
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    http_config: Option<PathBuf>,
     /// A data directory that holds them, instead of a server; it may be that of a running one.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -90,7 +93,7 @@ pub(super) async fn run(
             }),
             db: open(dir)?,
         },
-        None => Data::Server(Client::new(&args.url, &[])?),
+        None => Data::Server(Client::new(&args.url, &[], args.http_config.as_deref())?),
     };
     let dir = &args.output_dir;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;

@@ -15,13 +15,13 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::Core;
+use super::Ready;
 use super::params::Params;
 use crate::config::to_yaml;
 use crate::http::plain_error;
 use table::{Answer, ENDPOINTS, Endpoint, Kind, Parameter};
 
-pub(crate) async fn openapi(_: Core, params: Params) -> Response {
+pub(crate) async fn openapi(_: Ready, params: Params) -> Response {
     let version = match params.get("openapi_version") {
         "3.2" | "3.2.0" => "3.2.0",
         _ => "3.1.0",

@@ -1,44 +1,27 @@
-//! Authentication of scrapes.
+//! `basic_auth` and `authorization`.
 
-use std::fmt;
-use std::path::PathBuf;
-
+use bellwether_yaml::{Secret, Strict, null_is_default};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::Strict;
-
-/// A text that is never shown: `Debug` and `Serialize` print `<secret>`.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("<secret>")
-    }
-}
 
 /// `basic_auth`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(remote = "Self", default)]
 pub struct BasicAuth {
     /// User name.
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub username: String,
-    /// File that holds the user name; read at each scrape.
+    /// File that holds the user name; read at each request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username_file: Option<PathBuf>,
+    pub username_file: Option<String>,
     /// Password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
-    /// File that holds the password; read at each scrape.
+    /// File that holds the password; read at each request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub password_file: Option<PathBuf>,
+    pub password_file: Option<String>,
 }
 
 /// `authorization`.
@@ -46,23 +29,21 @@ pub struct BasicAuth {
 #[serde(remote = "Self", default)]
 pub struct Authorization {
     /// Scheme, `Bearer` when empty.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "null_is_default")]
     pub scheme: String,
     /// Credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Secret>,
-    /// File that holds the credentials; read at each scrape.
+    /// File that holds the credentials; read at each request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub credentials_file: Option<PathBuf>,
+    pub credentials_file: Option<String>,
 }
 
+/// The `*_ref` keys name secrets of a secret manager, which Prometheus itself does not have either.
 impl<'de> Deserialize<'de> for BasicAuth {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(Strict::new(
-            deserializer,
-            "basic_auth",
-            &["username_ref", "password_ref"],
-        ))
+        let refs = &["username_ref", "password_ref"];
+        Self::deserialize(Strict::new(deserializer, "basic_auth", refs))
     }
 }
 
@@ -74,11 +55,8 @@ impl Serialize for BasicAuth {
 
 impl<'de> Deserialize<'de> for Authorization {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(Strict::new(
-            deserializer,
-            "authorization",
-            &["credentials_ref"],
-        ))
+        let refs = &["credentials_ref"];
+        Self::deserialize(Strict::new(deserializer, "authorization", refs))
     }
 }
 

@@ -1,7 +1,16 @@
 //! Go's float texts, which Prometheus shows everywhere.
 
+mod decimal;
+
 /// Shortest plain notation, Go's `FormatFloat(v, 'f', -1, 64)`: never an exponent, `+Inf`, `-Inf`, `NaN`.
 pub fn push_plain(out: &mut String, v: f64) {
+    if !decimal::push(out, v) {
+        push_any(out, v);
+    }
+}
+
+/// [`push_plain`] for every value.
+fn push_any(out: &mut String, v: f64) {
     if v.is_nan() {
         out.push_str("NaN");
     } else if v.is_infinite() {
@@ -28,12 +37,20 @@ pub fn plain(v: f64) -> String {
 
 /// The HTTP API's sample value: plain for `1e-6 <= |v| < 1e21` and zero, otherwise with an exponent of at
 /// least two digits (`1e+21`, `1.5e-07`).
+#[inline]
 pub fn push_json(out: &mut String, v: f64) {
+    if !decimal::push(out, v) {
+        push_any_json(out, v);
+    }
+}
+
+/// [`push_json`] for every value.
+fn push_any_json(out: &mut String, v: f64) {
     let abs = v.abs();
     if v.is_finite() && abs != 0.0 && !(1e-6..1e21).contains(&abs) {
         push_exponent(out, v);
     } else {
-        push_plain(out, v);
+        push_any(out, v);
     }
 }
 
