@@ -177,7 +177,9 @@ fn canned_server() -> String {
 
 fn answer(request: &str) -> (u16, &'static str) {
     let has = |part: &str| request.contains(part);
-    if has("query=vector") {
+    if has("query=guarded") && !has("Basic bWU6cHc=") && !has("basic bWU6cHc=") {
+        (401, "Unauthorized")
+    } else if has("query=vector") || has("query=guarded") {
         (200, VECTOR)
     } else if has("query=matrix") {
         (200, MATRIX)
@@ -292,6 +294,32 @@ fn queries_print_what_promtool_prints() {
             "--match=d",
         ],
     );
+}
+
+#[test]
+fn a_file_says_how_the_server_is_asked() {
+    let Some(promtool) = peers::find("promtool") else {
+        return;
+    };
+    let url = canned_server();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("http.yml");
+    std::fs::write(dir.path().join("password"), "pw\n").unwrap();
+    std::fs::write(
+        &file,
+        "basic_auth: {username: me, password_file: password}\n",
+    )
+    .unwrap();
+    let option = format!("--http.config.file={}", file.display());
+    let refused = ["query", "instant", url.as_str(), "guarded"];
+    same_as_promtool(&promtool, &refused);
+    let args = ["query", option.as_str(), "instant", url.as_str(), "guarded"];
+    let out = same_as_promtool(&promtool, &args);
+    assert!(out.len() > 10, "{out}");
+    let with_user = url.replace("http://", "http://me:pw@");
+    same_as_promtool(&promtool, &["query", "instant", &with_user, "guarded"]);
+    let both = ["query", option.as_str(), "instant", &with_user, "guarded"];
+    same_as_promtool(&promtool, &both);
 }
 
 #[test]

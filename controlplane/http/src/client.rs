@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::addresses::Addresses;
 use crate::config::HttpConfigError;
 use crate::connect::Connector;
 use crate::error::{Cause, ClientError, SecretError, TlsError, root_cause};
@@ -158,7 +159,6 @@ impl Client {
         let settings = &self.inner.settings;
         take_user(parts)?;
         at.clone_from(&parts.uri);
-        let first_host = parts.uri.host().unwrap_or_default().to_owned();
         // Once the host was left, credentials stay away, also when a later redirect leads back.
         let mut left = false;
         for _ in 0..=MAX_REDIRECTS {
@@ -168,7 +168,12 @@ impl Client {
             *request.method_mut() = parts.method.clone();
             *request.uri_mut() = at.clone();
             *request.headers_mut() = headers;
-            let answer = self.http_for(at).await?.request(request).await;
+            let answer = if self.reads_certificates(at) {
+                let http = self.refreshed().await?;
+                http.request(request).await
+            } else {
+                self.inner.http.request(request).await
+            };
             let answer = answer.map_err(|e| Cause::Connection(root_cause(&e)))?;
             if !settings.follow_redirects {
                 return Ok(answer);
@@ -183,7 +188,8 @@ impl Client {
             }
             set_referer(&mut parts.headers, at, &next.to);
             *at = next.to;
-            left |= !is_trusted(at.host().unwrap_or_default(), &first_host);
+            let first_host = parts.uri.host().unwrap_or_default();
+            left |= !is_trusted(at.host().unwrap_or_default(), first_host);
             if left {
                 drop_credentials(&mut parts.headers);
             }
@@ -192,16 +198,16 @@ impl Client {
         Err(Cause::Redirect(text))
     }
 
-    /// The pool for a URL. Where certificates stand in files, they are read at each request, as by Prometheus: new ones
-    /// bring a new pool.
-    async fn http_for(&self, uri: &Uri) -> Result<Http, Cause> {
-        let inner = &self.inner;
-        if !inner.settings.tls.has_files() || !self.needs_tls(uri) {
-            return Ok(inner.http.clone());
-        }
-        let this = Arc::clone(inner);
-        let refreshed = tokio::task::spawn_blocking(move || this.refreshed()).await;
-        match refreshed {
+    /// Whether certificates in files matter for a URL.
+    fn reads_certificates(&self, uri: &Uri) -> bool {
+        self.inner.settings.tls.has_files() && self.needs_tls(uri)
+    }
+
+    /// The pool for the certificates as they are now. They are read at each request, as by Prometheus: new ones bring
+    /// a new pool.
+    async fn refreshed(&self) -> Result<Http, Cause> {
+        let inner = Arc::clone(&self.inner);
+        match tokio::task::spawn_blocking(move || inner.refreshed()).await {
             Ok(http) => Ok(http?),
             Err(error) => Err(Cause::Connection(error.to_string())),
         }
@@ -293,7 +299,14 @@ impl Inner {
 
 fn connector(settings: &ClientSettings, proxies: &Arc<Proxies>, texts: TlsTexts) -> Connector {
     let tls: TlsSettings = settings.tls.clone();
-    Connector::new(Arc::clone(proxies), tls, texts, settings.enable_http2)
+    let addresses = Addresses::new(settings.addresses_in_turn);
+    Connector::new(
+        Arc::clone(proxies),
+        tls,
+        texts,
+        settings.enable_http2,
+        addresses,
+    )
 }
 
 fn http(connector: Connector) -> Http {
@@ -365,5 +378,20 @@ fn without_user(url: &Uri) -> String {
     match url.authority().and_then(|a| a.as_str().rsplit_once('@')) {
         Some((user, _)) => text.replacen(&format!("{user}@"), "", 1),
         None => text,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A server with thousands of targets holds one of these for each.
+    #[test]
+    fn a_request_under_way_is_small() {
+        let client = Client::new(&ClientSettings::default(), "test").unwrap();
+        let request = client.send(Request::new(Bytes::new()));
+        let size = size_of_val(&request);
+        assert!(size < 2048, "{size} bytes");
     }
 }

@@ -58,12 +58,12 @@ impl Series for RemoteSeries {
     fn read(&self, mint: i64, maxt: i64, out: &mut SampleBuffer) -> Result<(), StorageError> {
         match &self.data {
             Data::Chunks(chunks) => {
+                // What is in the buffer already is of another part of the series.
+                let base = out.len();
                 for (encoding, data) in chunks {
                     // Of a sample that two chunks have, the first one's counts.
-                    let from = out
-                        .timestamps
-                        .last()
-                        .map_or(mint, |t| t.saturating_add(1).max(mint));
+                    let last = out.timestamps[base..].last();
+                    let from = last.map_or(mint, |t| t.saturating_add(1).max(mint));
                     read_chunk(*encoding, data, (from, maxt), out)?;
                 }
             }

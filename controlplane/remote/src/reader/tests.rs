@@ -115,6 +115,11 @@ fn frames_may_come_in_any_pieces() {
         let all = frames.finish().unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!(times(&*all[0], 0, 25), [10, 20]);
+        // Behind samples of another part of the series.
+        let mut out = SampleBuffer::default();
+        out.push_float(100, 1.0);
+        all[0].read(0, 25, &mut out).unwrap();
+        assert_eq!(out.timestamps, [100, 10, 20]);
     }
 }
 

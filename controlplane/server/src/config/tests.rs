@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -201,4 +201,31 @@ fn scrape_config_files_join_the_jobs() {
         error.contains("a.yml:2:3") && error.contains("multiple scrape configs"),
         "{error}"
     );
+}
+
+/// What agent mode does not have is refused in it, and only in it.
+#[test]
+fn upstream_configuration_files_of_agent_mode() {
+    let dir = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/conformance/config"
+    ));
+    if !dir.is_dir() {
+        eprintln!("SKIPPED: no conformance data at {}", dir.display());
+        return;
+    }
+    for (file, expected) in [
+        ("good", None),
+        ("without_remote_writes", None),
+        ("with_alert_manager", Some("alerting")),
+        ("with_alert_relabels", Some("alerting")),
+        ("with_rule_files", Some("rule_files")),
+        ("with_remote_reads", Some("remote_read")),
+    ] {
+        let path = dir.join(format!("agent_mode.{file}.yml"));
+        let config = ConfigSource::File(path).load().expect(file);
+        let error = config.check_agent_mode().err().map(|e| e.to_string());
+        let expected = expected.map(|s| format!("field {s} is not allowed in agent mode"));
+        assert_eq!(error, expected, "{file}");
+    }
 }

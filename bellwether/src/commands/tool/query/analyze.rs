@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 
 use super::answer::{self, Series, Value};
 use super::client::Client;
-use super::{HttpConfigFile, print, seconds, span_ms, time};
+use super::{print, seconds, span_ms, time};
 use crate::commands::tool::{go_text, output};
 
 #[derive(Debug, Args)]
@@ -31,8 +32,6 @@ pub(super) struct AnalyzeArgs {
     /// Series selector. Can be specified multiple times.
     #[arg(long = "match", required = true)]
     matchers: Vec<String>,
-    #[command(flatten)]
-    http: HttpConfigFile,
 }
 
 const HEADER: &str = "Bucket stats for each histogram series over time
@@ -134,14 +133,18 @@ impl fmt::Display for Summary {
     }
 }
 
-pub(super) async fn run(args: &AnalyzeArgs) -> anyhow::Result<ExitCode> {
+/// `http_config` is a file with the keys of an HTTP client.
+pub(super) async fn run(
+    args: &AnalyzeArgs,
+    http_config: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     if args.kind != "histogram" {
         bail!("analyze type is {}, must be 'histogram'", args.kind);
     }
     let end = time(args.time.as_deref(), "time")?;
     let end = end.unwrap_or_else(|| Timestamp::now().as_millisecond());
     let duration = span_ms(&args.duration).context("error parsing the duration")?;
-    let client = Client::new(&args.server, &[], args.http.path.as_deref())?;
+    let client = Client::new(&args.server, &[], http_config)?;
     output::line(HEADER)?;
     let (mut natives, mut classics) = (Summary::default(), Summary::default());
     for matcher in &args.matchers {

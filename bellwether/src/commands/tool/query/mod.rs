@@ -23,6 +23,9 @@ pub(crate) struct QueryArgs {
     /// Output format.
     #[arg(short = 'o', long, global = true, value_enum, default_value_t = Format::Promql)]
     format: Format,
+    /// File with the keys of an HTTP client, as in Prometheus' configuration: basic_auth, tls_config and so on.
+    #[arg(long = "http.config.file", value_name = "FILE", global = true)]
+    http_config: Option<PathBuf>,
     #[command(subcommand)]
     command: QueryCommand,
 }
@@ -103,22 +106,12 @@ struct Server {
     /// Extra header to send, NAME=VALUE. Can be specified multiple times.
     #[arg(long = "header", value_name = "NAME=VALUE")]
     headers: Vec<String>,
-    #[command(flatten)]
-    http: HttpConfigFile,
 }
 
 impl Server {
-    fn client(&self) -> anyhow::Result<Client> {
-        Client::new(&self.url, &self.headers, self.http.path.as_deref())
+    fn client(&self, args: &QueryArgs) -> anyhow::Result<Client> {
+        Client::new(&self.url, &self.headers, args.http_config.as_deref())
     }
-}
-
-/// How the server is asked, in the keys of Prometheus' configuration.
-#[derive(Debug, Args)]
-struct HttpConfigFile {
-    /// File with the keys of an HTTP client: basic_auth, tls_config, proxy_url and so on.
-    #[arg(long = "http.config.file", value_name = "FILE")]
-    path: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -149,7 +142,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
             let at = self::time(time.as_deref(), "evaluation time")?;
             let at = at.unwrap_or_else(|| Timestamp::now().as_millisecond());
             let parameters = [("query", expr.clone()), ("time", seconds(at))];
-            let client = server.client()?;
+            let client = server.client(args)?;
             show(&client, "query", &parameters, format).await
         }
         QueryCommand::Range {
@@ -166,7 +159,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
                 ("end", seconds(end)),
                 ("step", seconds(step)),
             ];
-            let client = server.client()?;
+            let client = server.client(args)?;
             show(&client, "query_range", &parameters, format).await
         }
         QueryCommand::Series {
@@ -176,7 +169,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         } => {
             let mut parameters = span.parameters()?;
             parameters.extend(matchers.iter().map(|m| ("match[]", m.clone())));
-            let client = server.client()?;
+            let client = server.client(args)?;
             let Some(data) = client.post("series", &parameters).await? else {
                 return Ok(ExitCode::FAILURE);
             };
@@ -191,7 +184,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         } => {
             let mut parameters = span.parameters()?;
             parameters.extend(matchers.iter().map(|m| ("match[]", m.clone())));
-            let client = server.client()?;
+            let client = server.client(args)?;
             let path = format!("label/{}/values", client::escaped(name));
             let Some(data) = client.get(&path, &parameters).await? else {
                 return Ok(ExitCode::FAILURE);
@@ -199,7 +192,7 @@ pub(super) async fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
             output::put(&print::values(&answer::strings(&data)?, name, format))?;
             Ok(ExitCode::SUCCESS)
         }
-        QueryCommand::Analyze(args) => analyze::run(args).await,
+        QueryCommand::Analyze(analyze) => analyze::run(analyze, args.http_config.as_deref()).await,
     }
 }
 
