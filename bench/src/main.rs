@@ -53,6 +53,10 @@ enum Case {
     Blocks(cases::blocks::Options),
     /// CPU, time and memory of queries.
     Query(cases::query::Options),
+    /// CPU of recording rules.
+    Rules(cases::rules::Options),
+    /// CPU and punctuality of scraping many small targets.
+    Targets(cases::targets::Options),
 }
 
 /// What all cases have in common.
@@ -134,6 +138,8 @@ fn main() -> anyhow::Result<()> {
         Case::Compaction(options) => cases::compaction::run(&options),
         Case::Blocks(options) => cases::blocks::run(&options),
         Case::Query(options) => cases::query::run(&options),
+        Case::Rules(options) => cases::rules::run(&options),
+        Case::Targets(options) => cases::targets::run(&options),
     }
 }
 

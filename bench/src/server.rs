@@ -150,6 +150,30 @@ impl Server {
         })
     }
 
+    /// Goes on with another configuration: the same targets and more sections. Wants `--web.enable-lifecycle`.
+    pub(crate) fn reconfigure(&self, scraping: Scraping<'_>, sections: &str) -> anyhow::Result<()> {
+        let text = configuration(scraping) + sections;
+        fs::write(self.dir.join("config.yml"), text)?;
+        http::post(self.address, "/-/reload")?;
+        Ok(())
+    }
+
+    /// Waits until one of the server's own metrics has reached a value.
+    pub(crate) fn wait_until_metric(&mut self, name: &str, value: f64) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while self.metric(name)? < value {
+            if !self.process.is_running() || start.elapsed() > PATIENCE {
+                bail!(
+                    "{}: {name} is below {value}:\n{}",
+                    self.kind,
+                    self.log_end()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
@@ -178,13 +202,22 @@ impl Server {
 
     /// Sum of one of the server's own metrics over its series.
     pub(crate) fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        Ok(self.values(name)?.into_iter().sum())
+    }
+
+    /// The largest of them.
+    pub(crate) fn largest(&self, name: &str) -> anyhow::Result<f64> {
+        Ok(self.values(name)?.into_iter().fold(0.0, f64::max))
+    }
+
+    fn values(&self, name: &str) -> anyhow::Result<Vec<f64>> {
         let page = http::get(self.address, "/metrics")?;
         let values = page.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
             rest.starts_with(['{', ' '])
                 .then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
         });
-        Ok(values.sum())
+        Ok(values.collect())
     }
 
     /// Samples stored since the start.

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use anyhow::Context;
 
@@ -20,14 +21,20 @@ struct Shared {
     stopped: AtomicBool,
     pages_served: AtomicU64,
     bytes_served: AtomicU64,
+    /// When each target was asked.
+    arrivals: Vec<Mutex<Vec<Instant>>>,
 }
 
 impl Source {
     /// `series` in pages of `per_target`; each scrape replaces `share` of the pods.
     pub(crate) fn start(series: usize, per_target: usize, share: f64) -> anyhow::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let targets = series.div_ceil(per_target);
+        let shared = Arc::new(Shared {
+            arrivals: (0..targets).map(|_| Mutex::default()).collect(),
+            ..Shared::default()
+        });
         let mut addresses = Vec::new();
-        for target in 0..series.div_ceil(per_target) {
+        for target in 0..targets {
             let size = per_target.min(series - target * per_target);
             let listener = TcpListener::bind("127.0.0.1:0").context("cannot bind a target")?;
             addresses.push(listener.local_addr()?);
@@ -40,7 +47,7 @@ impl Source {
                     }
                     let (page, shared) = (Arc::clone(&page), Arc::clone(&shared));
                     // A connection that breaks is the scraper's business: it opens another one.
-                    std::thread::spawn(move || serve(stream, &page, &shared, share));
+                    std::thread::spawn(move || serve(stream, &page, &shared, (target, share)));
                 }
             });
         }
@@ -53,6 +60,18 @@ impl Source {
 
     pub(crate) fn pages_served(&self) -> u64 {
         self.shared.pages_served.load(Ordering::Relaxed)
+    }
+
+    /// When each target was asked since the last call of [`Self::forget_arrivals`].
+    pub(crate) fn arrivals(&self) -> Vec<Vec<Instant>> {
+        let targets = self.shared.arrivals.iter();
+        targets.map(|times| lock(times).clone()).collect()
+    }
+
+    pub(crate) fn forget_arrivals(&self) {
+        for times in &self.shared.arrivals {
+            lock(times).clear();
+        }
     }
 
     pub(crate) fn bytes_served(&self) -> u64 {
@@ -70,11 +89,15 @@ impl Drop for Source {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn serve(
     stream: TcpStream,
     page: &Mutex<Page>,
     shared: &Shared,
-    share: f64,
+    (target, share): (usize, f64),
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut writer = stream.try_clone()?;
@@ -90,7 +113,10 @@ fn serve(
                 break;
             }
         }
-        let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(arrivals) = shared.arrivals.get(target) {
+            lock(arrivals).push(Instant::now());
+        }
+        let mut page = lock(page);
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
             page.text().len()

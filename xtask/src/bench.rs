@@ -32,6 +32,10 @@ enum Name {
     Blocks,
     /// Whole servers: CPU, time and memory of queries.
     Query,
+    /// CPU of recording rules.
+    Rules,
+    /// CPU and punctuality of scraping many small targets.
+    Targets,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
@@ -67,7 +71,9 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         | Name::Restart
         | Name::Compaction
         | Name::Blocks
-        | Name::Query => servers(args),
+        | Name::Query
+        | Name::Rules
+        | Name::Targets => servers(args),
     }
 }
 

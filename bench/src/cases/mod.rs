@@ -7,3 +7,5 @@ pub(crate) mod ingest;
 pub(crate) mod query;
 pub(crate) mod remote_write;
 pub(crate) mod restart;
+pub(crate) mod rules;
+pub(crate) mod targets;

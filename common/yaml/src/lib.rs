@@ -14,6 +14,7 @@
 mod keys;
 mod locate;
 pub mod node;
+mod nulls;
 mod secret;
 mod suggest;
 mod units;
@@ -70,6 +71,19 @@ const NODES_MAX: usize = 1_000_000;
 /// # Errors
 /// [`YamlError`] for bad syntax, unknown keys (where the type denies them) and wrong types.
 pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+    read(file, text)
+}
+
+/// [`from_str`] for the files of Go programs: a key without a value is the type's zero value (false, 0, an empty text
+/// or list, a section's defaults). Empty items of lists stay mistakes.
+///
+/// # Errors
+/// As [`from_str`].
+pub fn from_str_with_nulls<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+    read::<nulls::Document<T>>(file, text).map(|document| document.0)
+}
+
+fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
     let is_blank = text.lines().all(|l| {
         let l = l.trim();
         l.is_empty() || l.starts_with('#') || l == "---"

@@ -12,8 +12,11 @@ pub struct PromDuration(pub Duration);
 
 impl<'de> Deserialize<'de> for PromDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        duration::parse(&text).map(Self).map_err(D::Error::custom)
+        // Nothing behind the key is 0, as in Prometheus; an empty text is a mistake.
+        match Option::<String>::deserialize(deserializer)? {
+            Some(text) => duration::parse(&text).map(Self).map_err(D::Error::custom),
+            None => Ok(Self::default()),
+        }
     }
 }
 
@@ -118,7 +121,10 @@ impl std::fmt::Display for ByteSize {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        match Option::<String>::deserialize(deserializer)? {
+            Some(text) => Self::parse(&text).map_err(D::Error::custom),
+            None => Ok(Self::default()),
+        }
     }
 }
 

@@ -234,6 +234,68 @@ async function flows() {
 			return rows.length > 0 && rows.every((r) => r.includes("prod"));
 		});
 		assert.match((await d.page.locator("main tbody tr").first().textContent()) ?? "", /ago|now/);
+		const labels = d.page.locator("main tbody .labels").first();
+		assert.match((await labels.getAttribute("title")) ?? "", /^Before relabelling:\n.*__address__="/s);
+	});
+
+	await check("targets are shown of one job, and pools can be closed", async (d) => {
+		await d.open("/targets");
+		const pools = d.page.locator("section.pool");
+		await until("pools", async () => (await pools.count()) >= 3);
+		await d.page.getByLabel("Job").selectOption("orders");
+		await until("one pool", async () => (await pools.count()) === 1);
+		assert.match(d.page.url(), /job=orders/);
+		const head = d.page.getByRole("button", { name: "orders" });
+		assert.equal(await head.getAttribute("aria-expanded"), "true");
+		await head.click();
+		await until("a closed pool", async () => (await d.page.locator("main tbody tr").count()) === 0);
+		await d.page.reload();
+		await until("a pool that stays closed", async () => (await pools.count()) === 1);
+		assert.equal(await d.page.getByRole("button", { name: "orders" }).getAttribute("aria-expanded"), "false");
+	});
+
+	await check("discovery tells what relabelling did", async (d) => {
+		await d.open("/service-discovery?job=data-planes");
+		await until("the tab", () => /targets\?.*tab=discovery/.test(d.page.url()));
+		const rows = d.page.locator("main tbody tr");
+		await until("discovered targets", async () => (await rows.count()) >= 3);
+		assert.match((await rows.first().textContent()) ?? "", /__address__/);
+		await d.page.getByRole("button", { name: "Which rules?" }).first().click();
+		await d.page.getByText("The pool has no relabelling rules.").waitFor();
+	});
+
+	await check("Prometheus' own addresses lead to their pages", async (d) => {
+		for (const [path, panel] of [
+			["/config", "Configuration"],
+			["/flags", "Flags"],
+			["/status", "Run time"],
+			["/tsdb-status", "Metrics"],
+			["/alertmanager-discovery", "Alertmanagers"],
+		]) {
+			await d.open(path);
+			await d.panel(panel).waitFor();
+			assert.match(d.page.url(), /\/storage\?.*tab=/);
+		}
+		await d.open("/storage?tab=blocks");
+		await d.panel("Blocks").waitFor();
+		await d.open("/config");
+		await until("the text", async () =>
+			/scrape_configs:/.test((await d.panel("Configuration").textContent()) ?? ""),
+		);
+		await d.open("/flags");
+		await d.page.getByLabel("Filter flags").fill("lookback");
+		await until("one flag or none", async () => (await d.page.locator("main tbody tr").count()) <= 1);
+	});
+
+	await check("rules are filtered by words and health", async (d) => {
+		await d.open("/rules");
+		const rows = d.page.locator("main tbody tr");
+		await until("rules", async () => (await rows.count()) >= 10);
+		await d.page.getByLabel("Filter rules").fill("HighErrorRate");
+		await until("one rule", async () => (await rows.count()) === 1);
+		await d.page.getByRole("button", { name: /^Failing/ }).click();
+		await d.page.getByText("No rule matches the filter.").waitFor();
+		assert.match(d.page.url(), /health=err/);
 	});
 
 	await check("an unreachable server is said once, and what was known stays", async (d) => {
@@ -319,7 +381,7 @@ async function flows() {
 
 const PAGES = (
 	process.env.BELLWETHER_E2E_PAGES ??
-	"/,/metrics,/compare,/compare?view=overlay,/compare?view=difference,/planes,/planes/dp-prod-01,/targets,/targets?tab=discovery,/storage,/storage?tab=cardinality,/storage?tab=server,/explore,/explore?g0.expr=up,/alerts,/rules"
+	"/,/metrics,/compare,/compare?view=overlay,/compare?view=difference,/planes,/planes/dp-prod-01,/targets,/targets?tab=discovery,/storage,/storage?tab=cardinality,/storage?tab=server,/storage?tab=blocks,/storage?tab=flags,/storage?tab=config,/storage?tab=alertmanagers,/explore,/explore?g0.expr=up,/alerts,/rules"
 ).split(",");
 
 /** Every page, both themes, wide and narrow: no errors, no barriers, nothing wider than the screen. */

@@ -25,6 +25,13 @@ const PAGES: &[&str] = &[
     "/query",
     "/targets",
     "/storage",
+    // Prometheus' own addresses; the pages lead on from there.
+    "/service-discovery",
+    "/config",
+    "/flags",
+    "/status",
+    "/tsdb-status",
+    "/alertmanager-discovery",
 ];
 
 /// Under which path the page with the request charts answers.

@@ -39,7 +39,7 @@ pub mod unittest;
 
 pub use expand::{TEMPLATE_FUNCTIONS, graph_link, table_link};
 pub use glob::{BadPattern, glob};
-pub use group::{GroupOptions, Notify};
+pub use group::{GroupOptions, Notify, slot};
 pub use manager::{LoadError, ManagerOptions, ManagerParts, RuleManager, RulesConfig};
 pub use query::{EngineQueries, EvalError, Evaluate, RuleQuery};
 pub use rule::{Alert, AlertState, Health, RESOLVED_RETENTION, RuleError, Status};

@@ -18,6 +18,7 @@
 //! | `append`, `labels` | one exposition into one transaction; the labels of its series |
 //! | `report`, `metadata` | the report series; families |
 //! | `scrape_loop`, `pool`, `manager` | the tasks and who owns them |
+//! | `check` | what can be told about targets without scraping them |
 //! | `metrics` | the scraper's own metrics under Prometheus' names |
 //!
 //! Invariants:
@@ -29,6 +30,7 @@
 
 pub mod append;
 mod cache;
+mod check;
 mod client;
 pub mod config;
 mod groups;
@@ -46,6 +48,7 @@ mod scrape_loop;
 mod snapshot;
 mod target;
 
+pub use check::{GroupError, check_group};
 pub use client::FetchError;
 pub use config::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 pub use groups::{CheckedTarget, check_targets};

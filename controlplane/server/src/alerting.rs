@@ -13,7 +13,6 @@ use bellwether_rules::{
     AlertingSnapshot, EvalError, Evaluate, GroupSnapshot, LoadError, ManagerOptions, ManagerParts,
     RuleManager, RuleQuery, RuleSnapshot, RulesConfig, glob,
 };
-use bellwether_scrape::config::ValidationScheme;
 use bellwether_telemetry::Registry;
 use bellwether_tsdb::Db;
 use tokio::runtime::Handle;
@@ -137,16 +136,11 @@ fn rules_config(config: &Config, features: &Features) -> Result<RulesConfig, Con
         })?;
         files.extend(found.into_iter().filter(|path| path.is_file()));
     }
-    let legacy = config.global.metric_name_validation_scheme == "legacy";
     Ok(RulesConfig {
         files,
         options: FileOptions {
             ignore_unknown_fields: false,
-            names: if legacy {
-                ValidationScheme::Legacy
-            } else {
-                ValidationScheme::Utf8
-            },
+            names: config.global.validation_scheme(),
             promql: parse_options(features),
         },
         interval: config.global.evaluation_interval.0,
@@ -167,15 +161,17 @@ pub(crate) fn check_rule_files(config: &Config, features: &Features) -> Result<(
     Ok(())
 }
 
-/// The texts of the configuration and of its rule files, to notice changes; `None` while the configuration cannot be
-/// read. Blocks on the disk.
+/// The texts of the configuration and of the files that it names, to notice changes; `None` while the configuration
+/// cannot be read. Blocks on the disk.
 pub(crate) fn texts(source: &ConfigSource) -> Option<String> {
     let mut text = source.read().ok()?;
-    // Without a good configuration nobody knows its rule files.
-    let rules = source
-        .load()
-        .and_then(|c| rules_config(&c, &Features::default()));
-    for file in rules.map(|r| r.files).unwrap_or_default() {
+    // Without a good main file nobody knows the others. They may be bad: putting them right is a change, too.
+    let named = source.load_alone().map(|config| {
+        let patterns = config.rule_files.iter().chain(&config.scrape_config_files);
+        let found = patterns.filter_map(|pattern| glob(Path::new(pattern)).ok());
+        found.flatten().collect::<Vec<_>>()
+    });
+    for file in named.unwrap_or_default() {
         text.push_str(&format!("\n# {}\n", file.display()));
         text.push_str(&std::fs::read_to_string(&file).unwrap_or_default());
     }

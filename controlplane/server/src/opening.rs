@@ -88,6 +88,7 @@ async fn open_server(state: &Arc<AppState>, parts: &Parts) -> Result<Arc<OpenCor
     );
     Ok(Arc::new(OpenCore {
         db,
+        storage: parts.storage.clone(),
         fanout,
         remote_read: api::RemoteRead::new(parts.remote_read.clone(), &state.registry),
         queries,

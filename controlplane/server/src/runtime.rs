@@ -8,12 +8,11 @@ use arc_swap::ArcSwap;
 use bellwether_model::re2::Re2;
 use bellwether_scrape::ScrapeOptions;
 use bellwether_telemetry::{Gauge, Registry};
-use bellwether_tsdb::{Db, DbOptions, TsdbError, WalCompression, WalSync};
+use bellwether_tsdb::{Db, DbOptions, Retention, TsdbError, WalCompression, WalSync};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting;
-use crate::api;
 use crate::config::{Config, ConfigError, ConfigSource};
 use crate::flags::{Feature, Features};
 use crate::http::HttpMetrics;
@@ -43,6 +42,7 @@ const MAINTENANCE_RETRY: Duration = Duration::from_secs(2);
 pub(crate) struct Parts {
     source: ConfigSource,
     pub(crate) data_dir: PathBuf,
+    pub(crate) storage: StorageSettings,
     pub(crate) db_options: DbOptions,
     pub(crate) query: QuerySettings,
     pub(crate) remote_read: RemoteReadSettings,
@@ -104,7 +104,6 @@ pub(crate) fn prepare(
         quit: CancellationToken::new(),
         hostname: hostname(),
         started_text: now_rfc3339_nanos(),
-        retention_text: api::retention_text(db_options.retention, db_options.retention_size),
         phase: watch::Sender::new(Phase::Starting),
         lookback_ms: millis(settings.query.lookback),
         is_agent: settings.agent.is_some(),
@@ -113,6 +112,7 @@ pub(crate) fn prepare(
     let parts = Parts {
         source: settings.config,
         data_dir: settings.data_dir,
+        storage: settings.storage,
         db_options,
         query: settings.query,
         remote_read: settings.remote_read,
@@ -154,6 +154,7 @@ pub(crate) async fn run_core(
             .await
             .map_err(ServerError::Internal)?;
     }
+    log_without_effect(&first.config);
     parts.config_metrics.loaded(first.loaded_at_ms);
     if stopping() {
         return Ok(());
@@ -260,6 +261,7 @@ async fn reload(state: &AppState, parts: &Parts, opened: &Opened) -> Result<(), 
     };
     match applied {
         Ok(config) => {
+            log_without_effect(&config);
             let running = RunningConfig::new(config, &state.features);
             parts.config_metrics.loaded(running.loaded_at_ms);
             state.notifications.remove(notifications::RELOAD_FAILED);
@@ -300,6 +302,7 @@ async fn apply(opened: &Opened, config: &Config, features: &Features) -> Result<
             Ok(Err(error)) => return Err(error.to_string()),
             Err(error) => return Err(error.to_string()),
         }
+        core.db.set_retention(retention(&core.storage, config));
         core.fanout
             .apply(&config.read_settings()?, &config.external_labels)?;
     }
@@ -309,9 +312,10 @@ async fn apply(opened: &Opened, config: &Config, features: &Features) -> Result<
         .apply(writes, &config.external_labels)
         .await?;
     let defaults = config.scrape_defaults(features);
+    let scrapes: Vec<_> = config.all_scrape_configs().cloned().collect();
     intake
         .scrape
-        .apply(&config.scrape_configs, &defaults)
+        .apply(&scrapes, &defaults)
         .await
         .map_err(|e| e.to_string())?;
     let Opened::Server(core) = opened else {
@@ -325,6 +329,13 @@ async fn apply(opened: &Opened, config: &Config, features: &Features) -> Result<
         .await
         .map_err(|e| e.to_string())?;
     Ok(())
+}
+
+/// Says once for each configuration which of its keys do nothing here.
+fn log_without_effect(config: &Config) {
+    for (key, reason) in config.without_effect() {
+        tracing::warn!(key, reason, "this key of the configuration has no effect");
+    }
 }
 
 /// Compaction and retention, once a minute. What waits for the end of a query is tried again sooner.
@@ -446,37 +457,39 @@ async fn read_text(source: &ConfigSource) -> Option<String> {
         .flatten()
 }
 
-/// Flags win over the configuration file, which wins over the defaults. As in Prometheus, a size alone switches the
-/// default of the age off.
+/// The section of the configuration file, where there is one, says everything; the flags, which are older, count only
+/// without it. As in Prometheus, a size alone switches the default of the age off.
+fn retention(flags: &StorageSettings, config: &Config) -> Retention {
+    if let Some(written) = config.storage.retention() {
+        return Retention {
+            time: written.time.0,
+            size: written.size.0,
+            percentage: written.percentage,
+        };
+    }
+    let size = flags.retention_size.unwrap_or(0);
+    let time = flags.retention.filter(|t| !t.is_zero());
+    let default = match size {
+        0 => DEFAULT_RETENTION,
+        _ => Duration::ZERO,
+    };
+    Retention {
+        time: time.unwrap_or(default),
+        size,
+        percentage: 0.0,
+    }
+}
+
 fn db_options(storage: &StorageSettings, features: &Features, config: &Config) -> DbOptions {
-    let written = config
-        .storage
-        .tsdb
-        .as_ref()
-        .and_then(|t| t.retention.as_ref());
-    let size = storage
-        .retention_size
-        .or_else(|| written?.size.map(|s| s.0))
-        .unwrap_or(0);
-    let time = storage
-        .retention
-        .filter(|t| !t.is_zero())
-        .or_else(|| written?.time.map(|t| t.0))
-        .unwrap_or(if size > 0 {
-            Duration::ZERO
-        } else {
-            DEFAULT_RETENTION
-        });
-    let exemplars = config
-        .storage
-        .exemplars
-        .as_ref()
-        .and_then(|e| e.max_exemplars)
-        .unwrap_or(EXEMPLARS_MAX);
+    let retention = retention(storage, config);
+    let exemplars = config.storage.exemplars.as_ref();
+    let exemplars = exemplars.and_then(|e| e.max_exemplars);
+    let exemplars = exemplars.map_or(EXEMPLARS_MAX, |max| usize::try_from(max).unwrap_or(0));
     let default = DbOptions::default();
     DbOptions {
-        retention: time,
-        retention_size: size,
+        retention: retention.time,
+        retention_size: retention.size,
+        retention_percentage: retention.percentage,
         wal_segment_size: storage.wal_segment_size.unwrap_or(default.wal_segment_size),
         wal_compression: match storage.wal_compression {
             WalCompressionSetting::None => WalCompression::None,

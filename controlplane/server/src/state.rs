@@ -28,7 +28,7 @@ use crate::notifications::Notifications;
 use crate::queries::Queries;
 use crate::reload::ReloadHandle;
 use crate::rules::RuleSource;
-use crate::settings::WebSettings;
+use crate::settings::{StorageSettings, WebSettings};
 
 /// The extractor of the shared state.
 pub(crate) type Shared = State<Arc<AppState>>;
@@ -79,6 +79,8 @@ pub(crate) struct Intake {
 /// The open database and what runs on it.
 pub(crate) struct OpenCore {
     pub(crate) db: Arc<Db>,
+    /// What the flags say about the database; the configuration may say more.
+    pub(crate) storage: StorageSettings,
     /// The database and the systems that remote read asks.
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) remote_read: RemoteRead,
@@ -149,7 +151,6 @@ pub(crate) struct AppState {
     pub(crate) quit: CancellationToken,
     pub(crate) hostname: String,
     pub(crate) started_text: String,
-    pub(crate) retention_text: String,
     pub(crate) phase: watch::Sender<Phase>,
     /// How far an instant selector looks back.
     pub(crate) lookback_ms: i64,

@@ -24,7 +24,7 @@ use crate::maintenance::horizon;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
-use crate::options::{DbOptions, millis};
+use crate::options::{DbOptions, Retention, millis};
 use crate::stats::{Cardinality, Counters, DbStats, Ingested};
 use crate::tombstones::Interval;
 use crate::wal::checkpoint;
@@ -71,6 +71,8 @@ pub struct Db {
     pub(crate) pending_out_of_order: Mutex<Option<PendingOutOfOrder>>,
     /// Blocks that no view has and whose deletion failed.
     pub(crate) doomed: Mutex<Vec<PathBuf>>,
+    /// In force; the options hold what it began with.
+    retention: Mutex<Retention>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
     /// `None` after [`Db::close`].
@@ -123,6 +125,7 @@ impl Db {
         if has_wbl.map_err(TsdbError::io("cannot read", &wbl_dir))? {
             open_out_of_order_log(&head, &wbl_dir, &options)?;
         }
+        let retention = options.first_retention();
         let db = Arc::new(Self {
             dir: dir.to_path_buf(),
             options,
@@ -131,6 +134,7 @@ impl Db {
             view: ArcSwap::from_pointee(View { blocks, head_from }),
             pending: Mutex::new(None),
             doomed: Mutex::default(),
+            retention: Mutex::new(retention),
             maintenance: Mutex::new(()),
             pending_out_of_order: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
@@ -153,6 +157,18 @@ impl Db {
             .out_of_order_window
             .store(millis(window), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Sets the retention; the next round of maintenance follows it. The largest range of a block stays that of the
+    /// start.
+    pub fn set_retention(&self, retention: Retention) {
+        *self.retention.lock() = retention;
+    }
+
+    /// The retention in force.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        *self.retention.lock()
     }
 
     /// The log, to be read while it is written.
@@ -259,6 +275,10 @@ impl Db {
             mmap_chunk_corruptions: c.chunk_files_damaged.get(),
             ..DbStats::default()
         };
+        let retention = self.retention();
+        stats.retention_limit_seconds = retention.time.as_secs_f64();
+        stats.retention_limit_bytes = retention.size;
+        stats.retention_limit_percentage = retention.percentage;
         self.head.add_stats(&mut stats);
         let view = self.view.load();
         stats.blocks_loaded = view.blocks.len() as u64;

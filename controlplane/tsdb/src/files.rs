@@ -76,6 +76,12 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// Forces the entries of a directory to the disk.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// The size in bytes of the whole file system that a directory is on.
+    fn capacity(&self, dir: &Path) -> io::Result<u64> {
+        let _ = dir;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Locks a data directory against other processes until the returned value is dropped.
     fn lock(&self, dir: &Path) -> Result<Box<dyn HeldLock>, TsdbError>;
 }
@@ -334,6 +340,11 @@ impl Files for RealFiles {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn capacity(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
     }
 
     fn lock(&self, dir: &Path) -> Result<Box<dyn HeldLock>, TsdbError> {

@@ -79,7 +79,9 @@ pub use error::TsdbError;
 pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
 pub use log_tail::{LogPosition, LogTail};
 pub use merge::MergeQuerier;
-pub use options::{Clock, DbOptions, Random, WalCompression, WalSync, system_clock, system_random};
+pub use options::{
+    Clock, DbOptions, Random, Retention, WalCompression, WalSync, system_clock, system_random,
+};
 pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats, Ingested};
 pub use verify::{Problem, VerifyReport, verify};

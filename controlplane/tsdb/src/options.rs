@@ -57,6 +57,17 @@ pub enum WalSync {
     Commit,
 }
 
+/// What goes when there is too much of it. Zeros switch limits off.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Retention {
+    /// [`DbOptions::retention`].
+    pub time: Duration,
+    /// [`DbOptions::retention_size`].
+    pub size: u64,
+    /// [`DbOptions::retention_percentage`].
+    pub percentage: f64,
+}
+
 /// Options of [`crate::Db::open`].
 #[derive(Clone)]
 pub struct DbOptions {
@@ -64,6 +75,9 @@ pub struct DbOptions {
     pub retention: Duration,
     /// Upper bound in bytes for WAL and blocks together; zero means none.
     pub retention_size: u64,
+    /// The same bound in percent of the file system's size; zero means none. It wins over the size.
+    /// [`crate::Db::set_retention`] changes all three later.
+    pub retention_percentage: f64,
     /// Size at which a new WAL segment begins, a multiple of 32 KiB.
     pub wal_segment_size: u64,
     /// Compression of new WAL records.
@@ -96,6 +110,7 @@ impl Default for DbOptions {
         Self {
             retention: Duration::from_secs(15 * 24 * 3600),
             retention_size: 0,
+            retention_percentage: 0.0,
             wal_segment_size: 128 << 20,
             wal_compression: WalCompression::default(),
             wal_sync: WalSync::default(),
@@ -117,6 +132,7 @@ impl fmt::Debug for DbOptions {
         f.debug_struct("DbOptions")
             .field("retention", &self.retention)
             .field("retention_size", &self.retention_size)
+            .field("retention_percentage", &self.retention_percentage)
             .field("wal_segment_size", &self.wal_segment_size)
             .field("wal_compression", &self.wal_compression)
             .field("wal_sync", &self.wal_sync)
@@ -169,6 +185,15 @@ impl DbOptions {
             sync: self.wal_sync,
             clock: Arc::clone(&self.clock),
             files: Arc::clone(&self.files),
+        }
+    }
+
+    /// The retention at the start.
+    pub(crate) fn first_retention(&self) -> Retention {
+        Retention {
+            time: self.retention,
+            size: self.retention_size,
+            percentage: self.retention_percentage,
         }
     }
 

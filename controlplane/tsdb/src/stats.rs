@@ -16,7 +16,7 @@ pub struct Ingested {
 }
 
 /// A snapshot of the database's counters and sizes. Field comments name Prometheus' metric.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DbStats {
     /// `prometheus_tsdb_head_series`
     pub head_series: u64,
@@ -110,6 +110,12 @@ pub struct DbStats {
     pub time_retentions: u64,
     /// `prometheus_tsdb_size_retentions_total`
     pub size_retentions: u64,
+    /// `prometheus_tsdb_retention_limit_seconds`; zero is no limit.
+    pub retention_limit_seconds: f64,
+    /// `prometheus_tsdb_retention_limit_bytes`; zero is no limit.
+    pub retention_limit_bytes: u64,
+    /// `prometheus_tsdb_retention_limit_percentage`; zero is no limit.
+    pub retention_limit_percentage: f64,
     /// `prometheus_tsdb_isolation_low_watermark`
     pub isolation_low_watermark: u64,
     /// `prometheus_tsdb_isolation_high_watermark`

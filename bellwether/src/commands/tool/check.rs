@@ -1,8 +1,15 @@
 //! `bellwether tool check`: promtool's checks of files, with its output and exit codes.
 
+mod config;
+mod families;
+mod lint;
+mod metrics;
+mod status;
+
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bellwether_rules::file::{FileOptions, RuleFile, duplicate_rules};
 use clap::{Args, Subcommand};
@@ -14,14 +21,22 @@ const LINT_ERROR: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
+    /// Check configuration files of the metrics server, and the files that they name.
+    Config(config::ConfigArgs),
     /// Check rule files; without files, what comes over standard input.
     Rules(RulesArgs),
+    /// Check what is unwise about the metrics of a page in the text format that comes over standard input.
+    Metrics(metrics::MetricsArgs),
     /// Check web configuration files and the certificates that they name.
     WebConfig(WebConfigArgs),
     /// Check PromQL expressions and show their types.
     Promql(promql::CheckPromqlArgs),
     /// Discover the targets of a job, and show what its relabelling makes of them.
     ServiceDiscovery(service_discovery::ServiceDiscoveryArgs),
+    /// Check that a server is healthy.
+    Healthy(status::StatusArgs),
+    /// Check that a server is ready.
+    Ready(status::StatusArgs),
 }
 
 #[derive(Debug, Args)]
@@ -64,26 +79,39 @@ fn web_config(files: &[PathBuf], errors: &mut impl Write) -> anyhow::Result<Exit
     Ok(code)
 }
 
-pub(super) async fn run(command: &CheckCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(command: &CheckCommand, lookback: Duration) -> anyhow::Result<ExitCode> {
     match command {
+        CheckCommand::Config(args) => config::run(args, lookback),
+        CheckCommand::Rules(args) => rules(args),
+        CheckCommand::Metrics(args) => metrics::run(args),
         CheckCommand::Promql(args) => promql::check(args),
         CheckCommand::ServiceDiscovery(args) => service_discovery::run(args).await,
         CheckCommand::WebConfig(args) => web_config(&args.files, &mut std::io::stderr().lock()),
-        CheckCommand::Rules(args) => {
-            let (out, errors) = (std::io::stdout(), std::io::stderr());
-            let mut check = Check {
-                args,
-                options: FileOptions {
-                    ignore_unknown_fields: args.ignore_unknown_fields,
-                    ..FileOptions::default()
-                },
-                lints: false,
-                out: out.lock(),
-                errors: errors.lock(),
-            };
-            check.rules()
-        }
+        CheckCommand::Healthy(args) => status::run(args, "/-/healthy").await,
+        CheckCommand::Ready(args) => status::run(args, "/-/ready").await,
     }
+}
+
+fn rules(args: &RulesArgs) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let options = FileOptions {
+        ignore_unknown_fields: args.ignore_unknown_fields,
+        promql: args.features.resolve(&mut out)?.promql,
+        ..FileOptions::default()
+    };
+    let lints = Lints::parse(&args.lint, &mut out)?;
+    let mut check = RuleCheck {
+        options,
+        duplicates: lints.duplicates,
+        out,
+        errors: std::io::stderr().lock(),
+    };
+    let verdict = if args.files.is_empty() {
+        check.standard_input()?
+    } else {
+        check.files(&args.files)?
+    };
+    Ok(verdict.exit_code(args.lint_fatal))
 }
 
 /// How a file did.
@@ -94,50 +122,63 @@ enum Verdict {
     Bad,
 }
 
-struct Check<'a, O, E> {
-    args: &'a RulesArgs,
+impl Verdict {
+    fn exit_code(self, lint_fatal: bool) -> ExitCode {
+        match self {
+            Self::Bad => ExitCode::FAILURE,
+            Self::Lint if lint_fatal => ExitCode::from(LINT_ERROR),
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// What to look for besides mistakes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lints {
+    /// Rules that are there twice.
+    duplicates: bool,
+}
+
+impl Lints {
+    /// From a list separated by commas.
+    fn parse(list: &str, out: &mut impl Write) -> anyhow::Result<Self> {
+        let mut lints = Self::default();
+        for option in list.split(',').filter(|o| !o.is_empty()) {
+            match option {
+                "all" | "duplicate-rules" => lints.duplicates = true,
+                "none" => {}
+                other => writeln!(out, "WARNING: unknown lint option: {other:?}")?,
+            }
+        }
+        Ok(lints)
+    }
+}
+
+/// Checks rule files and tells about each.
+struct RuleCheck<O, E> {
     options: FileOptions,
-    lints: bool,
+    duplicates: bool,
     out: O,
     errors: E,
 }
 
-impl<O: Write, E: Write> Check<'_, O, E> {
-    fn rules(&mut self) -> anyhow::Result<ExitCode> {
-        let features = self.args.features.resolve(&mut self.out)?;
-        self.options.promql = features.promql;
-        self.lints = self.lint_options()?;
+impl<O: Write, E: Write> RuleCheck<O, E> {
+    fn standard_input(&mut self) -> anyhow::Result<Verdict> {
+        writeln!(self.out, "Checking standard input")?;
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        let file = RuleFile::parse(&text, &self.options);
+        let file = file.map_err(|errors| errors.iter().map(ToString::to_string).collect());
+        self.report(file)
+    }
+
+    fn files(&mut self, paths: &[PathBuf]) -> anyhow::Result<Verdict> {
         let mut worst = Verdict::Good;
-        if self.args.files.is_empty() {
-            writeln!(self.out, "Checking standard input")?;
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            let file = RuleFile::parse(&text, &self.options);
-            let file = file.map_err(|errors| errors.iter().map(ToString::to_string).collect());
-            worst = self.report(file)?;
-        }
-        for path in &self.args.files {
+        for path in paths {
             writeln!(self.out, "Checking {}", path.display())?;
             worst = worst.max(self.report(read(path, &self.options))?);
         }
-        Ok(match worst {
-            Verdict::Bad => ExitCode::FAILURE,
-            Verdict::Lint if self.args.lint_fatal => ExitCode::from(LINT_ERROR),
-            _ => ExitCode::SUCCESS,
-        })
-    }
-
-    /// Whether duplicates are looked for.
-    fn lint_options(&mut self) -> anyhow::Result<bool> {
-        let mut wanted = false;
-        for option in self.args.lint.split(',').filter(|o| !o.is_empty()) {
-            match option {
-                "all" | "duplicate-rules" => wanted = true,
-                "none" => {}
-                other => writeln!(self.out, "WARNING: unknown lint option: {other:?}")?,
-            }
-        }
-        Ok(wanted)
+        Ok(worst)
     }
 
     fn report(&mut self, file: Result<RuleFile, Vec<String>>) -> anyhow::Result<Verdict> {
@@ -151,7 +192,7 @@ impl<O: Write, E: Write> Check<'_, O, E> {
                 return Ok(Verdict::Bad);
             }
         };
-        let duplicates = if self.lints {
+        let duplicates = if self.duplicates {
             duplicate_rules(&file)
         } else {
             Vec::new()

@@ -13,13 +13,18 @@ mod test;
 mod tsdb;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use bellwether_model::duration;
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolCommand {
-    /// Check files that Prometheus reads.
+    /// Check files that Prometheus reads, and servers.
     Check {
+        /// How far an instant selector of the server looks back, for what is checked against it.
+        #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = duration::parse, global = true)]
+        lookback: Duration,
         #[command(subcommand)]
         command: check::CheckCommand,
     },
@@ -52,9 +57,9 @@ pub(super) async fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
     };
     bellwether_telemetry::init_logging(level, bellwether_telemetry::LogFormat::Logfmt);
     match command {
-        ToolCommand::Check { command } => check::run(command).await,
+        ToolCommand::Check { command, lookback } => check::run(command, *lookback).await,
         ToolCommand::Test { command } => test::run(command),
-        ToolCommand::Tsdb { command } => tsdb::run(command),
+        ToolCommand::Tsdb { command } => tsdb::run(command).await,
         ToolCommand::Query(args) => query::run(args).await,
         ToolCommand::Promql { command } => promql::run(command),
         ToolCommand::PromqlTest(args) => promql_test::run(args),

@@ -105,6 +105,33 @@ export function queryWithStats(
 	return call("api/v1/query_range", params, signal);
 }
 
+/** A relabelling rule as the server runs it. */
+export type RelabelRule = Readonly<Record<string, string | number | readonly string[]>>;
+
+/** What one rule of a pool makes of labels. */
+export interface RelabelStep {
+	readonly rule: RelabelRule;
+	readonly output: Labels;
+	/** False where the rule drops the target. */
+	readonly keep: boolean;
+}
+
+/** Takes the discovered labels of a target through the rules of its pool. Prometheus has it since 3.8. */
+export const relabelSteps = (pool: string, labels: Labels, signal?: AbortSignal) =>
+	call<{ readonly steps: readonly RelabelStep[] }>(
+		"api/v1/targets/relabel_steps",
+		{ scrapePool: pool, labels: JSON.stringify(labels) },
+		signal,
+	);
+
+export interface Alertmanagers {
+	readonly activeAlertmanagers: readonly { readonly url: string }[];
+	readonly droppedAlertmanagers: readonly { readonly url: string }[];
+}
+
+export const alertmanagers = (signal?: AbortSignal) =>
+	call<Alertmanagers>("api/v1/alertmanagers", {}, signal);
+
 export const targets = (signal?: AbortSignal) => call<Targets>("api/v1/targets", {}, signal);
 export const alerts = (signal?: AbortSignal) =>
 	call<{ alerts: readonly Alert[] }>("api/v1/alerts", {}, signal);
@@ -132,6 +159,18 @@ export interface TsdbStatus {
 	readonly memoryInBytesByLabelName?: readonly Counted[];
 	readonly seriesCountByLabelValuePair?: readonly Counted[];
 }
+
+/** A block of the database, times in epoch milliseconds. */
+export interface Block {
+	readonly ulid: string;
+	readonly minTime: number;
+	readonly maxTime: number;
+	readonly stats?: { readonly numSamples?: number; readonly numSeries?: number; readonly numChunks?: number };
+	readonly compaction?: { readonly level?: number };
+}
+
+export const tsdbBlocks = (signal?: AbortSignal) =>
+	call<{ readonly blocks: readonly Block[] | null }>("api/v1/status/tsdb/blocks", {}, signal);
 
 export type Facts = Readonly<Record<string, string | number | boolean | null>>;
 

@@ -34,6 +34,16 @@ const alias = (path: string) =>
 		},
 	});
 
+/** Prometheus' own addresses of what is a part of a page here; other parameters stay. */
+const moved = (path: string, to: string, tab: string) =>
+	createRoute({
+		getParentRoute: () => root,
+		path,
+		beforeLoad: ({ search }) => {
+			throw redirect({ to: to as never, search: { ...search, tab } as never, replace: true });
+		},
+	});
+
 const tree = root.addChildren([
 	page(
 		"/",
@@ -76,6 +86,12 @@ const tree = root.addChildren([
 	),
 	alias("/graph"),
 	alias("/query"),
+	moved("/service-discovery", "/targets", "discovery"),
+	moved("/config", "/storage", "config"),
+	moved("/flags", "/storage", "flags"),
+	moved("/status", "/storage", "server"),
+	moved("/tsdb-status", "/storage", "cardinality"),
+	moved("/alertmanager-discovery", "/storage", "alertmanagers"),
 ]);
 
 export const router = createRouter({

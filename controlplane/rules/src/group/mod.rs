@@ -33,6 +33,8 @@ use crate::rule::{Alert, Rule, RuleSurroundings};
 use crate::snapshot::GroupSnapshot;
 use crate::time::Time;
 
+pub use schedule::slot;
+
 /// Takes the alerts that are due, with the rule's expression. Must not block.
 pub type Notify = Arc<dyn Fn(&str, Vec<Alert>) + Send + Sync>;
 

@@ -11,30 +11,37 @@ use xxhash_rust::xxh64::xxh64;
 use super::Group;
 use crate::time::{Time, nanos};
 
-impl Group {
-    /// Prometheus' own hash of a group: xxHash of its labels `file` and `name` as Prometheus packs them. The same
-    /// file on both servers is therefore evaluated at the same moments.
-    fn hash(&self) -> u64 {
-        let mut packed = Vec::new();
-        for text in ["file", &self.key.file, "name", &self.key.name] {
-            let len = u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
-            if len[0] < 255 && len[1..] == [0; 3] {
-                packed.push(len[0]);
-            } else {
-                packed.extend([255, len[0], len[1], len[2]]);
-            }
-            packed.extend(text.bytes());
-        }
-        xxh64(&packed, 0)
-    }
+/// The latest moment at or before a time at which a group is evaluated. These slots are an interval apart, at an
+/// offset that the hash of file and name gives. `interval` must not be zero.
+#[must_use]
+pub fn slot(file: &str, name: &str, interval: Duration, now: Time) -> Time {
+    let interval = nanos(interval).max(1);
+    let offset = i64::try_from(hash(file, name) % interval.unsigned_abs()).unwrap_or(0);
+    let adjusted = now.0 - offset;
+    // Go's remainder of a negative time would be negative; there are none.
+    Time(adjusted - adjusted.rem_euclid(interval) + offset)
+}
 
-    /// The latest slot at or before a time. Slots are an interval apart, at an offset that the hash gives.
+/// Prometheus' own hash of a group: xxHash of its labels `file` and `name` as Prometheus packs them. The same file on
+/// both servers is therefore evaluated at the same moments.
+fn hash(file: &str, name: &str) -> u64 {
+    let mut packed = Vec::new();
+    for text in ["file", file, "name", name] {
+        let len = u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
+        if len[0] < 255 && len[1..] == [0; 3] {
+            packed.push(len[0]);
+        } else {
+            packed.extend([255, len[0], len[1], len[2]]);
+        }
+        packed.extend(text.bytes());
+    }
+    xxh64(&packed, 0)
+}
+
+impl Group {
+    /// The latest slot at or before a time.
     pub(crate) fn slot(&self, now: Time) -> Time {
-        let interval = nanos(self.interval);
-        let offset = i64::try_from(self.hash() % interval.unsigned_abs()).unwrap_or(0);
-        let adjusted = now.0 - offset;
-        // Go's remainder of a negative time would be negative; there are none.
-        Time(adjusted - adjusted.rem_euclid(interval) + offset)
+        slot(&self.key.file, &self.key.name, self.interval, now)
     }
 
     /// Evaluates the group at each of its slots until it is stopped.

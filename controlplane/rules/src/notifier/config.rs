@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellwether_discovery::SdConfigs;
 use bellwether_discovery::config::HttpAndSd;
 use bellwether_http::HttpClientConfig;
-use bellwether_scrape::config::PoolSettings;
+use bellwether_scrape::config::{PoolSettings, ValidationScheme};
 use bellwether_scrape::relabel::{RelabelConfig, RelabelError, Rules};
 use bellwether_scrape::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 use bellwether_yaml::{PromDuration, Strict, list};
@@ -31,6 +31,9 @@ pub struct AlertingConfig {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub alertmanagers: Vec<AlertmanagerConfig>,
+    /// How label names of relabelling rules are checked; the global section says it.
+    #[serde(skip)]
+    pub names: ValidationScheme,
 }
 
 /// One entry of `alertmanagers` as written.
@@ -143,8 +146,12 @@ pub(super) struct SetSettings {
 }
 
 impl AlertmanagerConfig {
-    /// Checks an entry. Relative paths start at `base_dir`.
-    pub(super) fn resolve(&self, base_dir: &Path) -> Result<SetSettings, AlertingError> {
+    /// Checks an entry. Label names in rules follow `scheme`, relative paths start at `base_dir`.
+    pub(super) fn resolve(
+        &self,
+        scheme: ValidationScheme,
+        base_dir: &Path,
+    ) -> Result<SetSettings, AlertingError> {
         if self.api_version != "v2" {
             return Err(AlertingError::ApiVersion(self.api_version.clone()));
         }
@@ -158,6 +165,7 @@ impl AlertmanagerConfig {
             ..ScrapeConfig::default()
         };
         let defaults = ScrapeDefaults {
+            metric_name_validation_scheme: scheme.as_str().to_owned(),
             base_dir: base_dir.to_owned(),
             ..ScrapeDefaults::default()
         };
@@ -165,19 +173,25 @@ impl AlertmanagerConfig {
             path_prefix: self.path_prefix.clone(),
             timeout: self.timeout.0,
             connection: connection.resolve(&defaults)?,
-            alert_relabel: Rules::new(&self.alert_relabel_configs)?,
+            alert_relabel: Rules::under(scheme, &self.alert_relabel_configs)?,
         })
     }
 }
 
 impl AlertingConfig {
+    /// Whether the section says anything.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        !self.alertmanagers.is_empty() || !self.alert_relabel_configs.is_empty()
+    }
+
     /// Checks the section.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self, base_dir: &Path) -> Result<(), AlertingError> {
-        Rules::new(&self.alert_relabel_configs)?;
-        let check = |am: &AlertmanagerConfig| am.resolve(base_dir).map(|_| ());
+        Rules::under(self.names, &self.alert_relabel_configs)?;
+        let check = |am: &AlertmanagerConfig| am.resolve(self.names, base_dir).map(|_| ());
         self.alertmanagers.iter().try_for_each(check)
     }
 }

@@ -117,9 +117,9 @@ impl Notifier {
         external_labels: &Labels,
         base_dir: &Path,
     ) -> Result<(), AlertingError> {
-        let alert_relabel = Rules::new(&config.alert_relabel_configs)?;
+        let alert_relabel = Rules::under(config.names, &config.alert_relabel_configs)?;
         let entries = config.alertmanagers.iter();
-        let wanted = entries.map(|am| am.resolve(base_dir));
+        let wanted = entries.map(|am| am.resolve(config.names, base_dir));
         let wanted: Vec<SetSettings> = wanted.collect::<Result<_, _>>()?;
         let mut state = self.state.write();
         if state.stopped {

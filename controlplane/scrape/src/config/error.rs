@@ -4,6 +4,23 @@ use bellwether_http::HttpConfigError;
 
 use crate::relabel::RelabelError;
 
+/// What is wrong with a list of scrape protocols.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolsError {
+    /// An empty list.
+    #[error("scrape_protocols cannot be empty")]
+    Empty,
+    /// A protocol listed twice, in whatever case; the list.
+    #[error("duplicated protocol in scrape_protocols, got [{0}]")]
+    Duplicate(String),
+    /// A protocol that does not exist.
+    #[error(
+        "scrape_protocols: unknown scrape protocol {0}, supported: [{names}]",
+        names = crate::protocol::ScrapeProtocol::names()
+    )]
+    Unknown(String),
+}
+
 /// A configuration that does not pass its checks. Texts follow Prometheus'.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScrapeConfigError {
@@ -16,14 +33,11 @@ pub enum ScrapeConfigError {
     /// The time-out does not fit into the interval.
     #[error("scrape timeout greater than scrape interval for scrape config with job name {0:?}")]
     TimeoutTooLong(String),
-    /// A scrape protocol that does not exist.
-    #[error(
-        "scrape_protocols: unknown scrape protocol {protocol}, supported: [{}] for scrape config with job name {job:?}",
-        crate::protocol::ScrapeProtocol::names()
-    )]
-    UnknownProtocol {
-        /// As written.
-        protocol: String,
+    /// `scrape_protocols`.
+    #[error("{error} for scrape config with job name {job:?}")]
+    Protocols {
+        /// What is wrong.
+        error: ProtocolsError,
         /// The job's name.
         job: String,
     },
@@ -38,19 +52,6 @@ pub enum ScrapeConfigError {
         /// The job's name.
         job: String,
     },
-    /// A protocol listed twice.
-    #[error(
-        "duplicated protocol in scrape_protocols, got [{protocols}] for scrape config with job name {job:?}"
-    )]
-    DuplicateProtocol {
-        /// The list as written.
-        protocols: String,
-        /// The job's name.
-        job: String,
-    },
-    /// An empty list of protocols.
-    #[error("scrape_protocols cannot be empty for scrape config with job name {0:?}")]
-    NoProtocols(String),
     /// How targets are asked.
     #[error(transparent)]
     Http(#[from] HttpConfigError),
@@ -63,21 +64,27 @@ pub enum ScrapeConfigError {
         job: String,
     },
     /// A name validation scheme that does not exist.
-    #[error(
-        "unknown scrape config name validation method specified, must be either '', 'legacy' or 'utf8', got {0}"
-    )]
+    #[error(r#"unrecognized ValidationScheme: {0:?}: use "utf8" or "legacy""#)]
     UnknownValidationScheme(String),
     /// An escaping scheme that does not exist.
     #[error(
-        "unknown scrape config name escaping method specified, must be one of 'allow-utf-8', 'underscores', 'dots', or 'values', got {0}"
+        "unknown scrape config name escaping method specified, must be one of 'allow-utf-8', 'underscores', 'dots', or 'values', got {0:?}"
     )]
     UnknownEscapingScheme(String),
+    /// An escaping scheme of the global section that does not exist.
+    #[error(
+        "unknown global name escaping method specified, must be one of 'allow-utf-8', 'underscores', 'dots', or 'values', got {0:?}"
+    )]
+    UnknownGlobalEscaping(String),
     /// UTF-8 names are asked for and refused at the same time.
     #[error("utf8 metric names requested but validation scheme is not set to UTF8")]
     ConflictingUtf8,
     /// A target address with a path or a scheme.
     #[error("{0:?} is not a valid hostname")]
     TargetAddress(String),
+    /// A label name of a static configuration that is not a label name.
+    #[error("{0:?} is not a valid label name")]
+    LabelName(String),
     /// A relabelling rule.
     #[error("{error} in {key} of scrape config with job name {job:?}")]
     Relabel {

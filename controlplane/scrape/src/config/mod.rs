@@ -14,6 +14,6 @@ pub use bellwether_http::HttpClientConfig;
 pub use bellwether_http::config::{Authorization, BasicAuth, HttpHeader};
 pub use bellwether_http::settings::SecretSource;
 pub use bellwether_yaml::{ByteSize, PromDuration, Secret, Strict};
-pub use error::ScrapeConfigError;
-pub use resolve::{PoolSettings, ScrapeDefaults};
+pub use error::{ProtocolsError, ScrapeConfigError};
+pub use resolve::{PoolSettings, ScrapeDefaults, check_protocols};
 pub use scrape::{EscapingScheme, ScrapeConfig, ValidationScheme};

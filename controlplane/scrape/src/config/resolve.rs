@@ -8,7 +8,7 @@ use std::time::Duration;
 use bellwether_discovery::SdConfigs;
 use bellwether_http::ClientSettings;
 
-use super::{EscapingScheme, ScrapeConfig, ScrapeConfigError, ValidationScheme};
+use super::{EscapingScheme, ProtocolsError, ScrapeConfig, ScrapeConfigError, ValidationScheme};
 use crate::protocol::ScrapeProtocol;
 use crate::relabel::Rules;
 
@@ -161,6 +161,7 @@ impl ScrapeConfig {
         if self.job_name.is_empty() {
             return Err(ScrapeConfigError::NoJobName);
         }
+        let base_dir = self.base_dir.as_deref().unwrap_or(&defaults.base_dir);
         let (interval, timeout) = self.timing(defaults)?;
         let escaping = self.escaping(defaults)?;
         let native_histograms = self
@@ -168,10 +169,10 @@ impl ScrapeConfig {
             .unwrap_or(defaults.native_histograms);
         let protocols = self.protocols(defaults, native_histograms)?;
         self.check_targets()?;
-        let http = self.http.resolve(&defaults.base_dir)?;
+        let http = self.http.resolve(base_dir)?;
         let limit = |own: Option<u64>, global: u64| own.filter(|n| *n > 0).unwrap_or(global);
         let rules = |configs: &[_], key| {
-            Rules::new(configs).map_err(|error| ScrapeConfigError::Relabel {
+            Rules::under(escaping.0, configs).map_err(|error| ScrapeConfigError::Relabel {
                 error,
                 key,
                 job: self.job_name.clone(),
@@ -227,9 +228,9 @@ impl ScrapeConfig {
                 .scrape_failure_log_file
                 .as_ref()
                 .or(defaults.scrape_failure_log_file.as_ref())
-                .map(|file| defaults.base_dir.join(file)),
+                .map(|file| base_dir.join(file)),
             sd: self.sd.clone(),
-            base_dir: defaults.base_dir.clone(),
+            base_dir: base_dir.to_owned(),
             relabel: Arc::new(rules(&self.relabel_configs, "relabel_configs")?),
             metric_relabel: Arc::new(rules(
                 &self.metric_relabel_configs,
@@ -254,30 +255,25 @@ impl ScrapeConfig {
         &self,
         defaults: &ScrapeDefaults,
     ) -> Result<(ValidationScheme, EscapingScheme), ScrapeConfigError> {
-        let pick = |own: &Option<String>, global: &str| match own.as_deref() {
-            Some(text) if !text.is_empty() => text.to_owned(),
-            _ => global.to_owned(),
+        let own = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let own_validation = own(&self.metric_name_validation_scheme);
+        let global = defaults.metric_name_validation_scheme.as_str();
+        let validation = ValidationScheme::parse(own_validation.as_deref().unwrap_or(global))?;
+        let fitting = |validation| match validation {
+            ValidationScheme::Legacy => EscapingScheme::Underscores,
+            ValidationScheme::Utf8 => EscapingScheme::AllowUtf8,
         };
-        let name = pick(
-            &self.metric_name_validation_scheme,
-            &defaults.metric_name_validation_scheme,
-        );
-        let validation = match name.as_str() {
-            "" | "utf8" => ValidationScheme::Utf8,
-            "legacy" => ValidationScheme::Legacy,
-            _ => return Err(ScrapeConfigError::UnknownValidationScheme(name)),
+        let global_escaping = match defaults.metric_name_escaping_scheme.as_str() {
+            "" => fitting(ValidationScheme::parse(global)?),
+            name => EscapingScheme::parse(name)
+                .ok_or_else(|| ScrapeConfigError::UnknownGlobalEscaping(name.to_owned()))?,
         };
-        let name = pick(
-            &self.metric_name_escaping_scheme,
-            &defaults.metric_name_escaping_scheme,
-        );
-        let escaping = match name.as_str() {
-            "" if validation == ValidationScheme::Legacy => EscapingScheme::Underscores,
-            "" | "allow-utf-8" => EscapingScheme::AllowUtf8,
-            "underscores" => EscapingScheme::Underscores,
-            "dots" => EscapingScheme::Dots,
-            "values" => EscapingScheme::Values,
-            _ => return Err(ScrapeConfigError::UnknownEscapingScheme(name)),
+        // A scheme of its own also brings the escaping that goes with it.
+        let escaping = match own(&self.metric_name_escaping_scheme) {
+            Some(name) => EscapingScheme::parse(&name)
+                .ok_or(ScrapeConfigError::UnknownEscapingScheme(name))?,
+            None if own_validation.is_some() => fitting(validation),
+            None => global_escaping,
         };
         if validation == ValidationScheme::Legacy && escaping == EscapingScheme::AllowUtf8 {
             return Err(ScrapeConfigError::ConflictingUtf8);
@@ -291,33 +287,16 @@ impl ScrapeConfig {
         native_histograms: bool,
     ) -> Result<Vec<ScrapeProtocol>, ScrapeConfigError> {
         let names = match &self.scrape_protocols {
-            Some(names) if names.is_empty() => {
-                return Err(ScrapeConfigError::NoProtocols(self.job_name.clone()));
-            }
             Some(names) => names,
             None if !defaults.scrape_protocols.is_empty() => &defaults.scrape_protocols,
             // Only protobuf carries native histograms.
             None if native_histograms => return Ok(ScrapeProtocol::PROTO_FIRST.to_vec()),
             None => return Ok(ScrapeProtocol::DEFAULT.to_vec()),
         };
-        let mut protocols = Vec::with_capacity(names.len());
-        let mut seen = BTreeSet::new();
-        for name in names {
-            let protocol = ScrapeProtocol::from_name(name).ok_or_else(|| {
-                ScrapeConfigError::UnknownProtocol {
-                    protocol: name.clone(),
-                    job: self.job_name.clone(),
-                }
-            })?;
-            protocols.push(protocol);
-            if !seen.insert(name) {
-                return Err(ScrapeConfigError::DuplicateProtocol {
-                    protocols: names.join(" "),
-                    job: self.job_name.clone(),
-                });
-            }
-        }
-        Ok(protocols)
+        check_protocols(names).map_err(|error| ScrapeConfigError::Protocols {
+            error,
+            job: self.job_name.clone(),
+        })
     }
 
     fn fallback(&self) -> Result<Option<ScrapeProtocol>, ScrapeConfigError> {
@@ -335,14 +314,39 @@ impl ScrapeConfig {
 
     /// Fixed targets must be addresses, unless rules may still make addresses of them.
     fn check_targets(&self) -> Result<(), ScrapeConfigError> {
-        if !self.relabel_configs.is_empty() {
-            return Ok(());
+        for group in &self.sd.static_configs {
+            // Relabelling may still make an address of it.
+            if self.relabel_configs.is_empty() {
+                for target in &group.targets {
+                    check_address(target)?;
+                }
+            }
+            if let Some(name) = group.labels.keys().find(|name| name.is_empty()) {
+                return Err(ScrapeConfigError::LabelName(name.clone()));
+            }
         }
-        let groups = self.sd.static_configs.iter();
-        groups
-            .flat_map(|group| &group.targets)
-            .try_for_each(|target| check_address(target))
+        Ok(())
     }
+}
+
+/// The protocols of `scrape_protocols`, which must be known and different from each other.
+///
+/// # Errors
+/// What is wrong with the list, without the place where it stands.
+pub fn check_protocols(names: &[String]) -> Result<Vec<ScrapeProtocol>, ProtocolsError> {
+    if names.is_empty() {
+        return Err(ProtocolsError::Empty);
+    }
+    let mut seen = BTreeSet::new();
+    let mut protocols = Vec::with_capacity(names.len());
+    for name in names {
+        if !seen.insert(name.to_lowercase()) {
+            return Err(ProtocolsError::Duplicate(names.join(" ")));
+        }
+        let known = ScrapeProtocol::from_name(name);
+        protocols.push(known.ok_or_else(|| ProtocolsError::Unknown(name.clone()))?);
+    }
+    Ok(protocols)
 }
 
 /// An address may not hold a slash: that would be a URL.

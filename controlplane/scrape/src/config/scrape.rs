@@ -1,6 +1,7 @@
 //! The YAML of one `scrape_config`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bellwether_discovery::SdConfigs;
 use bellwether_discovery::config::HttpAndSd;
@@ -8,6 +9,7 @@ use bellwether_http::HttpClientConfig;
 use bellwether_yaml::{ByteSize, PromDuration, Strict, list, null_is_default};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ScrapeConfigError;
 use crate::relabel::RelabelConfig;
 
 /// How metric and label names are checked.
@@ -18,6 +20,29 @@ pub enum ValidationScheme {
     Utf8,
     /// `[a-zA-Z_:][a-zA-Z0-9_:]*`.
     Legacy,
+}
+
+impl ValidationScheme {
+    /// The name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf8",
+            Self::Legacy => "legacy",
+        }
+    }
+
+    /// The scheme of a name; empty for the default.
+    ///
+    /// # Errors
+    /// [`ScrapeConfigError::UnknownValidationScheme`].
+    pub fn parse(name: &str) -> Result<Self, ScrapeConfigError> {
+        match name {
+            "" | "utf8" => Ok(Self::Utf8),
+            "legacy" => Ok(Self::Legacy),
+            _ => Err(ScrapeConfigError::UnknownValidationScheme(name.to_owned())),
+        }
+    }
 }
 
 /// What a target is asked to do with names outside the legacy character set.
@@ -35,6 +60,14 @@ pub enum EscapingScheme {
 }
 
 impl EscapingScheme {
+    /// The scheme of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values]
+            .into_iter()
+            .find(|scheme| scheme.as_str() == name)
+    }
+
     /// The name in the configuration and in the `Accept` header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -152,6 +185,9 @@ pub struct ScrapeConfig {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub metric_relabel_configs: Vec<RelabelConfig>,
+    /// Where relative paths start, when that is not the folder of the main file.
+    #[serde(skip)]
+    pub base_dir: Option<PathBuf>,
 }
 
 impl Default for ScrapeConfig {
@@ -189,6 +225,7 @@ impl Default for ScrapeConfig {
             sd: SdConfigs::default(),
             relabel_configs: Vec::new(),
             metric_relabel_configs: Vec::new(),
+            base_dir: None,
         }
     }
 }

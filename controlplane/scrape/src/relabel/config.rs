@@ -1,12 +1,14 @@
 //! One rule as written, and what can be wrong with it.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use bellwether_model::labels::is_legacy_label_name;
 use bellwether_model::re2::{Re2, Re2Error};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::Strict;
+use crate::config::{Strict, ValidationScheme};
 
 pub(super) const DEFAULT_SEPARATOR: &str = ";";
 pub(super) const DEFAULT_REGEX: &str = "(.*)";
@@ -97,10 +99,10 @@ pub struct RelabelConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_labels: Option<Vec<String>>,
     /// Between the joined values. Default `;`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "written", skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
     /// Pattern in RE2's dialect. Default `(.*)`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "written", skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
     /// Modulus of `hashmod`.
     #[serde(skip_serializing_if = "is_zero")]
@@ -109,7 +111,7 @@ pub struct RelabelConfig {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub target_label: String,
     /// Template with `$1` and the like. Default `$1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "written", skip_serializing_if = "Option::is_none")]
     pub replacement: Option<String>,
     /// Default `replace`.
     pub action: Action,
@@ -138,7 +140,9 @@ impl<'de> Deserialize<'de> for RelabelConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let config = Self::deserialize(Strict::new(deserializer, "relabel config", &[]))?;
         // Checked here, so that the error carries the rule's place in the file.
-        config.check().map_err(D::Error::custom)?;
+        config
+            .check(ValidationScheme::Utf8)
+            .map_err(D::Error::custom)?;
         Ok(config)
     }
 }
@@ -167,6 +171,17 @@ pub enum RelabelError {
     /// The action has no replacement.
     #[error("'replacement' can not be set for {0} action")]
     Replacement(Action),
+    /// The target is no label name, or could not become one.
+    #[error("{target:?} is invalid 'target_label' for {action} action")]
+    InvalidTarget {
+        /// As written.
+        target: String,
+        /// The action.
+        action: Action,
+    },
+    /// A source that is no label name.
+    #[error("{0:?} is not a valid label name")]
+    SourceLabel(String),
     /// The replacement would give an invalid label name.
     #[error("{replacement:?} is invalid 'replacement' for {action} action")]
     InvalidReplacement {
@@ -187,54 +202,90 @@ pub enum RelabelError {
 }
 
 impl RelabelConfig {
-    /// Checks the rule and compiles its pattern.
-    pub(super) fn check(&self) -> Result<Re2, RelabelError> {
+    /// Checks the rule under a validation scheme and compiles its pattern. The order of the checks is Prometheus', and
+    /// so is the mistake that is named of several.
+    pub(super) fn check(&self, scheme: ValidationScheme) -> Result<Re2, RelabelError> {
         use Action::*;
         let action = self.action;
-        let pattern = self.regex.as_deref().unwrap_or(DEFAULT_REGEX);
-        let replacement = self.replacement.as_deref().unwrap_or(DEFAULT_REPLACEMENT);
-        let default_separator = self
-            .separator
-            .as_deref()
-            .is_none_or(|s| s == DEFAULT_SEPARATOR);
-        let default_replacement = replacement == DEFAULT_REPLACEMENT;
-        let regex = Re2::anchored(pattern)?;
+        let target = self.target_label.as_str();
+        let sources = self.source_labels.iter().flatten();
+        if let Some(empty) = sources.clone().find(|name| name.is_empty()) {
+            return Err(RelabelError::SourceLabel(empty.clone()));
+        }
+        let regex = Re2::anchored(self.regex.as_deref().unwrap_or(DEFAULT_REGEX))?;
         if action == HashMod && self.modulus == 0 {
             return Err(RelabelError::NoModulus);
         }
-        let needs_target = matches!(
-            action,
-            Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual
-        );
-        if needs_target && self.target_label.is_empty() {
+        let transforms = matches!(action, Lowercase | Uppercase | KeepEqual | DropEqual);
+        if (transforms || matches!(action, Replace | HashMod)) && target.is_empty() {
             return Err(RelabelError::NoTarget(action));
         }
-        if matches!(action, Lowercase | Uppercase) && !default_replacement {
+        let target_is_good = match action {
+            Replace => is_label_template(target, scheme),
+            HashMod => is_label_name(target, scheme),
+            _ => !transforms || is_label_name(target, scheme),
+        };
+        if !target_is_good {
+            return Err(RelabelError::InvalidTarget {
+                target: target.to_owned(),
+                action,
+            });
+        }
+        self.check_other_fields(scheme)?;
+        Ok(regex)
+    }
+
+    /// Fields that the action does not use must be as if they were not written.
+    fn check_other_fields(&self, scheme: ValidationScheme) -> Result<(), RelabelError> {
+        use Action::*;
+        let action = self.action;
+        let is_default =
+            |text: &Option<String>, default| text.as_deref().is_none_or(|text| text == default);
+        let default_replacement = is_default(&self.replacement, DEFAULT_REPLACEMENT);
+        if matches!(action, Lowercase | Uppercase | KeepEqual | DropEqual) && !default_replacement {
             return Err(RelabelError::Replacement(action));
         }
-        if action == LabelMap && replacement.is_empty() {
+        let replacement = self.replacement.as_deref().unwrap_or(DEFAULT_REPLACEMENT);
+        if action == LabelMap && !is_label_template(replacement, scheme) {
             return Err(RelabelError::InvalidReplacement {
                 replacement: replacement.to_owned(),
                 action,
             });
         }
-        if matches!(action, KeepEqual | DropEqual)
-            && !(pattern == DEFAULT_REGEX
-                && self.modulus == 0
-                && default_separator
-                && default_replacement)
-        {
+        let rest = self.modulus == 0
+            && is_default(&self.separator, DEFAULT_SEPARATOR)
+            && default_replacement;
+        // Writing the default pattern counts as writing one.
+        if matches!(action, KeepEqual | DropEqual) && !(self.regex.is_none() && rest) {
             return Err(RelabelError::OnlySourceAndTarget(action));
         }
         if matches!(action, LabelDrop | LabelKeep)
-            && !(self.source_labels.is_none()
-                && self.target_label.is_empty()
-                && self.modulus == 0
-                && default_separator
-                && default_replacement)
+            && !(self.source_labels.is_none() && self.target_label.is_empty() && rest)
         {
             return Err(RelabelError::OnlyRegex(action));
         }
-        Ok(regex)
+        Ok(())
     }
+}
+
+fn is_label_name(name: &str, scheme: ValidationScheme) -> bool {
+    match scheme {
+        ValidationScheme::Utf8 => !name.is_empty(),
+        ValidationScheme::Legacy => is_legacy_label_name(name),
+    }
+}
+
+/// Whether a text can become a label name: with `$1` and `${1}` for what the pattern finds.
+fn is_label_template(text: &str, scheme: ValidationScheme) -> bool {
+    static LEGACY: LazyLock<Option<Re2>> =
+        LazyLock::new(|| Re2::anchored(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+").ok());
+    match scheme {
+        ValidationScheme::Utf8 => !text.is_empty(),
+        ValidationScheme::Legacy => LEGACY.as_ref().is_some_and(|legacy| legacy.is_match(text)),
+    }
+}
+
+/// A key without a value is an empty text, which is not the default.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
 }

@@ -6,6 +6,8 @@ use bellwether_model::LabelsBuilder;
 use bellwether_model::re2::Re2;
 use md5::{Digest, Md5};
 
+use crate::config::ValidationScheme;
+
 use super::config::{
     Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RelabelConfig, RelabelError,
 };
@@ -38,11 +40,22 @@ struct Rule {
 }
 
 impl Rules {
-    /// Compiles rules.
+    /// Compiles rules where label names may be any text.
     ///
     /// # Errors
     /// The first rule that is wrong.
     pub fn new(configs: &[RelabelConfig]) -> Result<Self, RelabelError> {
+        Self::under(ValidationScheme::Utf8, configs)
+    }
+
+    /// Compiles rules whose label names follow a scheme.
+    ///
+    /// # Errors
+    /// The first rule that is wrong.
+    pub fn under(
+        scheme: ValidationScheme,
+        configs: &[RelabelConfig],
+    ) -> Result<Self, RelabelError> {
         let rules = configs
             .iter()
             .map(|config| {
@@ -53,7 +66,7 @@ impl Rules {
                     action: config.action,
                     source_labels: config.source_labels.clone().unwrap_or_default(),
                     separator: or(&config.separator, DEFAULT_SEPARATOR),
-                    regex: config.check()?,
+                    regex: config.check(scheme)?,
                     matches_everything: config.regex.as_deref().unwrap_or(DEFAULT_REGEX)
                         == DEFAULT_REGEX,
                     modulus: config.modulus,

@@ -68,7 +68,6 @@ use error::{ApiError, ErrorType};
 pub(crate) use federate::federate;
 pub(crate) use otlp::OtlpMetrics;
 pub(crate) use read::RemoteRead;
-pub(crate) use status::retention_text;
 
 /// Largest compressed remote write request, and largest form.
 const BODY_BYTES_MAX: usize = 32 << 20;

@@ -15,13 +15,14 @@ use super::error::ApiError;
 use super::json as wire;
 use super::members::{push_list, push_name};
 use super::params::Params;
-use crate::config::to_yaml;
+use crate::config::{Config, to_yaml};
 use crate::state::Shared;
 
 /// The configuration of the pool that the parameter `scrapePool` names.
-fn pool<'c>(params: &Params, configs: &'c [ScrapeConfig]) -> Result<&'c ScrapeConfig, ApiError> {
+fn pool<'c>(params: &Params, config: &'c Config) -> Result<&'c ScrapeConfig, ApiError> {
     let name = pool_name(params)?;
-    configs.iter().find(|c| c.job_name == name).ok_or_else(|| {
+    let mut pools = config.all_scrape_configs();
+    pools.find(|c| c.job_name == name).ok_or_else(|| {
         ApiError::bad_data(format!(
             "error retrieving scrape config: scrape pool {} not found",
             bellwether_model::labels::quote(name)
@@ -42,7 +43,7 @@ pub(crate) async fn config(
     params: Params,
 ) -> Result<Response, ApiError> {
     let shown = state.config.load().config.with_defaults(&state.features);
-    let config = pool(&params, &shown.scrape_configs)?;
+    let config = pool(&params, &shown)?;
     let yaml = to_yaml(config)
         .map_err(|e| ApiError::internal(format!("error marshaling scrape config: {e}")))?;
     Ok(wire::success_value(&json!({ "yaml": yaml })))
@@ -95,7 +96,7 @@ pub(crate) async fn relabel_steps(
     let given: BTreeMap<String, String> = serde_json::from_str(text)
         .map_err(|e| ApiError::bad_data(format!("error parsing labels: {e}")))?;
     let running = state.config.load();
-    let rules = &pool(&params, &running.config.scrape_configs)?.relabel_configs;
+    let rules = &pool(&params, &running.config)?.relabel_configs;
     let mut labels = LabelsBuilder::default();
     for (name, value) in &given {
         labels.set(name, value);

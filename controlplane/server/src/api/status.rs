@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::response::Response;
 use bellwether_model::duration;
+use bellwether_tsdb::Retention;
 use serde_json::json;
 
 use super::error::ApiError;
 use super::json as wire;
 use super::params::{Params, go_atoi};
 use super::{Core, Ready};
-use crate::state::{Shared, now_rfc3339_nanos, rfc3339_seconds};
+use crate::state::{Opened, Shared, now_rfc3339_nanos, rfc3339_seconds};
 use crate::version;
 
 /// Entries of each list of `/status/tsdb` at most.
@@ -38,6 +39,11 @@ pub(crate) async fn runtime_info(State(state): Shared, ready: Ready) -> Response
         .metrics()
         .num_alive_tasks();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // An agent keeps nothing.
+    let retention = match &ready.0 {
+        Opened::Server(core) => retention_text(core.db.retention()),
+        Opened::Agent(_) => String::new(),
+    };
     wire::success_value(&json!({
         "startTime": state.started_text,
         "CWD": std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
@@ -51,7 +57,7 @@ pub(crate) async fn runtime_info(State(state): Shared, ready: Ready) -> Response
         "GOMEMLIMIT": i64::MAX,
         "GOGC": "",
         "GODEBUG": "",
-        "storageRetention": state.retention_text,
+        "storageRetention": retention,
     }))
 }
 
@@ -106,14 +112,17 @@ pub(crate) async fn wal_replay(State(state): Shared) -> Response {
     wire::success_value(&json!({ "min": 0, "max": segment, "current": segment }))
 }
 
-/// Prometheus' text for the retention: `15d`, `15d or 10GiB`, `10GiB`.
-pub(crate) fn retention_text(time: std::time::Duration, size_bytes: u64) -> String {
+/// Prometheus' text for the retention: `15d`, `15d or 10GiB`, `10GiB`, `15d or 80%`.
+fn retention_text(retention: Retention) -> String {
     let mut parts = Vec::new();
-    if !time.is_zero() {
-        parts.push(duration::format(time));
+    if !retention.time.is_zero() {
+        parts.push(duration::format(retention.time));
     }
-    if size_bytes > 0 {
-        parts.push(bellwether_scrape::config::ByteSize(size_bytes).to_string());
+    if retention.size > 0 {
+        parts.push(bellwether_scrape::config::ByteSize(retention.size).to_string());
+    }
+    if retention.percentage > 0.0 {
+        parts.push(format!("{}%", retention.percentage));
     }
     parts.join(" or ")
 }

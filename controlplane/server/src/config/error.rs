@@ -16,6 +16,14 @@ pub enum ConfigError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file that the configuration names cannot be read.
+    #[error("cannot read scrape configuration file {}: {source}; scrape_config_files names the file", path.display())]
+    Include {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A value, a key or the YAML itself is wrong: file, line, column, key and what would be right.
     #[error(transparent)]
     Invalid(#[from] YamlError),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use bellwether_model::labels::is_legacy_label_name;
 use bellwether_scrape::ScrapeDefaults;
-use bellwether_scrape::config::{ByteSize, PromDuration};
+use bellwether_scrape::config::{ByteSize, PromDuration, ValidationScheme, check_protocols};
 use serde::{Deserialize, Serialize};
 
 use crate::flags::{Feature, Features};
@@ -19,15 +20,15 @@ pub struct GlobalConfig {
     pub scrape_interval: PromDuration,
     /// Time a scrape may take; 10s, at most the interval.
     pub scrape_timeout: PromDuration,
-    /// Formats to ask for; empty means the default order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub scrape_protocols: Vec<String>,
+    /// Formats to ask for; `None` means the default order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_protocols: Option<Vec<String>>,
     /// Time between rule evaluations and default step of sub-queries; 1m.
     pub evaluation_interval: PromDuration,
     /// How far in the past rules are evaluated; 0s.
     #[serde(skip_serializing_if = "is_zero")]
     pub rule_query_offset: PromDuration,
-    /// File for a line per query; not supported yet, must be empty.
+    /// File for a line per query.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub query_log_file: String,
     /// File for a line per failed scrape.
@@ -78,11 +79,37 @@ pub struct GlobalConfig {
 }
 
 impl GlobalConfig {
-    /// Puts the defaults in place of zero durations; an unwritten time-out follows a short interval.
+    /// Checks the section and puts the defaults in place of zero durations; an unwritten time-out follows a short
+    /// interval. Schemes are checked with the scrape configurations that they apply to, but for the name.
     ///
     /// # Errors
-    /// A written time-out that is longer than the interval, in Prometheus' words.
-    pub(crate) fn fill_in(&mut self) -> Result<(), &'static str> {
+    /// The key and what is wrong with it, in Prometheus' words.
+    pub(crate) fn check(&mut self) -> Result<(), (&'static str, String)> {
+        let scheme = ValidationScheme::parse(&self.metric_name_validation_scheme)
+            .map_err(|e| ("metric_name_validation_scheme", e.to_string()))?;
+        for name in self.external_labels.keys() {
+            // Label names may be any UTF-8 since 3.0 unless the legacy scheme is asked for.
+            let legacy = scheme == ValidationScheme::Legacy;
+            if name.is_empty() || (legacy && !is_legacy_label_name(name)) {
+                let message = format!("{name:?} is not a valid label name");
+                return Err(("external_labels", message));
+            }
+        }
+        self.fill_in()
+            .map_err(|e| ("scrape_timeout", e.to_owned()))?;
+        if let Some(protocols) = &self.scrape_protocols {
+            let checked = check_protocols(protocols);
+            checked.map_err(|e| ("scrape_protocols", format!("{e} for global config")))?;
+        }
+        Ok(())
+    }
+
+    /// How names are checked.
+    pub(crate) fn validation_scheme(&self) -> ValidationScheme {
+        ValidationScheme::parse(&self.metric_name_validation_scheme).unwrap_or_default()
+    }
+
+    fn fill_in(&mut self) -> Result<(), &'static str> {
         if self.scrape_interval.0.is_zero() {
             self.scrape_interval = seconds(60);
         }
@@ -104,7 +131,7 @@ impl GlobalConfig {
         ScrapeDefaults {
             scrape_interval: self.scrape_interval.0,
             scrape_timeout: self.scrape_timeout.0,
-            scrape_protocols: self.scrape_protocols.clone(),
+            scrape_protocols: self.scrape_protocols.clone().unwrap_or_default(),
             native_histograms: self
                 .scrape_native_histograms
                 .unwrap_or(features.has(Feature::NativeHistograms)),

@@ -7,12 +7,15 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `load` | text to [`Config`], all checks, `${VAR}` in external labels |
+//! | `load` | text to [`Config`], all checks |
+//! | `files` | patterns of rule files, scrape configurations of further files |
+//! | `expand` | `${VAR}` in external labels |
 //! | `global` | the `global` section and its defaults |
 //! | `otlp` | the `otlp` section |
 //! | `remote` | the sections `remote_write` and `remote_read` |
-//! | `sections` | the sections `storage` and `runtime` |
-//! | `tracing_config` | the section `tracing`, which is refused |
+//! | `storage` | the `storage` section |
+//! | `sections` | the section `runtime` |
+//! | `tracing_config` | the section `tracing`, which is checked and has no effect |
 //! | `shown` | the defaults in force, for `/api/v1/status/config` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
@@ -20,12 +23,15 @@
 
 mod discovery;
 mod error;
+mod expand;
+mod files;
 mod global;
 mod load;
 mod otlp;
 mod remote;
 mod sections;
 mod shown;
+mod storage;
 mod tracing_config;
 
 pub use error::ConfigError;
@@ -33,10 +39,12 @@ pub use global::GlobalConfig;
 pub(crate) use load::to_yaml;
 pub use load::{Config, ConfigSource};
 pub use otlp::{OtlpConfig, TranslationStrategy};
-pub use sections::{
-    ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, RuntimeConfig,
-    StorageConfig, TsdbConfig,
+pub use sections::RuntimeConfig;
+pub use storage::{
+    ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, StorageConfig, TsdbConfig,
 };
 
+#[cfg(test)]
+mod key_tests;
 #[cfg(test)]
 mod tests;

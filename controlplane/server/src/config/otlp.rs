@@ -3,7 +3,8 @@
 use crate::flags::{Feature, Features};
 use bellwether_otlp::translate::{LabelSettings, Strategy, Translator};
 use bellwether_remote::otlp::{OtlpSettings, Promote};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `otlp`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -38,7 +39,7 @@ pub struct OtlpConfig {
 }
 
 /// `translation_strategy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "Prometheus' names say it")]
 pub enum TranslationStrategy {
     #[default]
@@ -47,6 +48,31 @@ pub enum TranslationStrategy {
     #[serde(rename = "NoUTF8EscapingWithSuffixes")]
     NoUtf8EscapingWithSuffixes,
     NoTranslation,
+}
+
+impl TranslationStrategy {
+    const ALL: [Self; 4] = [
+        Self::UnderscoreEscapingWithSuffixes,
+        Self::UnderscoreEscapingWithoutSuffixes,
+        Self::NoUtf8EscapingWithSuffixes,
+        Self::NoTranslation,
+    ];
+}
+
+impl<'de> Deserialize<'de> for TranslationStrategy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if name.is_empty() {
+            return Ok(Self::default());
+        }
+        let named = |s: &Self| Strategy::from(*s).to_string() == name;
+        Self::ALL.into_iter().find(named).ok_or_else(|| {
+            let known = Self::ALL.map(|s| Strategy::from(s).to_string()).join(", ");
+            D::Error::custom(format!(
+                "unsupported OTLP translation strategy {name:?}: use one of {known}"
+            ))
+        })
+    }
 }
 
 impl From<TranslationStrategy> for Strategy {

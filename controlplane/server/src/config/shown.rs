@@ -5,7 +5,8 @@ use bellwether_scrape::config::{ByteSize, PromDuration};
 use bellwether_scrape::relabel::RelabelConfig;
 
 use super::load::Config;
-use super::sections::{ExemplarsConfig, RuntimeConfig};
+use super::sections::RuntimeConfig;
+use super::storage::ExemplarsConfig;
 use crate::flags::{Feature, Features};
 use crate::settings::EXEMPLARS_MAX;
 
@@ -36,7 +37,8 @@ impl Config {
         global.scrape_native_histograms.get_or_insert(native);
         let extra = features.has(Feature::ExtraScrapeMetrics);
         global.extra_scrape_metrics.get_or_insert(extra);
-        for scrape in &mut shown.scrape_configs {
+        let scrapes = shown.scrape_configs.iter_mut();
+        for scrape in scrapes.chain(&mut shown.file_scrape_configs) {
             self.fill_scrape(scrape, features);
         }
         let alerting = &mut shown.alerting;
@@ -59,7 +61,7 @@ impl Config {
         if features.has(Feature::ExemplarStorage) {
             let exemplars = &mut shown.storage.exemplars;
             let ExemplarsConfig { max_exemplars } = exemplars.get_or_insert_default();
-            max_exemplars.get_or_insert(EXEMPLARS_MAX);
+            max_exemplars.get_or_insert(EXEMPLARS_MAX as i64);
         }
         shown
     }

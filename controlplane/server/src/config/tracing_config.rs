@@ -1,4 +1,4 @@
-//! `tracing`: read and checked as Prometheus does, then refused. This server makes no spans that could be exported.
+//! `tracing`: read and checked as Prometheus does. This server makes no spans that could be exported, which the log says.
 
 use std::collections::BTreeMap;
 
@@ -60,27 +60,29 @@ fn client_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
 }
 
 impl TracingConfig {
-    /// What is wrong with the section: at last that it is there.
-    pub(super) fn problem(&self) -> String {
+    /// What is wrong with the section.
+    pub(super) fn problem(&self) -> Option<String> {
         for header in self.headers.keys() {
             let lower = header.to_lowercase();
             if lower == "authorization" {
-                return "custom authorization header configuration is not yet supported".to_owned();
+                return Some(
+                    "custom authorization header configuration is not yet supported".to_owned(),
+                );
             }
             if RESERVED.contains(&lower.as_str()) {
-                return format!("{header} is a reserved header. It must not be changed");
+                return Some(format!(
+                    "{header} is a reserved header. It must not be changed"
+                ));
             }
         }
         if self.endpoint.as_deref().unwrap_or_default().is_empty() {
-            return "tracing endpoint must be set".to_owned();
+            return Some("tracing endpoint must be set".to_owned());
         }
         match self.compression.as_deref() {
-            None | Some("" | "gzip") => {}
-            Some(other) => {
-                return format!("invalid compression type {other} provided, valid options: gzip");
-            }
+            None | Some("" | "gzip") => None,
+            Some(other) => Some(format!(
+                "invalid compression type {other} provided, valid options: gzip"
+            )),
         }
-        "this section is not supported yet: the server makes no spans of its own, so there is nothing to export; remove it"
-            .to_owned()
     }
 }

@@ -7,7 +7,8 @@ use bellwether_model::duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use super::{FlagError, WalCompressionFlag, parse_duration, sizes, value_name};
+use super::texts::value_name;
+use super::{FlagError, WalCompressionFlag, parse_duration, sizes};
 use crate::settings::{AgentSettings, WalCompressionSetting};
 
 /// Flags of agent mode. What is not given has no value, so that it is known what was.

@@ -23,11 +23,13 @@ pub enum FlagError {
     },
     /// A flag of Prometheus without effect in this build.
     #[error(
-        "--{flag} is not supported yet: remove it (only its default, {default:?}, is accepted)"
+        "--{flag} is not supported: {reason}; remove it (only its default, {default:?}, is accepted)"
     )]
     Unsupported {
         /// Name without dashes.
         flag: String,
+        /// Why, and what does it instead.
+        reason: &'static str,
         /// The only accepted value.
         default: String,
     },

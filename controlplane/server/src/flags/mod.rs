@@ -10,9 +10,9 @@ mod features;
 mod rules;
 mod sizes;
 mod table;
+mod texts;
 mod wal_sync;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,7 +95,16 @@ pub struct ServerFlags {
         default_value = "prometheus.yml"
     )]
     pub config_file: PathBuf,
-    /// How often to look for changes of the configuration file (needs the feature auto-reload-config)
+    /// Reload the configuration when its file, or one that it names, changes
+    #[arg(long = "config.auto-reload", overrides_with = "no_auto_reload")]
+    pub auto_reload: bool,
+    #[arg(
+        long = "no-config.auto-reload",
+        hide = true,
+        overrides_with = "auto_reload"
+    )]
+    no_auto_reload: bool,
+    /// How often to look for changes (needs --config.auto-reload)
     #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub auto_reload_interval: Duration,
 
@@ -107,7 +116,7 @@ pub struct ServerFlags {
     )]
     pub listen_address: Vec<String>,
     /// File with TLS, users and headers of the listeners, read again when it changes
-    #[arg(long = "web.config.file", value_name = "FILE")]
+    #[arg(long = "web.config.file", value_name = "FILE", value_parser = file)]
     pub web_config_file: Option<PathBuf>,
     /// Longest time to read a request, and to keep an idle connection
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
@@ -257,7 +266,8 @@ pub struct ServerFlags {
     #[arg(
         long = "query.max-samples",
         value_name = "N",
-        default_value_t = 50_000_000
+        default_value_t = 50_000_000,
+        value_parser = sizes::count
     )]
     pub max_samples: usize,
 
@@ -265,7 +275,8 @@ pub struct ServerFlags {
     #[arg(
         long = "storage.remote.read-sample-limit",
         value_name = "N",
-        default_value_t = 50_000_000
+        default_value_t = 50_000_000,
+        value_parser = sizes::count
     )]
     pub read_sample_limit: usize,
     /// Most remote read requests at one time, 0 is no limit
@@ -309,6 +320,11 @@ fn write_message(text: &str) -> Result<WriteMessage, String> {
     WriteMessage::parse(text).ok_or_else(|| {
         format!("unknown remote write protobuf message {text}, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request")
     })
+}
+
+/// A file's name; an empty one, which scripts write where they have none, names no file.
+fn file(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -383,8 +399,7 @@ impl ServerFlags {
                 bytes_in_frame_max: self.read_max_bytes_in_frame,
             },
             rules: self.rules.settings(),
-            auto_reload: features
-                .has(Feature::AutoReloadConfig)
+            auto_reload: (self.auto_reload || features.has(Feature::AutoReloadConfig))
                 .then_some(self.auto_reload_interval.max(Duration::from_secs(1))),
             features,
             fast_first_scrape: false,
@@ -468,137 +483,6 @@ impl ServerFlags {
         };
         Ok(format!("/{}", path.trim_matches('/')))
     }
-
-    /// All flags and their values, for `/api/v1/status/flags`.
-    fn texts(&self) -> BTreeMap<String, String> {
-        let mut all = self.other.texts();
-        let bool_text = |b: bool| b.to_string();
-        let path = |p: &PathBuf| p.display().to_string();
-        let retention = self.retention_time.unwrap_or_default();
-        let max_block = self
-            .max_block_duration
-            .unwrap_or_else(|| self.default_max_block());
-        let own = [
-            ("config.file", path(&self.config_file)),
-            (
-                "config.auto-reload-interval",
-                duration::format(self.auto_reload_interval),
-            ),
-            ("web.listen-address", self.listen_address.join(",")),
-            (
-                "web.config.file",
-                self.web_config_file.as_ref().map(path).unwrap_or_default(),
-            ),
-            ("web.read-timeout", duration::format(self.read_timeout)),
-            ("web.max-connections", self.max_connections.to_string()),
-            ("web.external-url", self.external_url.clone()),
-            (
-                "web.route-prefix",
-                self.prefix().unwrap_or_else(|_| "/".to_owned()),
-            ),
-            ("web.enable-lifecycle", bool_text(self.enable_lifecycle)),
-            ("web.enable-admin-api", bool_text(self.enable_admin_api)),
-            (
-                "web.enable-remote-write-receiver",
-                bool_text(self.enable_remote_write_receiver),
-            ),
-            (
-                "web.remote-write-receiver.accepted-protobuf-messages",
-                self.write_messages()
-                    .iter()
-                    .map(|m| m.as_str())
-                    .collect::<Vec<_>>()
-                    .join(","),
-            ),
-            (
-                "web.enable-otlp-receiver",
-                bool_text(self.enable_otlp_receiver),
-            ),
-            ("web.search.max-limit", self.search_max_limit.to_string()),
-            (
-                "web.max-notifications-subscribers",
-                self.max_notifications_subscribers.to_string(),
-            ),
-            (
-                "storage.remote.flush-deadline",
-                duration::format(self.flush_deadline),
-            ),
-            (
-                "storage.remote.read-sample-limit",
-                self.read_sample_limit.to_string(),
-            ),
-            (
-                "storage.remote.read-concurrent-limit",
-                self.read_concurrent_limit.to_string(),
-            ),
-            (
-                "storage.remote.read-max-bytes-in-frame",
-                self.read_max_bytes_in_frame.to_string(),
-            ),
-            ("web.cors.origin", self.cors_origin.clone()),
-            ("storage.tsdb.path", path(&self.storage_path)),
-            ("storage.tsdb.retention.time", duration::format(retention)),
-            (
-                "storage.tsdb.retention.size",
-                sizes::format(self.retention_size.unwrap_or(0)),
-            ),
-            (
-                "storage.tsdb.wal-compression",
-                bool_text(!self.no_wal_compression),
-            ),
-            (
-                "storage.tsdb.wal-compression-type",
-                value_name(&self.wal_compression_type),
-            ),
-            (
-                "storage.tsdb.wal-segment-size",
-                sizes::format(self.wal_segment_size.unwrap_or(0)),
-            ),
-            ("storage.tsdb.wal-sync", wal_sync::format(self.wal_sync)),
-            (
-                "storage.tsdb.min-block-duration",
-                duration::format(self.min_block_duration),
-            ),
-            (
-                "storage.tsdb.max-block-duration",
-                duration::format(max_block),
-            ),
-            (
-                "query.lookback-delta",
-                duration::format(self.lookback_delta),
-            ),
-            ("query.timeout", duration::format(self.query_timeout)),
-            ("query.max-concurrency", self.max_concurrency.to_string()),
-            ("query.max-samples", self.max_samples.to_string()),
-            ("enable-feature", self.enable_feature.join(",")),
-            ("log.level", self.log_level.as_str().to_owned()),
-            ("log.format", value_name(&self.log_format)),
-        ];
-        let rules = self.rules.texts();
-        let agent = self.agent.texts();
-        all.extend(agent.map(|(name, value)| (name.to_owned(), value)));
-        all.extend(rules.map(|(name, value)| (name.to_owned(), value)));
-        all.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        all
-    }
-
-    /// Prometheus shows what it derives: a tenth of the retention, at most 31 days.
-    fn default_max_block(&self) -> Duration {
-        const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
-        let retention = match (self.retention_time, self.retention_size) {
-            (Some(time), _) if !time.is_zero() => time,
-            (_, Some(_)) => return MONTH,
-            _ => crate::settings::DEFAULT_RETENTION,
-        };
-        (retention / 10).min(MONTH).max(self.min_block_duration)
-    }
-}
-
-fn value_name(value: &impl ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map(|v| v.get_name().to_owned())
-        .unwrap_or_default()
 }
 
 fn positive(flag: &'static str, value: Duration) -> Result<Duration, FlagError> {

@@ -1,4 +1,4 @@
-//! Flags of Prometheus that this build does not honour.
+//! Flags of Prometheus that this build does not honour, each with the reason.
 
 use std::collections::BTreeMap;
 
@@ -49,18 +49,21 @@ const fn ignored(entry: Entry) -> Entry {
     }
 }
 
-/// Names and defaults as Prometheus 3.5 has them.
+/// Names and defaults as Prometheus 3.14 has them, and those that 3.5 had.
 const TABLE: &[Entry] = &[
     ignored(switch("auto-gomaxprocs", "true")),
     ignored(switch("auto-gomemlimit", "true")),
     ignored(value("auto-gomemlimit.ratio", "0.9")),
+    ignored(value("auto-gomemlimit.refresh-interval", "0s")),
     switch("scrape.adjust-timestamps", "true"),
     value("scrape.discovery-reload-interval", "5s"),
     value("scrape.timestamp-tolerance", "2ms"),
     switch("storage.tsdb.allow-overlapping-compaction", "true"),
     value("storage.tsdb.delay-compact-file.path", ""),
-    value("storage.tsdb.delayed-compaction.max-percent", "10"),
-    value("storage.tsdb.head-chunks-write-queue-size", "0"),
+    value("storage.tsdb.block-reload-interval", "1m"),
+    ignored(value("storage.tsdb.delayed-compaction.max-percent", "10")),
+    ignored(value("storage.tsdb.head-chunks-write-queue-size", "0")),
+    value("storage.tsdb.max-block-chunk-segment-size", "0B"),
     switch("storage.tsdb.no-lockfile", "false"),
     value("storage.tsdb.samples-per-chunk", "120"),
     ignored(value("web.console.libraries", "console_libraries")),
@@ -72,6 +75,85 @@ const TABLE: &[Entry] = &[
     )),
     value("web.user-assets", ""),
 ];
+
+/// Why a flag does nothing here, and what does it instead. Every entry of the table has its words.
+const REASONS: &[(&str, &str)] = &[
+    (
+        "auto-gomaxprocs",
+        "there is no Go runtime; the number of threads follows the container's limit",
+    ),
+    (
+        "auto-gomemlimit",
+        "there is no Go runtime and no garbage collector to limit",
+    ),
+    (
+        "auto-gomemlimit.ratio",
+        "there is no Go runtime and no garbage collector to limit",
+    ),
+    (
+        "auto-gomemlimit.refresh-interval",
+        "there is no Go runtime and no garbage collector to limit",
+    ),
+    (
+        "scrape.adjust-timestamps",
+        "timestamps of scrapes are always aligned to the schedule",
+    ),
+    (
+        "scrape.timestamp-tolerance",
+        "timestamps of scrapes are aligned within 2ms, as by default",
+    ),
+    (
+        "storage.tsdb.allow-overlapping-compaction",
+        "overlapping blocks are always merged",
+    ),
+    (
+        "storage.tsdb.block-reload-interval",
+        "new blocks are looked for once a minute",
+    ),
+    (
+        "storage.tsdb.delay-compact-file.path",
+        "compaction waits for nobody; keep level-1 blocks with equal --storage.tsdb.min-block-duration and --storage.tsdb.max-block-duration",
+    ),
+    (
+        "storage.tsdb.delayed-compaction.max-percent",
+        "it belongs to the feature delayed-compaction, which is off",
+    ),
+    (
+        "storage.tsdb.head-chunks-write-queue-size",
+        "head chunks are written without a queue",
+    ),
+    (
+        "storage.tsdb.max-block-chunk-segment-size",
+        "segments of chunks hold 512MB, as by default",
+    ),
+    (
+        "storage.tsdb.no-lockfile",
+        "two processes in one data directory would destroy it",
+    ),
+    (
+        "storage.tsdb.samples-per-chunk",
+        "chunks hold 120 samples, as by default",
+    ),
+    ("web.console.libraries", "there are no console templates"),
+    ("web.console.templates", "there are no console templates"),
+    ("web.local-assets", "the pages are part of the binary"),
+    ("web.page-title", "the pages have their own titles"),
+    (
+        "web.user-assets",
+        "files of users are not served; put a web server beside it",
+    ),
+];
+
+fn reason(flag: &str) -> &'static str {
+    let entry = REASONS.iter().find(|(name, _)| *name == flag);
+    entry.map_or("it is yet to come", |(_, reason)| reason)
+}
+
+/// All flags of the table and why they are not honoured.
+#[cfg(test)]
+pub(super) fn reasons() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|entry| (entry.name, reason(entry.name)))
+}
 
 /// Values given for flags that this build does not honour.
 #[derive(Clone, Debug, Default)]
@@ -90,11 +172,18 @@ impl OtherFlags {
             };
             match entry.policy {
                 Policy::Ignore => {
-                    tracing::info!(flag = entry.name, value = given, "flag has no effect here");
+                    let reason = reason(entry.name);
+                    tracing::info!(
+                        flag = entry.name,
+                        value = given,
+                        reason,
+                        "flag has no effect"
+                    );
                 }
                 Policy::Refuse => {
                     return Err(FlagError::Unsupported {
                         flag: entry.name.to_owned(),
+                        reason: reason(entry.name),
                         default: entry.default.to_owned(),
                     });
                 }

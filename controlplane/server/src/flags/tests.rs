@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use clap::Parser;
 
@@ -67,7 +67,7 @@ fn bad_values_name_the_flag() {
         ),
         (
             &["--no-storage.tsdb.allow-overlapping-compaction"],
-            "--storage.tsdb.allow-overlapping-compaction",
+            "--storage.tsdb.allow-overlapping-compaction is not supported: overlapping blocks are always merged",
         ),
         (&["--query.timeout=0s"], "--query.timeout"),
         (&["--query.timeout=5x"], "--query.timeout"),
@@ -167,6 +167,175 @@ fn features_come_in_lists() {
     assert!(settings.features.has(Feature::ExemplarStorage));
     assert!(settings.features.has(Feature::PromqlExperimentalFunctions));
     assert!(!settings.features.has(Feature::ExtraScrapeMetrics));
+}
+
+#[test]
+fn automatic_reloads_come_by_flag_or_feature() {
+    let interval = |args: &[&str]| parse(args).unwrap().auto_reload;
+    assert_eq!(interval(&[]), None);
+    let expected = Some(Duration::from_secs(30));
+    assert_eq!(interval(&["--config.auto-reload"]), expected);
+    assert_eq!(interval(&["--enable-feature=auto-reload-config"]), expected);
+    let args = ["--config.auto-reload", "--config.auto-reload-interval=5s"];
+    assert_eq!(interval(&args), Some(Duration::from_secs(5)));
+}
+
+/// Names of 3.14 that the help of an older or differently built reference does not have.
+const NEWER: &[(&str, &str)] = &[
+    ("config.auto-reload", "false"),
+    ("auto-gomemlimit.refresh-interval", "0s"),
+    ("web.enable-otlp-receiver", "false"),
+    ("web.search.max-limit", "10000"),
+    ("storage.tsdb.min-block-duration", "2h"),
+    ("storage.tsdb.max-block-chunk-segment-size", "0B"),
+    ("storage.tsdb.allow-overlapping-compaction", "true"),
+    ("storage.tsdb.wal-compression", "true"),
+    ("storage.tsdb.wal-compression-type", "snappy"),
+    ("storage.tsdb.samples-per-chunk", "120"),
+    ("storage.tsdb.delayed-compaction.max-percent", "10"),
+    ("storage.tsdb.delay-compact-file.path", ""),
+    ("storage.tsdb.block-reload-interval", "1m"),
+    ("storage.agent.wal-compression-type", "snappy"),
+    ("storage.agent.checkpoint-from-in-memory-series", "false"),
+    ("storage.agent.checkpoint-batch-size", "1000"),
+    ("scrape.adjust-timestamps", "true"),
+    ("scrape.timestamp-tolerance", "2ms"),
+    ("scrape.discovery-reload-interval", "5s"),
+];
+
+/// A flag of Prometheus' help: name and default, `None` for a switch and for one without a default.
+fn flags_of(help: &str) -> Vec<(String, Option<String>)> {
+    let lines = help.lines().filter_map(|line| {
+        // Lines of descriptions, which are further to the right, may begin with the name of a flag.
+        let flag = line.strip_prefix("      --")?;
+        flag.split_whitespace().next()
+    });
+    let flags = lines.map(|word| {
+        let (name, default) = match word.split_once('=') {
+            // Capitals and angles stand for what there is no default of.
+            Some((name, default)) if !default.starts_with('<') && !is_placeholder(default) => {
+                (name, Some(default))
+            }
+            Some((name, _)) => (name, None),
+            None => (word, None),
+        };
+        let name = name.trim_start_matches("[no-]");
+        let default = default.map(|d| d.trim_matches('"').trim_end_matches("...").to_owned());
+        (name.to_owned(), default)
+    });
+    flags.filter(|(name, _)| name != "help-long").collect()
+}
+
+fn is_placeholder(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || ".-".contains(c))
+}
+
+/// Another value of the same kind.
+fn other_value(default: &str) -> String {
+    match default {
+        "snappy" => "zstd".to_owned(),
+        "info" => "debug".to_owned(),
+        "logfmt" => "json".to_owned(),
+        "prometheus.WriteRequest" => "io.prometheus.write.v2.Request".to_owned(),
+        "0B" => "64MB".to_owned(),
+        "0.0.0.0:9090" => "127.0.0.1:9999".to_owned(),
+        text if duration::parse(text).is_ok_and(|d| !d.is_zero()) || text == "0s" => {
+            "3h".to_owned()
+        }
+        text if text.parse::<f64>().is_ok() => "7".to_owned(),
+        _ => "other".to_owned(),
+    }
+}
+
+/// Every flag of the reference works (its value is in force and shown), or is ignored or refused with a reason.
+#[test]
+fn every_flag_of_the_reference_is_known() {
+    let mut flags: Vec<(String, Option<String>)> = NEWER
+        .iter()
+        .map(|(name, default)| ((*name).to_owned(), Some((*default).to_owned())))
+        .collect();
+    match std::env::var_os("BELLWETHER_REFERENCE_BIN") {
+        Some(bin) => {
+            let program = std::path::Path::new(&bin).join("prometheus");
+            let output = std::process::Command::new(program)
+                .arg("--help")
+                .output()
+                .unwrap();
+            let found = flags_of(&String::from_utf8_lossy(&output.stdout));
+            assert!(found.len() > 40, "{found:?}");
+            flags.extend(found);
+        }
+        None => eprintln!("SKIPPED: no help of a reference, BELLWETHER_REFERENCE_BIN is not set"),
+    }
+    let mut wrong = Vec::new();
+    for (name, default) in &flags {
+        let is_switch = matches!(default.as_deref(), None | Some("true" | "false"));
+        let (same, other) = match default {
+            _ if name == "version" => continue,
+            Some(text) if !is_switch => (
+                format!("--{name}={text}"),
+                format!("--{name}={}", other_value(text)),
+            ),
+            Some(text) if text == "true" => (format!("--{name}"), format!("--no-{name}")),
+            Some(_) => (format!("--no-{name}"), format!("--{name}")),
+            // Without a default the help says `=<url>`, `=<path>`.
+            None if name.contains("url") => (String::new(), format!("--{name}=http://x/y")),
+            None if name.contains("retention.size") => (String::new(), format!("--{name}=5GB")),
+            None if name.contains("time") || name.contains("deadline") => {
+                (String::new(), format!("--{name}=5d"))
+            }
+            None if name.contains("prefix")
+                || name.contains("assets")
+                || name == "enable-feature" =>
+            {
+                (String::new(), format!("--{name}=x"))
+            }
+            None => (format!("--no-{name}"), format!("--{name}")),
+        };
+        let mut args = vec![same.as_str()];
+        args.retain(|arg| !arg.is_empty());
+        let is_refused =
+            |error: &str| error.contains(name.as_str()) && error.contains("is not supported: ");
+        // Distributions have defaults of their own.
+        let agent = name.starts_with("storage.agent.").then_some("--agent");
+        args.extend(agent);
+        match parse(&args) {
+            Err(error) if !is_refused(&error) => wrong.push(format!("{same}: {error}")),
+            _ => {}
+        }
+        let shown = other.split_once('=').map_or_else(
+            || (!other.starts_with("--no-")).to_string(),
+            |(_, value)| value.to_owned(),
+        );
+        let args: Vec<&str> = agent.into_iter().chain([other.as_str()]).collect();
+        match parse(&args) {
+            Ok(settings) => {
+                let value = settings.flags.get(name).cloned().unwrap_or_default();
+                let trimmed = value.trim_start_matches('/');
+                if value != shown && trimmed != shown {
+                    wrong.push(format!("{other}: shown as {value:?}"));
+                }
+            }
+            Err(error) if is_refused(&error) => {
+                if error.contains("yet to come") {
+                    eprintln!("yet to come: --{name}");
+                }
+            }
+            Err(error) => wrong.push(format!("{other}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_not_honoured_has_its_reason() {
+    for (flag, reason) in table::reasons() {
+        assert!(reason.len() > 10, "{flag}: {reason}");
+        assert!(!reason.ends_with('.'), "{flag}: {reason}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub enum BackfillError {
 }
 
 /// The range of blocks in milliseconds: the largest size that is not above the wanted one.
-fn block_range(max: Duration) -> i64 {
+pub(super) fn block_range(max: Duration) -> i64 {
     let max = i64::try_from(max.as_millis()).unwrap_or(i64::MAX);
     (0..SIZES)
         .map(|i| SMALLEST_MS * 3i64.pow(i))

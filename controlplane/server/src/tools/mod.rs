@@ -2,3 +2,4 @@
 
 pub mod backfill;
 pub mod bench;
+pub mod rule_backfill;

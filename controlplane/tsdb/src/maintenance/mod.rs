@@ -1,6 +1,7 @@
 //! What happens besides appends and queries: blocks from the head, truncation, compaction, retention,
 //! clean-up at the start, snapshots.
 
+mod adopt;
 pub(crate) mod horizon;
 pub(crate) mod out_of_order;
 
@@ -19,7 +20,7 @@ use crate::compact;
 use crate::db::{Db, MaintenanceReport, View};
 use crate::error::TsdbError;
 use crate::files::{self, Files};
-use crate::options::{WalSync, millis};
+use crate::options::{Retention, WalSync, millis};
 use crate::tombstones;
 use crate::wal::segments;
 use crate::wal::{checkpoint, writer::WalWriter};
@@ -138,11 +139,13 @@ impl Db {
         // A part that fails must not keep the others from their work: all run, the first error is told.
         let cut = self.cut_head_blocks(&mut report.head_blocks);
         let late = self.cut_out_of_order_blocks(&mut report.head_blocks);
+        let adopted = self.adopt_blocks();
         let compacted = self.compact_blocks(&mut report.compactions);
         let retained = self.apply_retention();
         let discarded = self.discard_rest();
         cut?;
         late?;
+        adopted?;
         compacted?;
         report.deleted_blocks = retained?;
         discarded?;
@@ -369,17 +372,37 @@ impl Db {
         Ok(())
     }
 
+    /// The limit in bytes. Where the disk does not say how large it is, the limit in bytes holds, as in Prometheus.
+    fn size_limit(&self, retention: Retention) -> u64 {
+        if retention.percentage <= 0.0 {
+            return retention.size;
+        }
+        match self.options.files.capacity(&self.dir) {
+            Ok(bytes) if bytes > 0 => (bytes as f64 * retention.percentage / 100.0) as u64,
+            other => {
+                let reason = other.err().map(|e| e.to_string());
+                tracing::warn!(
+                    dir = %self.dir.display(),
+                    reason,
+                    "cannot tell the size of the file system: the retention in percent does not count, that in bytes does"
+                );
+                retention.size
+            }
+        }
+    }
+
     fn apply_retention(&self) -> Result<usize, TsdbError> {
         if self.pending_out_of_order.lock().is_some() {
             // The head and its log still have what is in the newest blocks of out-of-order samples.
             return Ok(0);
         }
+        let retention = self.retention();
         let view = self.view.load_full();
         let sizes: Vec<_> = view.blocks.iter().map(|b| (b.meta(), b.size())).collect();
         let doomed = compact::doomed(
             &sizes,
-            millis(self.options.retention),
-            self.options.retention_size,
+            millis(retention.time),
+            self.size_limit(retention),
             ["wal", "wbl", "chunks_head"]
                 .iter()
                 .map(|part| files::size(&*self.options.files, &self.dir.join(part)))

@@ -6,35 +6,35 @@ use anyhow::Context as _;
 use bellwether_model::float;
 use serde_json::Value as Json;
 
-pub(super) type LabelSet = BTreeMap<String, String>;
+pub(in crate::commands::tool) type LabelSet = BTreeMap<String, String>;
 
 /// A bucket of a native histogram.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bucket {
+pub(in crate::commands::tool) struct Bucket {
     /// Which bounds are included: 0 the upper, 1 the lower, 2 none, 3 both.
-    pub(super) boundaries: i64,
-    pub(super) lower: f64,
-    pub(super) upper: f64,
-    pub(super) count: f64,
+    pub(in crate::commands::tool) boundaries: i64,
+    pub(in crate::commands::tool) lower: f64,
+    pub(in crate::commands::tool) upper: f64,
+    pub(in crate::commands::tool) count: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Histogram {
-    pub(super) count: f64,
-    pub(super) sum: f64,
-    pub(super) buckets: Vec<Bucket>,
+pub(in crate::commands::tool) struct Histogram {
+    pub(in crate::commands::tool) count: f64,
+    pub(in crate::commands::tool) sum: f64,
+    pub(in crate::commands::tool) buckets: Vec<Bucket>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Series {
-    pub(super) metric: LabelSet,
+pub(in crate::commands::tool) struct Series {
+    pub(in crate::commands::tool) metric: LabelSet,
     /// Times are seconds since the epoch.
-    pub(super) floats: Vec<(f64, f64)>,
-    pub(super) histograms: Vec<(f64, Histogram)>,
+    pub(in crate::commands::tool) floats: Vec<(f64, f64)>,
+    pub(in crate::commands::tool) histograms: Vec<(f64, Histogram)>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(in crate::commands::tool) enum Value {
     Vector(Vec<Series>),
     Matrix(Vec<Series>),
     Scalar(f64, f64),
@@ -115,7 +115,7 @@ fn series(json: &Json) -> anyhow::Result<Series> {
     Ok(out)
 }
 
-pub(super) fn value(data: &Json) -> anyhow::Result<Value> {
+pub(in crate::commands::tool) fn value(data: &Json) -> anyhow::Result<Value> {
     let result = &data["result"];
     let all = || {
         list(result)?

@@ -18,7 +18,7 @@ use crate::commands::tool::output;
 /// As promtool waits.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(super) struct Client {
+pub(in crate::commands::tool) struct Client {
     base: Url,
     headers: HeaderMap,
     http: bellwether_http::Client,
@@ -56,7 +56,7 @@ pub(super) fn escaped(text: &str) -> String {
 
 impl Client {
     /// `http_config` is a file with the keys of an HTTP client.
-    pub(super) fn new(
+    pub(in crate::commands::tool) fn new(
         url: &str,
         headers: &[String],
         http_config: Option<&Path>,
@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// The data of an answer; `None` after telling about an error.
-    pub(super) async fn post(
+    pub(in crate::commands::tool) async fn post(
         &self,
         path: &str,
         parameters: &[(&str, String)],

@@ -2,8 +2,8 @@
 //! commands; tables, CSV and sparklines come on top. Warnings and infos go to the standard error output.
 
 mod analyze;
-mod answer;
-mod client;
+pub(super) mod answer;
+pub(super) mod client;
 mod print;
 mod tabular;
 

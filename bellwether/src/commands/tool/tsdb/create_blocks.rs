@@ -1,4 +1,4 @@
-//! `bellwether tool tsdb create-blocks-from openmetrics`.
+//! `bellwether tool tsdb create-blocks-from`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_model::duration;
 use bellwether_server::tools::backfill::{BackfillOptions, backfill};
+use bellwether_tsdb::BlockInfo;
 use clap::{Args, Subcommand};
 
-use super::{DEFAULT_DIR, list};
+use super::{DEFAULT_DIR, create_from_rules, list};
 use crate::commands::print;
 
 #[derive(Debug, Args)]
@@ -40,6 +41,8 @@ enum Source {
         #[arg(value_name = "OUTPUT DIRECTORY", default_value = DEFAULT_DIR)]
         output: PathBuf,
     },
+    /// Make the blocks that recording rules would have made; alerting rules are left out.
+    Rules(create_from_rules::RulesArgs),
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -49,22 +52,28 @@ fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) fn run(args: &CreateBlocksArgs) -> anyhow::Result<()> {
-    let Source::Openmetrics { input, output } = &args.source;
-    let text = std::fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
-    std::fs::create_dir_all(output)
-        .with_context(|| format!("cannot create {}", output.display()))?;
-    let options = BackfillOptions {
-        max_block_duration: args.max_block_duration.unwrap_or_default(),
-        labels: args.labels.clone(),
-    };
+pub(super) async fn run(args: &CreateBlocksArgs) -> anyhow::Result<()> {
     let mut titles = true;
-    backfill(&text, output, &options, |block| {
+    let created = |block: &BlockInfo| {
         if !args.quiet {
             let block = std::slice::from_ref(block);
             print(&list::table(block, titles, args.human_readable));
             titles = false;
         }
-    })
-    .with_context(|| input.display().to_string())
+    };
+    let max_block_duration = args.max_block_duration.unwrap_or_default();
+    match &args.source {
+        Source::Openmetrics { input, output } => {
+            let text =
+                std::fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
+            std::fs::create_dir_all(output)
+                .with_context(|| format!("cannot create {}", output.display()))?;
+            let options = BackfillOptions {
+                max_block_duration,
+                labels: args.labels.clone(),
+            };
+            backfill(&text, output, &options, created).with_context(|| input.display().to_string())
+        }
+        Source::Rules(rules) => create_from_rules::run(rules, max_block_duration, created).await,
+    }
 }

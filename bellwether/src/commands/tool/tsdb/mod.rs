@@ -6,6 +6,7 @@
 mod analyze;
 mod bench;
 mod create_blocks;
+mod create_from_rules;
 mod dump;
 mod list;
 mod verify;
@@ -48,13 +49,13 @@ pub(crate) struct DirArgs {
     dir: PathBuf,
 }
 
-pub(super) fn run(command: &TsdbCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(command: &TsdbCommand) -> anyhow::Result<ExitCode> {
     match command {
         TsdbCommand::List(args) => list::run(args)?,
         TsdbCommand::Analyze(args) => analyze::run(args)?,
         TsdbCommand::Dump(args) => dump::run(args)?,
         TsdbCommand::DumpOpenmetrics(args) => dump::run_openmetrics(args)?,
-        TsdbCommand::CreateBlocksFrom(args) => create_blocks::run(args)?,
+        TsdbCommand::CreateBlocksFrom(args) => create_blocks::run(args).await?,
         TsdbCommand::Bench { command } => bench::run(command)?,
         TsdbCommand::Verify(args) => return verify::run(args),
     }

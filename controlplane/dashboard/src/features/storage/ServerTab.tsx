@@ -1,4 +1,4 @@
-/** Build, run time, flags and the loaded configuration of the server. */
+/** Build, run time, flags and the loaded configuration of the server, each on its tab. */
 
 import { Check, Copy } from "lucide-react";
 import { useEffect, useState } from "react";
@@ -11,26 +11,53 @@ import { useStatus } from "../../state/queries";
 export function ServerTab() {
 	const build = useStatus("build", prometheus.buildInfo);
 	const runtime = useStatus("runtime", prometheus.runtimeInfo);
-	const flags = useStatus("flags", prometheus.flags);
-	const config = useStatus("config-file", prometheus.configuration);
-	const failed = [build, runtime, flags, config].find((q) => q.error);
 	return (
 		<>
-			{failed?.error && (
-				<FailureNotice
-					failure={failureFrom(failed.error)}
-					onRetry={() => {
-						for (const query of [build, runtime, flags, config]) if (query.error) void query.refetch();
-					}}
-				/>
-			)}
+			<Failed queries={[build, runtime]} />
 			<div className="storage-lists">
 				<FactTable title="Build" facts={build.data} />
 				<FactTable title="Run time" facts={runtime.data} />
 			</div>
+		</>
+	);
+}
+
+export function FlagsTab() {
+	const flags = useStatus("flags", prometheus.flags);
+	return (
+		<>
+			<Failed queries={[flags]} />
 			<FactTable title="Flags" facts={flags.data} filter />
+		</>
+	);
+}
+
+export function ConfigurationTab() {
+	const config = useStatus("config-file", prometheus.configuration);
+	return (
+		<>
+			<Failed queries={[config]} />
 			<Configuration yaml={config.data?.yaml} />
 		</>
+	);
+}
+
+interface Asked {
+	readonly error: Error | null;
+	readonly refetch: () => Promise<unknown>;
+}
+
+/** The first failure; trying again repeats all that failed. */
+function Failed({ queries }: { queries: readonly Asked[] }) {
+	const failed = queries.find((q) => q.error);
+	if (!failed?.error) return null;
+	return (
+		<FailureNotice
+			failure={failureFrom(failed.error)}
+			onRetry={() => {
+				for (const query of queries) if (query.error) void query.refetch();
+			}}
+		/>
 	);
 }
 

@@ -6,15 +6,21 @@ import { FailureNotice } from "../../components/FailureNotice";
 import { Segments } from "../../components/Segments";
 import { useStatus } from "../../state/queries";
 import { useQueryParams, useSetParams } from "../../state/url";
+import { AlertmanagersTab } from "./AlertmanagersTab";
+import { BlocksTab } from "./BlocksTab";
 import { CardinalityTab } from "./CardinalityTab";
 import { HeadTab } from "./HeadTab";
-import { ServerTab } from "./ServerTab";
+import { ConfigurationTab, FlagsTab, ServerTab } from "./ServerTab";
 import "./storage.css";
 
 const TABS = [
 	{ value: "head", label: "Head" },
+	{ value: "blocks", label: "Blocks" },
 	{ value: "cardinality", label: "Cardinality" },
 	{ value: "server", label: "Server" },
+	{ value: "flags", label: "Flags" },
+	{ value: "config", label: "Configuration" },
+	{ value: "alertmanagers", label: "Alertmanagers" },
 ] as const;
 
 type Tab = (typeof TABS)[number]["value"];
@@ -29,7 +35,8 @@ export function StoragePage() {
 	const set = useSetParams();
 	const status = useStatus("tsdb", askStatus);
 	const tab: Tab = TABS.find((t) => t.value === params.tab)?.value ?? "head";
-	if (status.data === null) {
+	const needsStatus = tab === "head" || tab === "cardinality";
+	if (status.data === null && needsStatus) {
 		return (
 			<div className="card empty">
 				<h2>No storage here</h2>
@@ -47,12 +54,16 @@ export function StoragePage() {
 					options={TABS}
 				/>
 			</div>
-			{status.error && tab !== "server" && (
+			{status.error && needsStatus && (
 				<FailureNotice failure={failureFrom(status.error)} onRetry={() => void status.refetch()} />
 			)}
-			{tab === "head" && <HeadTab status={status.data} />}
-			{tab === "cardinality" && <CardinalityTab status={status.data} />}
+			{tab === "head" && <HeadTab status={status.data ?? undefined} />}
+			{tab === "blocks" && <BlocksTab />}
+			{tab === "cardinality" && <CardinalityTab status={status.data ?? undefined} />}
 			{tab === "server" && <ServerTab />}
+			{tab === "flags" && <FlagsTab />}
+			{tab === "config" && <ConfigurationTab />}
+			{tab === "alertmanagers" && <AlertmanagersTab />}
 		</>
 	);
 }

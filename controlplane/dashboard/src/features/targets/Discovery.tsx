@@ -5,6 +5,7 @@ import { DataTable } from "../../components/DataTable";
 import { Chip } from "../../components/StatusChip";
 import type { Labels as LabelSet } from "../../lib/series/table";
 import { Labels } from "./Labels";
+import { Steps } from "./Steps";
 
 interface Row {
 	readonly key: string;
@@ -77,9 +78,15 @@ export function Discovery({ active, dropped, text }: DiscoveryProps) {
 							title: "Labels of the target",
 							cell: (r) =>
 								r.labels ? (
-									<Labels labels={r.labels} marked={(name) => r.labels?.[name] !== r.discovered[name]} />
+									<>
+										<Labels labels={r.labels} marked={(name) => r.labels?.[name] !== r.discovered[name]} />
+										<Steps pool={pool} labels={r.discovered} question="Which rules?" />
+									</>
 								) : (
-									<Chip tone="idle">dropped by relabelling</Chip>
+									<>
+										<Chip tone="idle">dropped by relabelling</Chip>
+										<Steps pool={pool} labels={r.discovered} question="By which rule?" />
+									</>
 								),
 						},
 					]}

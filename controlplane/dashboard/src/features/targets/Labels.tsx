@@ -2,9 +2,16 @@
 
 import type { Labels as LabelSet } from "../../lib/series/table";
 
-export function Labels({ labels, marked }: { labels: LabelSet; marked?: (name: string) => boolean }) {
+interface LabelsProps {
+	labels: LabelSet;
+	marked?: (name: string) => boolean;
+	/** A tool tip for all of them. */
+	title?: string;
+}
+
+export function Labels({ labels, marked, title }: LabelsProps) {
 	return (
-		<span className="labels">
+		<span className="labels" title={title}>
 			{Object.entries(labels)
 				.filter(([k]) => k !== "__name__")
 				.map(([k, v]) => (

@@ -1,5 +1,6 @@
 /** Scrape pools with one line per target, errors in plain view. */
 
+import { ChevronDown, ChevronRight } from "lucide-react";
 import { useState } from "react";
 import { failureFrom } from "../../api/client";
 import type { Target } from "../../api/prometheus";
@@ -42,7 +43,15 @@ export function TargetsPage() {
 	const chosen = (query.data?.activeTargets ?? []).filter(
 		(t) => (all || selected.includes(t.labels[names.environment] ?? "")) && matches(t, text),
 	);
-	const shown = chosen.filter((t) => state === "all" || t.health === state);
+	const jobs = [...new Set((query.data?.activeTargets ?? []).map((t) => t.scrapePool))].sort();
+	const job = jobs.includes(params.job ?? "") ? params.job : undefined;
+	const ofJob = job === undefined ? chosen : chosen.filter((t) => t.scrapePool === job);
+	const shown = ofJob.filter((t) => state === "all" || t.health === state);
+	const closed = new Set((params.closed ?? "").split(",").filter((name) => name !== ""));
+	const toggle = (pool: string) => {
+		if (!closed.delete(pool)) closed.add(pool);
+		set({ closed: closed.size === 0 ? undefined : [...closed].join(",") }, true);
+	};
 	const pools = [...new Set(shown.map((t) => t.scrapePool))].sort();
 	const count = (of: readonly Target[], health: Target["health"]) =>
 		of.filter((t) => t.health === health).length;
@@ -71,16 +80,27 @@ export function TargetsPage() {
 						set({ search: e.currentTarget.value }, true);
 					}}
 				/>
+				<select
+					className="input"
+					aria-label="Job"
+					value={job ?? ""}
+					onChange={(e) => set({ job: e.currentTarget.value || undefined })}
+				>
+					<option value="">All jobs</option>
+					{jobs.map((name) => (
+						<option key={name}>{name}</option>
+					))}
+				</select>
 				{tab === "targets" && (
 					<Segments
 						label="State"
 						value={state}
 						onChange={(s) => set({ state: s === "all" ? undefined : s })}
 						options={[
-							{ value: "all", label: `All ${chosen.length}` },
-							{ value: "up", label: `Up ${count(chosen, "up")}` },
-							{ value: "down", label: `Down ${count(chosen, "down")}` },
-							{ value: "unknown", label: `Unknown ${count(chosen, "unknown")}` },
+							{ value: "all", label: `All ${ofJob.length}` },
+							{ value: "up", label: `Up ${count(ofJob, "up")}` },
+							{ value: "down", label: `Down ${count(ofJob, "down")}` },
+							{ value: "unknown", label: `Unknown ${count(ofJob, "unknown")}` },
 						]}
 					/>
 				)}
@@ -90,13 +110,32 @@ export function TargetsPage() {
 				<FailureNotice failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
 			)}
 			{tab === "discovery" && (
-				<Discovery active={chosen} dropped={all ? (query.data?.droppedTargets ?? []) : []} text={text} />
+				<Discovery
+					active={ofJob}
+					dropped={
+						all
+							? (query.data?.droppedTargets ?? []).filter(
+									(d) => job === undefined || (d.scrapePool ?? d.discoveredLabels.job) === job,
+								)
+							: []
+					}
+					text={text}
+				/>
 			)}
 			{tab === "targets" &&
 				pools.map((pool) => {
 					const own = shown.filter((t) => t.scrapePool === pool);
 					const up = count(own, "up");
-					return <Pool key={pool} name={pool} targets={own} up={up} />;
+					return (
+						<Pool
+							key={pool}
+							name={pool}
+							targets={own}
+							up={up}
+							open={!closed.has(pool)}
+							onToggle={() => toggle(pool)}
+						/>
+					);
 				})}
 			{tab === "targets" && !query.isPending && pools.length === 0 && !query.error && (
 				<div className="card empty">
@@ -111,69 +150,97 @@ export function TargetsPage() {
 	);
 }
 
-function Pool({ name, targets, up }: { name: string; targets: readonly Target[]; up: number }) {
+/** The labels of a target before relabelling, for a tool tip. */
+function discovered(target: Target): string | undefined {
+	const labels = Object.entries(target.discoveredLabels ?? {});
+	if (labels.length === 0) return undefined;
+	return `Before relabelling:\n${labels.map(([k, v]) => `${k}="${v}"`).join("\n")}`;
+}
+
+interface PoolProps {
+	name: string;
+	targets: readonly Target[];
+	up: number;
+	open: boolean;
+	onToggle: () => void;
+}
+
+function Pool({ name, targets, up, open, onToggle }: PoolProps) {
 	const now = useNow();
 	const utc = usePrefs((p) => p.utc);
 	const down = targets.length - up;
 	return (
 		<section className="card pool" aria-label={`Pool ${name}`} data-panel={name}>
 			<header className="card-head">
-				<h2>{name}</h2>
+				<h2>
+					<button type="button" className="pool-toggle" aria-expanded={open} onClick={onToggle}>
+						{open ? <ChevronDown aria-hidden /> : <ChevronRight aria-hidden />}
+						{name}
+					</button>
+				</h2>
 				<span className="counts">
 					<Chip tone="ok">{up} up</Chip>
 					{down > 0 && <Chip tone="crit">{down} not up</Chip>}
 				</span>
 			</header>
-			<DataTable
-				caption={`Targets of ${name}`}
-				rows={[...targets].sort(
-					(a, b) => RANK[a.health] - RANK[b.health] || a.scrapeUrl.localeCompare(b.scrapeUrl),
-				)}
-				rowKey={(t) => `${t.scrapeUrl} ${JSON.stringify(t.labels)}`}
-				columns={[
-					{
-						id: "state",
-						title: "State",
-						sort: (t) => RANK[t.health],
-						cell: (t) => (
-							<Chip tone={t.health === "up" ? "ok" : t.health === "down" ? "crit" : "idle"}>{t.health}</Chip>
-						),
-					},
-					{
-						id: "endpoint",
-						title: "Endpoint",
-						sort: (t) => t.scrapeUrl,
-						cell: (t) => (
-							<>
-								<a className="mono" href={t.globalUrl ?? t.scrapeUrl} rel="noreferrer" target="_blank">
-									{t.scrapeUrl}
-								</a>
-								{t.lastError !== "" && <span className="target-error">{t.lastError}</span>}
-							</>
-						),
-					},
-					{ id: "labels", title: "Labels", cell: (t) => <Labels labels={t.labels} /> },
-					{
-						id: "age",
-						title: "Last scrape",
-						right: true,
-						sort: (t) => Date.parse(t.lastScrape),
-						cell: (t) => {
-							const at = Date.parse(t.lastScrape) / 1000;
-							if (!(at > 0)) return "never";
-							return <span title={formatMoment(at, utc)}>{formatAgo(Math.max(0, now - at))}</span>;
+			{open && (
+				<DataTable
+					caption={`Targets of ${name}`}
+					rows={[...targets].sort(
+						(a, b) => RANK[a.health] - RANK[b.health] || a.scrapeUrl.localeCompare(b.scrapeUrl),
+					)}
+					rowKey={(t) => `${t.scrapeUrl} ${JSON.stringify(t.labels)}`}
+					columns={[
+						{
+							id: "state",
+							title: "State",
+							sort: (t) => RANK[t.health],
+							cell: (t) => (
+								<Chip tone={t.health === "up" ? "ok" : t.health === "down" ? "crit" : "idle"}>
+									{t.health}
+								</Chip>
+							),
 						},
-					},
-					{
-						id: "took",
-						title: "Duration",
-						right: true,
-						sort: (t) => t.lastScrapeDuration,
-						cell: (t) => format(t.lastScrapeDuration, "seconds"),
-					},
-					{ id: "interval", title: "Interval", right: true, cell: (t) => t.scrapeInterval ?? "–" },
-				]}
-			/>
+						{
+							id: "endpoint",
+							title: "Endpoint",
+							sort: (t) => t.scrapeUrl,
+							cell: (t) => (
+								<>
+									<a className="mono" href={t.globalUrl ?? t.scrapeUrl} rel="noreferrer" target="_blank">
+										{t.scrapeUrl}
+									</a>
+									{t.lastError !== "" && <span className="target-error">{t.lastError}</span>}
+								</>
+							),
+						},
+						{
+							id: "labels",
+							title: "Labels",
+							cell: (t) => <Labels labels={t.labels} title={discovered(t)} />,
+						},
+						{
+							id: "age",
+							title: "Last scrape",
+							right: true,
+							sort: (t) => Date.parse(t.lastScrape),
+							cell: (t) => {
+								const at = Date.parse(t.lastScrape) / 1000;
+								if (!(at > 0)) return "never";
+								return <span title={formatMoment(at, utc)}>{formatAgo(Math.max(0, now - at))}</span>;
+							},
+						},
+						{
+							id: "took",
+							title: "Duration",
+							right: true,
+							sort: (t) => t.lastScrapeDuration,
+							cell: (t) => format(t.lastScrapeDuration, "seconds"),
+						},
+						{ id: "interval", title: "Interval", right: true, cell: (t) => t.scrapeInterval ?? "–" },
+					]}
+				/>
+			)}
 		</section>
 	);
 }
