@@ -10,6 +10,7 @@
 //! | `settings` | what a client runs with |
 //! | `client` | sending: credentials, headers, hop after hop |
 //! | `connect` | one connector: plain or TLS, direct or through a proxy |
+//! | `dialing` | metrics of connections |
 //! | `tls` | certificates, versions, and how servers are checked |
 //! | `proxy` | which request goes through which proxy |
 //! | `redirect` | where an answer leads, and what may go along |
@@ -25,6 +26,7 @@
 mod client;
 pub mod config;
 mod connect;
+mod dialing;
 mod error;
 mod jwt;
 mod oauth2;

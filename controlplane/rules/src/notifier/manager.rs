@@ -45,6 +45,7 @@ impl Default for NotifierOptions {
 /// Sends alerts. Dropping it ends discovery and queues without waiting; [`Self::shutdown`] waits.
 pub struct Notifier {
     context: SetContext,
+    registry: Registry,
     state: Arc<RwLock<State>>,
 }
 
@@ -87,6 +88,7 @@ impl Notifier {
             }
         });
         Self {
+            registry: registry.clone(),
             context: SetContext {
                 limits: QueueLimits {
                     capacity: options.queue_capacity,
@@ -120,7 +122,10 @@ impl Notifier {
         if state.stopped {
             return Ok(());
         }
-        let clients = wanted.iter().map(client).collect::<Result<Vec<_>, _>>()?;
+        let clients = wanted
+            .iter()
+            .map(|settings| client(settings, &self.registry));
+        let clients: Vec<Client> = clients.collect::<Result<_, _>>()?;
         state.external_labels = external_labels.clone();
         state.alert_relabel = alert_relabel;
         let mut old = std::mem::take(&mut state.sets);
@@ -173,7 +178,7 @@ impl Notifier {
     }
 }
 
-fn client(settings: &SetSettings) -> Result<Client, AlertingError> {
+fn client(settings: &SetSettings, registry: &Registry) -> Result<Client, AlertingError> {
     let wrong = |error: bellwether_http::NewClientError| AlertingError::Client(error.to_string());
-    Client::new(&settings.connection.http, "alertmanager").map_err(wrong)
+    Client::observed(&settings.connection.http, "alertmanager", registry).map_err(wrong)
 }
