@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::addresses::Addresses;
 use crate::config::HttpConfigError;
 use crate::connect::Connector;
 use crate::dialing::Dialing;
@@ -326,7 +327,9 @@ fn connector(
     dialing: Dialing,
 ) -> Connector {
     let (proxies, tls) = (Arc::clone(proxies), settings.tls.clone());
-    Connector::new(proxies, tls, texts, settings.enable_http2, dialing)
+    let addresses = Addresses::new(settings.addresses_in_turn);
+    let http2 = settings.enable_http2;
+    Connector::new(proxies, tls, texts, http2, addresses, dialing)
 }
 
 fn http(connector: Connector) -> Http {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use bellwether_discovery::SetConfig;
 use bellwether_model::storage::Appendable;
 use bellwether_telemetry::Registry;
 use parking_lot::Mutex;
@@ -48,6 +49,7 @@ fn workers() -> usize {
 /// Runs the scrape pools. Dropping it stops them without waiting; [`Self::shutdown`] waits.
 pub struct ScrapeManager {
     context: PoolContext,
+    discovery: bellwether_discovery::Manager,
     /// By job name.
     pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
@@ -79,6 +81,7 @@ impl ScrapeManager {
                 tasks: TaskTracker::new(),
                 shutdown: CancellationToken::new(),
             },
+            discovery: bellwether_discovery::Manager::new("scrape", registry),
             pools: Mutex::default(),
         }
     }
@@ -133,12 +136,25 @@ impl ScrapeManager {
             }
             stays
         });
+        let sets = wanted.iter().map(|(_, settings)| SetConfig {
+            name: &settings.job_name,
+            configs: &settings.sd,
+            base_dir: &settings.base_dir,
+        });
+        let mut discovered = self.discovery.apply(&sets.collect::<Vec<_>>());
         for (client, settings) in wanted {
             let name = settings.job_name.clone();
+            // Missing only when everything ends.
+            let Some(found) = discovered.remove(&name) else {
+                continue;
+            };
             match (pools.get(&name), client) {
-                (Some(pool), client) => pool.reload(settings, client),
+                (Some(pool), client) => {
+                    let groups = Arc::clone(&found.borrow());
+                    pool.reload(settings, client, groups);
+                }
                 (None, Some(client)) => {
-                    let pool = Pool::start(self.context.clone(), settings, client);
+                    let pool = Pool::start(self.context.clone(), settings, client, found);
                     pools.insert(name, pool);
                 }
                 // A new pool always gets one above.
@@ -199,6 +215,7 @@ impl ScrapeManager {
         self.context.shutdown.cancel();
         self.context.tasks.close();
         self.context.tasks.wait().await;
+        self.discovery.shutdown().await;
         self.pools.lock().clear();
     }
 }

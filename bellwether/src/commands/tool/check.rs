@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bellwether_rules::file::{FileOptions, RuleFile, duplicate_rules};
 use clap::{Args, Subcommand};
 
-use super::{features, promql};
+use super::{features, promql, service_discovery};
 
 /// Exit code for files that are valid and have something to be improved.
 const LINT_ERROR: u8 = 3;
@@ -20,6 +20,8 @@ pub(crate) enum CheckCommand {
     WebConfig(WebConfigArgs),
     /// Check PromQL expressions and show their types.
     Promql(promql::CheckPromqlArgs),
+    /// Discover the targets of a job, and show what its relabelling makes of them.
+    ServiceDiscovery(service_discovery::ServiceDiscoveryArgs),
 }
 
 #[derive(Debug, Args)]
@@ -62,9 +64,10 @@ fn web_config(files: &[PathBuf], errors: &mut impl Write) -> anyhow::Result<Exit
     Ok(code)
 }
 
-pub(super) fn run(command: &CheckCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(command: &CheckCommand) -> anyhow::Result<ExitCode> {
     match command {
         CheckCommand::Promql(args) => promql::check(args),
+        CheckCommand::ServiceDiscovery(args) => service_discovery::run(args).await,
         CheckCommand::WebConfig(args) => web_config(&args.files, &mut std::io::stderr().lock()),
         CheckCommand::Rules(args) => {
             let (out, errors) = (std::io::stdout(), std::io::stderr());

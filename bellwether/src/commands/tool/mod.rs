@@ -8,6 +8,7 @@ mod output;
 mod promql;
 mod promql_test;
 mod query;
+mod service_discovery;
 mod test;
 mod tsdb;
 
@@ -51,7 +52,7 @@ pub(super) async fn run(command: &ToolCommand) -> anyhow::Result<ExitCode> {
     };
     bellwether_telemetry::init_logging(level, bellwether_telemetry::LogFormat::Logfmt);
     match command {
-        ToolCommand::Check { command } => check::run(command),
+        ToolCommand::Check { command } => check::run(command).await,
         ToolCommand::Test { command } => test::run(command),
         ToolCommand::Tsdb { command } => tsdb::run(command),
         ToolCommand::Query(args) => query::run(args).await,

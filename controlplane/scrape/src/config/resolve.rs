@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_discovery::SdConfigs;
 use bellwether_http::ClientSettings;
 
-use super::{
-    EscapingScheme, FileSdConfig, ScrapeConfig, ScrapeConfigError, StaticConfig, ValidationScheme,
-};
+use super::{EscapingScheme, ScrapeConfig, ScrapeConfigError, ValidationScheme};
 use crate::protocol::ScrapeProtocol;
 use crate::relabel::Rules;
 
@@ -48,6 +47,8 @@ pub struct ScrapeDefaults {
     pub metric_name_escaping_scheme: String,
     /// Also store the extra report series.
     pub extra_scrape_metrics: bool,
+    /// Store type and unit of a family as labels of its series.
+    pub type_and_unit_labels: bool,
     /// Default of `scrape_failure_log_file`.
     pub scrape_failure_log_file: Option<String>,
     /// Directory of the configuration file: relative paths start there.
@@ -73,6 +74,7 @@ impl Default for ScrapeDefaults {
             metric_name_validation_scheme: String::new(),
             metric_name_escaping_scheme: String::new(),
             extra_scrape_metrics: false,
+            type_and_unit_labels: false,
             scrape_failure_log_file: None,
             base_dir: PathBuf::from("."),
         }
@@ -112,6 +114,8 @@ pub struct PoolSettings {
     pub native_histogram_max_schema: Option<i32>,
     /// Store the extra report series.
     pub extra_scrape_metrics: bool,
+    /// Store type and unit of a family as labels of its series.
+    pub type_and_unit_labels: bool,
     /// Path on the target.
     pub metrics_path: String,
     /// Scheme.
@@ -138,10 +142,8 @@ pub struct PoolSettings {
     pub http: ClientSettings,
     /// File for a line per failed scrape.
     pub failure_log: Option<PathBuf>,
-    /// Fixed targets.
-    pub static_configs: Vec<StaticConfig>,
-    /// Targets from files.
-    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Where targets come from.
+    pub sd: SdConfigs,
     /// Where relative paths start.
     pub base_dir: PathBuf,
     /// Rules for targets.
@@ -196,6 +198,7 @@ impl ScrapeConfig {
             native_histogram_max_schema: self
                 .native_histogram_min_bucket_factor
                 .and_then(crate::native::max_schema),
+            type_and_unit_labels: defaults.type_and_unit_labels,
             extra_scrape_metrics: self
                 .extra_scrape_metrics
                 .unwrap_or(defaults.extra_scrape_metrics),
@@ -225,8 +228,7 @@ impl ScrapeConfig {
                 .as_ref()
                 .or(defaults.scrape_failure_log_file.as_ref())
                 .map(|file| defaults.base_dir.join(file)),
-            static_configs: self.static_configs.clone(),
-            file_sd_configs: self.file_sd_configs.clone(),
+            sd: self.sd.clone(),
             base_dir: defaults.base_dir.clone(),
             relabel: Arc::new(rules(&self.relabel_configs, "relabel_configs")?),
             metric_relabel: Arc::new(rules(
@@ -331,25 +333,15 @@ impl ScrapeConfig {
         }
     }
 
+    /// Fixed targets must be addresses, unless rules may still make addresses of them.
     fn check_targets(&self) -> Result<(), ScrapeConfigError> {
-        for group in &self.static_configs {
-            for target in &group.targets {
-                check_address(target)?;
-            }
-            if let Some(name) = group.labels.keys().find(|name| name.is_empty()) {
-                return Err(ScrapeConfigError::LabelName(name.clone()));
-            }
+        if !self.relabel_configs.is_empty() {
+            return Ok(());
         }
-        for sd in &self.file_sd_configs {
-            if sd.files.is_empty() {
-                return Err(ScrapeConfigError::NoFiles);
-            }
-            for pattern in &sd.files {
-                crate::discovery::check_pattern(pattern)
-                    .map_err(|()| ScrapeConfigError::FilePattern(pattern.clone()))?;
-            }
-        }
-        Ok(())
+        let groups = self.sd.static_configs.iter();
+        groups
+            .flat_map(|group| &group.targets)
+            .try_for_each(|target| check_address(target))
     }
 }
 
