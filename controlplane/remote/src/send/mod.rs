@@ -85,6 +85,8 @@ pub struct Sources {
     pub ingested: Arc<dyn Fn() -> Ingested + Send + Sync>,
     /// Metadata of what is scraped.
     pub metadata: Arc<dyn Fn() -> Vec<FamilyMetadata> + Send + Sync>,
+    /// Whether types and units are in labels (feature `type-and-unit-labels`).
+    pub type_and_unit_labels: bool,
     /// Where positions are kept.
     pub dir: PathBuf,
     /// How long queues may still send at the end and when they are replaced.
