@@ -5,5 +5,6 @@ pub(crate) mod compaction;
 pub(crate) mod forward;
 pub(crate) mod ingest;
 pub(crate) mod query;
+pub(crate) mod relabel;
 pub(crate) mod remote_write;
 pub(crate) mod restart;
