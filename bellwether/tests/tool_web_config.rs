@@ -6,6 +6,8 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use bellwether_net::ServeOptions;
+use bellwether_net::web::Gate;
 use rcgen::{CertificateParams, KeyPair};
 use support::{BINARY, peers};
 
@@ -110,4 +112,55 @@ fn verdicts_and_texts_are_promtools() {
     let (a, b) = (ours(&both, dir.path()), theirs(&both));
     assert_eq!(a.status.code(), b.status.code());
     assert_eq!(a.stderr, b.stderr);
+}
+
+/// The authorities of the system are found as by other programs, and others where the user says so.
+#[test]
+fn servers_are_checked_against_the_systems_authorities() {
+    let dir = tempfile::tempdir().unwrap();
+    certificate(dir.path(), "a");
+    let web = dir.path().join("web.yml");
+    std::fs::write(
+        &web,
+        "tls_server_config: {cert_file: a.pem, key_file: a.key}",
+    )
+    .unwrap();
+    let answer = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"2.5"]}}"#;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let options = ServeOptions {
+        web: Some(Gate::open(&web).unwrap()),
+        ..ServeOptions::default()
+    };
+    let address = "127.0.0.1:0".parse().unwrap();
+    let listener = bellwether_net::bind(address, "server", "test");
+    let listener = runtime.block_on(listener).unwrap();
+    let url = format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
+    let app = axum::Router::new().fallback(move || async move { answer });
+    runtime.spawn(bellwether_net::serve(
+        listener,
+        app,
+        options,
+        tokio_util::sync::CancellationToken::new(),
+    ));
+    let ask = |file: &str| {
+        let mut command = Command::new(BINARY);
+        command.args(["tool", "query", "instant", &url, "1"]);
+        command.env("SSL_CERT_FILE", dir.path().join(file));
+        command.output().unwrap()
+    };
+    let good = ask("a.pem");
+    let error = String::from_utf8_lossy(&good.stderr).into_owned();
+    assert!(good.status.success(), "{error}");
+    certificate(dir.path(), "b");
+    let stranger = ask("b.pem");
+    let error = String::from_utf8_lossy(&stranger.stderr).into_owned();
+    assert!(!stranger.status.success());
+    assert!(error.contains("invalid peer certificate"), "{error}");
+    assert!(
+        error.contains(&format!("Post \"{url}/api/v1/query\"")),
+        "{error}"
+    );
 }

@@ -15,6 +15,10 @@ use std::sync::{Arc, LazyLock};
 pub const METRIC_NAME: &str = "__name__";
 /// The upper bound of a classic histogram's bucket.
 pub const BUCKET_LABEL: &str = "le";
+/// The label that says a series' type, with the feature `type-and-unit-labels`.
+pub const TYPE_LABEL: &str = "__type__";
+/// The label that says a series' unit, with the feature `type-and-unit-labels`.
+pub const UNIT_LABEL: &str = "__unit__";
 /// The quantile of a summary's sample.
 pub const QUANTILE_LABEL: &str = "quantile";
 /// The scrape job's name.

@@ -21,6 +21,9 @@ use tower::ServiceExt;
 use crate::tls;
 use crate::web::{Gate, guard};
 
+/// Time for a client to shake hands: it holds a connection that others may wait for.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Limits of one listener.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
@@ -121,7 +124,8 @@ async fn connection(
     match options.web.as_ref().filter(|gate| gate.is_tls()) {
         None => speak(stream, peer, app, options, shutdown, cut).await,
         Some(gate) => {
-            let handshake = tls::accept(gate, stream, options.header_timeout);
+            let timeout = options.header_timeout.min(HANDSHAKE_TIMEOUT);
+            let handshake = tls::accept(gate, stream, timeout);
             let stream = tokio::select! {
                 () = shutdown.cancelled() => return,
                 stream = handshake => match stream {

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::addresses::Addresses;
 use crate::config::HttpConfigError;
 use crate::connect::Connector;
 use crate::error::{Cause, ClientError, SecretError, TlsError, root_cause};
@@ -298,7 +299,14 @@ impl Inner {
 
 fn connector(settings: &ClientSettings, proxies: &Arc<Proxies>, texts: TlsTexts) -> Connector {
     let tls: TlsSettings = settings.tls.clone();
-    Connector::new(Arc::clone(proxies), tls, texts, settings.enable_http2)
+    let addresses = Addresses::new(settings.addresses_in_turn);
+    Connector::new(
+        Arc::clone(proxies),
+        tls,
+        texts,
+        settings.enable_http2,
+        addresses,
+    )
 }
 
 fn http(connector: Connector) -> Http {

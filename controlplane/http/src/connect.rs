@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
+use crate::addresses::Addresses;
 use crate::error::{TlsError, root_cause};
 use crate::proxy::{Proxies, Proxy, ProxyKind};
 use crate::settings::TlsSettings;
@@ -38,7 +39,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Opens connections.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Addresses>,
     shared: Arc<Shared>,
 }
 
@@ -52,14 +53,15 @@ struct Shared {
 }
 
 impl Connector {
-    /// `texts` are the certificates and keys as read from their files.
+    /// `texts` are the certificates and keys as read from their files; `addresses` finds those of hosts.
     pub(crate) fn new(
         proxies: Arc<Proxies>,
         tls: TlsSettings,
         texts: TlsTexts,
         http2: bool,
+        addresses: Addresses,
     ) -> Self {
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(addresses);
         tcp.set_nodelay(true);
         // The scheme is ours to look at.
         tcp.enforce_http(false);

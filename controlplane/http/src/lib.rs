@@ -9,6 +9,7 @@
 //! | `config/` | the keys, their checks, and the way to settings |
 //! | `settings` | what a client runs with |
 //! | `client` | sending: credentials, headers, hop after hop |
+//! | `addresses` | the addresses of a host |
 //! | `connect` | one connector: plain or TLS, direct or through a proxy |
 //! | `tls` | certificates, versions, and how servers are checked |
 //! | `proxy` | which request goes through which proxy |
@@ -22,6 +23,7 @@
 //! - certificates that change in their files are used by the next request;
 //! - plain HTTP costs nothing of all this: no TLS configuration is made, no file looked at, no body boxed.
 
+mod addresses;
 mod client;
 pub mod config;
 mod connect;

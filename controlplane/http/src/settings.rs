@@ -158,6 +158,8 @@ pub struct ClientSettings {
     pub follow_redirects: bool,
     /// Offer HTTP/2 where TLS is spoken.
     pub enable_http2: bool,
+    /// Each connection begins with the next address of the host. No key of its own: sections that have one set it.
+    pub addresses_in_turn: bool,
 }
 
 impl Default for ClientSettings {
@@ -169,6 +171,7 @@ impl Default for ClientSettings {
             headers: Vec::new(),
             follow_redirects: true,
             enable_http2: true,
+            addresses_in_turn: false,
         }
     }
 }

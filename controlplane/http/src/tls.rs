@@ -8,9 +8,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
+    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion,
 };
 
 use crate::config::TlsVersion;
@@ -73,10 +74,8 @@ impl TlsSettings {
         let mut config = match (&texts.cert, &texts.key) {
             (Some(cert), Some(key)) => {
                 let wrong = |reason: String| self.bad_identity(reason);
-                let (chain, key) = identity(cert, key).map_err(wrong)?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|e| self.bad_identity(e.to_string()))?
+                let identity = identity(cert, key).map_err(wrong)?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
             }
             _ => builder.with_no_client_auth(),
         };
@@ -166,13 +165,22 @@ fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn identity(
-    cert: &str,
-    key: &str,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+/// A certificate and its key. Not every certificate that a server takes can be read by the library, so only those that
+/// it can are compared with the key.
+fn identity(cert: &str, key: &str) -> Result<CertifiedKey, String> {
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
     let key = key.map_err(|e| format!("no key in PEM format: {e}"))?;
-    Ok((certificates(cert)?, key))
+    let signing = rustls::crypto::ring::sign::any_supported_type(&key);
+    let identity = CertifiedKey::new(
+        certificates(cert)?,
+        signing.map_err(|e| format!("unusable key: {e}"))?,
+    );
+    match identity.keys_match() {
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err("private key does not match public key".to_owned())
+        }
+        _ => Ok(identity),
+    }
 }
 
 /// The system's authorities, read once in the life of the process: it takes tens of milliseconds.
@@ -264,6 +272,22 @@ fn is_authority(error: &rustls::Error) -> bool {
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
+impl AnyCertificate {
+    /// Certificates that the library cannot read, such as those without extensions that old scripts make, are taken as
+    /// well: a key that anybody may have proves nothing here.
+    fn tolerate(
+        verdict: Result<HandshakeSignatureValid, rustls::Error>,
+        certificate: &CertificateDer<'_>,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match verdict {
+            Err(_) if ParsedCertificate::try_from(certificate).is_err() => {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+}
+
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
@@ -283,7 +307,8 @@ impl ServerCertVerifier for AnyCertificate {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+        let verdict = rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms);
+        Self::tolerate(verdict, cert)
     }
 
     fn verify_tls13_signature(
@@ -293,7 +318,8 @@ impl ServerCertVerifier for AnyCertificate {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+        let verdict = rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms);
+        Self::tolerate(verdict, cert)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

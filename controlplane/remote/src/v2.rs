@@ -7,16 +7,17 @@
 
 use std::fmt::Write as _;
 
-use bellwether_model::labels::{METRIC_NAME, is_legacy_label_name, quote};
+use bellwether_model::labels::{METRIC_NAME, TYPE_LABEL, UNIT_LABEL, is_legacy_label_name, quote};
 use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef};
-use bellwether_model::{Exemplar, Labels};
+use bellwether_model::{Exemplar, Labels, MetricType};
 
 use crate::error::{DecodeError, Refusal, RemoteWriteError};
 use crate::receive::{MAX_AHEAD_MS, WriteStats};
 use crate::request::{HistogramRecord, SampleRecord, histogram, sample};
 use crate::wire::Cursor;
 
-/// Writes a decompressed request in one transaction. Blocking; `now_ms` is the receiver's clock.
+/// Writes a decompressed request in one transaction. Blocking; `now_ms` is the receiver's clock. With `type_and_unit`,
+/// the metadata of a series is stored as its labels `__type__` and `__unit__`.
 ///
 /// # Errors
 /// [`RemoteWriteError::Decode`] and [`RemoteWriteError::Storage`]: nothing was stored.
@@ -25,12 +26,14 @@ pub fn write_v2(
     storage: &dyn Appendable,
     request: &[u8],
     now_ms: i64,
+    type_and_unit: bool,
 ) -> Result<WriteStats, RemoteWriteError> {
     let symbols = symbols(request)?;
     let mut writer = Writer {
         appender: storage.appender(),
         symbols: &symbols,
         max_time_ms: now_ms.saturating_add(MAX_AHEAD_MS),
+        type_and_unit,
         stats: WriteStats::default(),
         wrong: Vec::new(),
     };
@@ -73,6 +76,7 @@ struct Series {
     exemplars: Vec<ExemplarRefs>,
     help_ref: u64,
     unit_ref: u64,
+    kind: MetricType,
 }
 
 struct ExemplarRefs {
@@ -89,6 +93,7 @@ impl Series {
         self.histograms.clear();
         self.exemplars.clear();
         (self.help_ref, self.unit_ref) = (0, 0);
+        self.kind = MetricType::Unknown;
         while let Some(field) = cursor.next()? {
             match field.number {
                 1 => field.push_uints(&mut self.label_refs)?,
@@ -108,12 +113,27 @@ impl Series {
     fn metadata(&mut self, mut cursor: Cursor<'_>) -> Result<(), DecodeError> {
         while let Some(field) = cursor.next()? {
             match field.number {
+                1 => self.kind = metric_type(field.uint()?),
                 3 => self.help_ref = field.uint()?,
                 4 => self.unit_ref = field.uint()?,
                 _ => {}
             }
         }
         Ok(())
+    }
+}
+
+/// `Metadata.MetricType`.
+fn metric_type(number: u64) -> MetricType {
+    match number {
+        1 => MetricType::Counter,
+        2 => MetricType::Gauge,
+        3 => MetricType::Histogram,
+        4 => MetricType::GaugeHistogram,
+        5 => MetricType::Summary,
+        6 => MetricType::Info,
+        7 => MetricType::Stateset,
+        _ => MetricType::Unknown,
     }
 }
 
@@ -196,6 +216,7 @@ struct Writer<'s> {
     appender: Box<dyn Appender + 's>,
     symbols: &'s [&'s str],
     max_time_ms: i64,
+    type_and_unit: bool,
     stats: WriteStats,
     wrong: Vec<String>,
 }
@@ -257,7 +278,8 @@ impl Writer<'_> {
             let refs: Vec<String> = series.label_refs.iter().map(u64::to_string).collect();
             format!("parsing {what} for series [{}]: {e}", refs.join(" "))
         };
-        let labels = resolve(&series.label_refs, self.symbols).map_err(|e| which(e, "labels"))?;
+        let mut labels =
+            resolve(&series.label_refs, self.symbols).map_err(|e| which(e, "labels"))?;
         for (reference, name) in [(series.unit_ref, "unit_ref"), (series.help_ref, "help_ref")] {
             if reference >= self.symbols.len() as u64 {
                 let size = self.symbols.len();
@@ -266,10 +288,35 @@ impl Writer<'_> {
                 return Err(which(e, "metadata"));
             }
         }
+        if self.type_and_unit {
+            self.set_type_and_unit(&mut labels, series);
+        }
         match invalid(&labels) {
             Some(message) => Err(message),
             None => Ok(labels),
         }
+    }
+
+    /// What the metadata says takes the place of labels that say it; without metadata those stay.
+    fn set_type_and_unit<'a>(&self, labels: &mut Vec<(&'a str, &'a str)>, series: &Series)
+    where
+        Self: 'a,
+    {
+        let unit = usize::try_from(series.unit_ref)
+            .ok()
+            .and_then(|at| self.symbols.get(at).copied())
+            .unwrap_or_default();
+        let kind = match series.kind {
+            MetricType::Unknown => "",
+            kind => kind.as_str(),
+        };
+        if kind.is_empty() && unit.is_empty() {
+            return;
+        }
+        labels.retain(|(name, _)| *name != TYPE_LABEL && *name != UNIT_LABEL);
+        let said = [(TYPE_LABEL, kind), (UNIT_LABEL, unit)];
+        labels.extend(said.into_iter().filter(|(_, value)| !value.is_empty()));
+        labels.sort_unstable();
     }
 
     fn samples(

@@ -119,6 +119,7 @@ pub fn append_page(
         appended: 0,
         too_many_buckets: false,
         classic: Collector::default(),
+        unit: String::new(),
     };
     let result = run.page(metadata, format, page);
     let stats = run.stats;
@@ -162,6 +163,8 @@ struct Run<'r> {
     too_many_buckets: bool,
     /// The classic histogram that is being converted.
     classic: Collector,
+    /// The unit of the current family, where labels shall say it.
+    unit: String,
 }
 
 impl Run<'_> {
@@ -200,6 +203,7 @@ impl Run<'_> {
         let mut parser = Parser::new(format, page);
         let convert = self.context.settings.convert_classic_histograms_to_nhcb;
         let mut family: &[u8] = &[];
+        let mut unit_of: &[u8] = &[];
         loop {
             if !convert && let Some(line) = parser.take_expected(self.cache.expected()) {
                 self.plain_line(&parser, line)?;
@@ -209,6 +213,11 @@ impl Run<'_> {
             if convert && self.convert_line(&parser, entry.as_ref(), family)? {
                 continue;
             }
+            if let Some(Entry::Type { name, .. } | Entry::Help { name, .. }) = entry
+                && name != unit_of
+            {
+                self.unit.clear();
+            }
             match entry {
                 Some(Entry::Series(line)) => self.line(&parser, &line)?,
                 Some(Entry::Type { name, kind }) => {
@@ -216,7 +225,12 @@ impl Run<'_> {
                     metadata.set_kind(name, kind);
                 }
                 Some(Entry::Help { name, text }) => metadata.set_help(name, text),
-                Some(Entry::Unit { name, unit }) => metadata.set_unit(name, unit),
+                Some(Entry::Unit { name, unit }) => {
+                    unit_of = name;
+                    self.unit.clear();
+                    self.unit.push_str(&String::from_utf8_lossy(unit));
+                    metadata.set_unit(name, unit);
+                }
                 Some(Entry::Comment) => {}
                 None => return Ok(()),
             }
@@ -235,6 +249,8 @@ impl Run<'_> {
             metadata.set_kind(name, family.kind);
             metadata.set_help(name, family.help);
             metadata.set_unit(name, family.unit.as_bytes());
+            self.unit.clear();
+            self.unit.push_str(family.unit);
             let histogram = matches!(
                 family.kind,
                 MetricType::Histogram | MetricType::GaugeHistogram
@@ -533,11 +549,14 @@ impl Run<'_> {
         mut scraped: SeriesLabels<'_>,
         kind: MetricType,
     ) -> Result<Option<Labels>, PageError> {
+        let settings = self.context.settings;
+        if settings.type_and_unit_labels {
+            scraped.set_type_and_unit(kind, &self.unit);
+        }
         if let Some(name) = scraped.duplicate() {
             return Err(PageError::DuplicateLabel(name.to_owned()));
         }
         scraped.normalize_floats(kind);
-        let settings = self.context.settings;
         let labels = sample_labels(&scraped, self.context.target_labels, settings);
         if let Some(labels) = &labels {
             check_labels(labels, settings)?;

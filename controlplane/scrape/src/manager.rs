@@ -132,12 +132,20 @@ impl ScrapeManager {
         }
         // All clients first: what fails must change nothing.
         let wanted = wanted.into_iter().map(|settings| {
-            let known = pools.get(&settings.job_name);
-            let client = match known {
-                Some(pool) if !pool.needs_client(&settings) => None,
-                _ => Some(client(&settings)?),
+            let metrics = &self.context.metrics;
+            let (attempts, failed) = match pools.get(&settings.job_name) {
+                Some(pool) if !pool.needs_client(&settings) => return Ok((settings, None)),
+                Some(_) => (&metrics.reloads, &metrics.reloads_failed),
+                None => (&metrics.pools, &metrics.pools_failed),
             };
-            Ok((settings, client))
+            match client(&settings) {
+                Ok(client) => Ok((settings, Some(client))),
+                Err(error) => {
+                    attempts.inc();
+                    failed.inc();
+                    Err(error)
+                }
+            }
         });
         let wanted: Vec<_> = wanted.collect::<Result<_, ScrapeConfigError>>()?;
         pools.retain(|name, pool| {

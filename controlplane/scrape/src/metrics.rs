@@ -14,7 +14,9 @@ const QUANTILES: [f64; 5] = [0.01, 0.05, 0.5, 0.9, 0.99];
 pub(crate) struct ScrapeMetrics {
     registry: Registry,
     pub(crate) pools: Counter,
+    pub(crate) pools_failed: Counter,
     pub(crate) reloads: Counter,
+    pub(crate) reloads_failed: Counter,
     pub(crate) sync_failed: Counter,
     pub(crate) exceeded_target_limit: Counter,
     pub(crate) exceeded_sample_limit: Counter,
@@ -45,9 +47,17 @@ impl ScrapeMetrics {
                 "prometheus_target_scrape_pools_total",
                 "Total number of scrape pool creation attempts.",
             ),
+            pools_failed: counter(
+                "prometheus_target_scrape_pools_failed_total",
+                "Total number of scrape pool creations that failed.",
+            ),
             reloads: counter(
                 "prometheus_target_scrape_pool_reloads_total",
                 "Total number of scrape pool reloads.",
+            ),
+            reloads_failed: counter(
+                "prometheus_target_scrape_pool_reloads_failed_total",
+                "Total number of failed scrape pool reloads.",
             ),
             sync_failed: counter(
                 "prometheus_target_sync_failed_total",

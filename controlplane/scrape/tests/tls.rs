@@ -55,6 +55,7 @@ async fn target(dir: &Path) -> (SocketAddr, AbortOnDropHandle<()>) {
 }
 
 struct Scraper {
+    registry: Registry,
     storage: Arc<MemoryStorage>,
     manager: ScrapeManager,
     defaults: ScrapeDefaults,
@@ -63,9 +64,11 @@ struct Scraper {
 impl Scraper {
     fn new(dir: &Path) -> Self {
         let storage = Arc::new(MemoryStorage::default());
+        let registry = Registry::new();
         let options = ScrapeOptions::default();
         Self {
-            manager: ScrapeManager::new(storage.clone(), &Registry::new(), options),
+            manager: ScrapeManager::new(storage.clone(), &registry, options),
+            registry,
             storage,
             defaults: ScrapeDefaults {
                 base_dir: dir.to_owned(),
@@ -148,6 +151,14 @@ async fn a_bad_certificate_in_the_configuration_changes_nothing() {
         "{error}"
     );
     assert_eq!(scraper.manager.targets().pools, ["t"]);
+    let page = scraper.registry.render_text();
+    for line in [
+        "prometheus_target_scrape_pools_total 2\n",
+        "prometheus_target_scrape_pools_failed_total 1\n",
+        "prometheus_target_scrape_pool_reloads_failed_total 0\n",
+    ] {
+        assert!(page.contains(line), "{page}");
+    }
     tokio::time::timeout(Duration::from_secs(5), scraper.manager.shutdown())
         .await
         .unwrap();

@@ -169,6 +169,7 @@ impl Queries {
             timeout: settings.timeout,
             default_subquery_step_ms: 60_000,
             delayed_name_removal: features.has(Feature::PromqlDelayedNameRemoval),
+            type_and_unit_labels: features.has(Feature::TypeAndUnitLabels),
             parse: parse_options(features),
             ..EngineOptions::default()
         };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bellwether_model::labels::{BUCKET_LABEL, QUANTILE_LABEL};
+use bellwether_model::labels::{BUCKET_LABEL, QUANTILE_LABEL, TYPE_LABEL, UNIT_LABEL};
 use bellwether_model::{Labels, LabelsBuilder, MetricType};
 
 use super::scan::Newlines;
@@ -39,6 +39,24 @@ impl SeriesLabels<'_> {
         for pair in self.labels.iter_mut().filter(|pair| pair.name == label) {
             if let Ok(value) = bellwether_model::float::parse(&pair.value) {
                 pair.value = Cow::Owned(format_openmetrics_float(value));
+            }
+        }
+    }
+
+    /// Sets the labels of type and unit, where those are known, in place of labels of their names.
+    pub fn set_type_and_unit(&mut self, kind: MetricType, unit: &str) {
+        let kind = if kind == MetricType::Unknown {
+            ""
+        } else {
+            kind.as_str()
+        };
+        for (name, value) in [(TYPE_LABEL, kind), (UNIT_LABEL, unit)] {
+            if !value.is_empty() {
+                self.labels.retain(|pair| pair.name != name);
+                self.labels.push(LabelPair {
+                    name: Cow::Borrowed(name),
+                    value: Cow::Owned(value.to_owned()),
+                });
             }
         }
     }

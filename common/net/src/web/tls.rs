@@ -6,8 +6,10 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+    InconsistentKeys, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite,
+    SupportedProtocolVersion,
 };
 
 use super::clients::{ClientCheck, Clients};
@@ -50,7 +52,7 @@ impl TlsServerConfig {
         texts: &TlsTexts,
         http2: bool,
     ) -> Result<ServerConfig, WebConfigError> {
-        let (chain, key) = key_pair(texts)?;
+        let pair = key_pair(texts)?;
         let provider = Arc::new(self.provider()?);
         let clients = self.clients(texts, &provider)?;
         let builder = ServerConfig::builder_with_provider(provider)
@@ -60,14 +62,7 @@ impl TlsServerConfig {
             Some(clients) => builder.with_client_cert_verifier(Arc::new(clients)),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|e| {
-            WebConfigError::KeyPair(match e {
-                rustls::Error::InconsistentKeys(_) => {
-                    "tls: private key does not match public key".to_owned()
-                }
-                other => format!("tls: {other}"),
-            })
-        })?;
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         config.ignore_client_order = self.prefer_server_cipher_suites;
         if http2 {
             config.alpn_protocols.push(b"h2".to_vec());
@@ -178,9 +173,9 @@ fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     found.map_err(|e| e.to_string())
 }
 
-type KeyPair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn key_pair(texts: &TlsTexts) -> Result<KeyPair, WebConfigError> {
+/// The server's certificate and its key. As in Go, a certificate is good that the library cannot read, such as one
+/// without extensions; only those that it can read are compared with the key.
+fn key_pair(texts: &TlsTexts) -> Result<CertifiedKey, WebConfigError> {
     let wrong = |reason: &str| WebConfigError::KeyPair(reason.to_owned());
     let chain = certificates(&texts.cert).unwrap_or_default();
     if chain.is_empty() {
@@ -190,7 +185,15 @@ fn key_pair(texts: &TlsTexts) -> Result<KeyPair, WebConfigError> {
     }
     let key = PrivateKeyDer::from_pem_slice(texts.key.as_bytes())
         .map_err(|_| wrong("tls: failed to find any PEM data in key input"))?;
-    Ok((chain, key))
+    let signing = rustls::crypto::ring::sign::any_supported_type(&key)
+        .map_err(|e| WebConfigError::KeyPair(format!("tls: {e}")))?;
+    let pair = CertifiedKey::new(chain, signing);
+    match pair.keys_match() {
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(wrong("tls: private key does not match public key"))
+        }
+        _ => Ok(pair),
+    }
 }
 
 /// The library names the suites of TLS 1.3 in its own way; those cannot be chosen.

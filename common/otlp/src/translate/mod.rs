@@ -181,6 +181,21 @@ impl Translator {
         metric_name::build(self.strategy, &self.namespace, name, unit, kind)
     }
 
+    /// The name of a unit, as it stands at the end of a metric's name: `By/s` is `bytes_per_second`.
+    #[must_use]
+    pub fn unit_name(&self, unit: &str) -> String {
+        let (mut main, mut per) = unit::unit_words(unit);
+        if self.strategy.escapes() {
+            (main, per) = (unit::clean(&main), unit::clean(&per));
+        }
+        let joined = match (main.is_empty(), per.is_empty()) {
+            (false, false) => format!("{main}_{per}"),
+            (false, true) => main,
+            _ => per,
+        };
+        joined.trim_matches('_').to_owned()
+    }
+
     /// The Prometheus name of an attribute.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ impl HttpClientConfig {
             headers: self.headers(base_dir)?,
             follow_redirects: self.follow_redirects,
             enable_http2: self.enable_http2,
+            addresses_in_turn: false,
         })
     }
 

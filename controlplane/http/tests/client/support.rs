@@ -19,6 +19,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -95,7 +96,10 @@ pub fn server_tls(pem: &Pem, clients: Option<&str>) -> rustls::ServerConfig {
     let chain = CertificateDer::pem_slice_iter(pem.cert.as_bytes());
     let chain = chain.collect::<Result<_, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).unwrap();
-    let mut config = builder.with_single_cert(chain, key).unwrap();
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+    // Unchecked: also what the library could not read.
+    let identity = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let mut config = builder.with_cert_resolver(Arc::new(identity));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
 }

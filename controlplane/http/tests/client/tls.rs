@@ -54,6 +54,21 @@ async fn a_name_may_be_given_and_checks_may_be_skipped() {
     assert_eq!(body(&careless, &url).await, "secret page");
 }
 
+/// A certificate without extensions, of version 1, as `openssl x509 -req` makes it.
+#[tokio::test]
+async fn skipping_checks_is_good_for_old_certificates_too() {
+    let pem = support::Pem {
+        cert: include_str!("v1.pem").to_owned(),
+        key: include_str!("v1.key").to_owned(),
+    };
+    let server = secure(&pem).await;
+    let careless = client("tls_config: {insecure_skip_verify: true}");
+    let url = server.url("https", "/");
+    assert_eq!(body(&careless, &url).await, "secret page");
+    let tls12 = client("tls_config: {insecure_skip_verify: true, max_version: TLS12}");
+    assert_eq!(body(&tls12, &url).await, "secret page");
+}
+
 /// What `openssl req -x509` makes and many sites use.
 #[tokio::test]
 async fn a_self_signed_certificate_is_its_own_authority() {

@@ -201,8 +201,6 @@ pub struct WriteSettings {
     pub send_exemplars: bool,
     /// Whether native histograms are sent.
     pub send_native_histograms: bool,
-    /// Whether each connection goes to another address of the name.
-    pub round_robin_dns: bool,
     /// Whether requests that failed are logged.
     pub failed_request_logging: bool,
     /// The message.
@@ -237,7 +235,8 @@ impl RemoteWriteConfig {
     pub fn resolve(&self, base_dir: &Path) -> Result<WriteSettings, RemoteConfigError> {
         let address = address(self.url.as_deref(), "remote_write")?;
         let headers = headers(&self.headers)?;
-        let client = self.http.resolve(base_dir)?;
+        let mut client = self.http.resolve(base_dir)?;
+        client.addresses_in_turn = self.round_robin_dns;
         let queue = &self.queue_config;
         queue.check()?;
         self.check_auth()?;
@@ -262,7 +261,6 @@ impl RemoteWriteConfig {
             relabel,
             send_exemplars: self.send_exemplars,
             send_native_histograms: self.send_native_histograms,
-            round_robin_dns: self.round_robin_dns,
             failed_request_logging: self.failed_request_logging,
             message: self.protobuf_message,
             client,

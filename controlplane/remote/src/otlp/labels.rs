@@ -1,8 +1,8 @@
 //! Label sets of points, in Prometheus' order of precedence: attributes of the point; promoted resource attributes
 //! where there is none of the name; `job` and `instance` over all of them; then the scope.
 
-use bellwether_model::labels::METRIC_NAME;
-use bellwether_model::{Labels, LabelsBuilder};
+use bellwether_model::labels::{METRIC_NAME, TYPE_LABEL, UNIT_LABEL};
+use bellwether_model::{Labels, LabelsBuilder, MetricType};
 use bellwether_otlp::metrics::ScopeMetrics;
 use bellwether_otlp::translate::{Target, Translator, is_identifying};
 use bellwether_otlp::value::Attributes;
@@ -67,6 +67,7 @@ impl ResourceLabels {
             keep,
             warnings,
         )?;
+        set_type_and_unit(&mut labels, settings, MetricType::Gauge, "");
         self.set_target(&mut labels);
         labels.set(METRIC_NAME, TARGET_INFO);
         let labels = labels.build();
@@ -111,6 +112,8 @@ impl ScopeLabels {
 pub(super) struct PointLabels<'a, 'w> {
     pub(super) resource: &'a ResourceLabels,
     pub(super) scope: Option<&'a ScopeLabels>,
+    pub(super) kind: MetricType,
+    pub(super) unit: &'a str,
     pub(super) settings: &'w OtlpSettings,
     pub(super) warnings: &'w mut Vec<OtlpWarning>,
 }
@@ -131,7 +134,26 @@ impl PointLabels<'_, '_> {
         for (name, value) in self.scope.iter().flat_map(|s| &s.0) {
             labels.set(name, value);
         }
+        set_type_and_unit(&mut labels, self.settings, self.kind, self.unit);
         Ok(labels)
+    }
+}
+
+/// Type and unit as labels, with the feature for it.
+fn set_type_and_unit(
+    labels: &mut LabelsBuilder,
+    settings: &OtlpSettings,
+    kind: MetricType,
+    unit: &str,
+) {
+    if !settings.type_and_unit_labels {
+        return;
+    }
+    if kind != MetricType::Unknown {
+        labels.set(TYPE_LABEL, kind.as_str());
+    }
+    if !unit.is_empty() {
+        labels.set(UNIT_LABEL, &settings.translator.unit_name(unit));
     }
 }
 

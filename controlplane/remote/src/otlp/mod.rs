@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use std::io::Read as _;
 
 use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef};
-use bellwether_model::{Exemplar, Labels};
+use bellwether_model::{Exemplar, Labels, MetricType};
 use bellwether_otlp::metrics::{Data, Metric, ResourceMetrics, ScopeMetrics, Temporality};
 use bellwether_otlp::translate::{MetricKind, Translator};
 use bellwether_otlp::{MetricsRequest, Signal};
@@ -52,6 +52,8 @@ pub struct OtlpSettings {
     pub promote_scope: bool,
     /// Points with delta temporality are stored as they are.
     pub allow_delta: bool,
+    /// Type and unit of a metric become labels of its series.
+    pub type_and_unit_labels: bool,
     /// Distance of `target_info` samples in milliseconds: half the lookback of queries.
     pub target_info_interval_ms: i64,
 }
@@ -292,6 +294,8 @@ struct Family<'a> {
     name: String,
     resource: &'a ResourceLabels,
     scope: Option<&'a ScopeLabels>,
+    kind: MetricType,
+    unit: &'a str,
 }
 
 impl Writer<'_> {
@@ -363,6 +367,8 @@ impl Writer<'_> {
             name,
             resource,
             scope,
+            kind: metric_type(metric),
+            unit: metric.unit,
         };
         let points = match metric.data {
             Data::Empty => 0,
@@ -413,6 +419,8 @@ impl Writer<'_> {
         PointLabels {
             resource: family.resource,
             scope: family.scope,
+            kind: family.kind,
+            unit: family.unit,
             settings: self.settings,
             warnings: &mut self.stats.warnings,
         }
@@ -472,6 +480,20 @@ impl Writer<'_> {
             AppendError::InvalidHistogram(reason) => MetricError::Translation(reason),
             error => MetricError::Refused(error),
         }
+    }
+}
+
+/// The type of the series that a metric becomes. Those of deltas have no type of their own in Prometheus yet.
+fn metric_type(metric: &Metric<'_>) -> MetricType {
+    if temporality(metric) == Some(Temporality::Delta) {
+        return MetricType::Unknown;
+    }
+    match metric.data {
+        Data::Empty => MetricType::Unknown,
+        Data::Sum { is_monotonic, .. } if is_monotonic => MetricType::Counter,
+        Data::Gauge { .. } | Data::Sum { .. } => MetricType::Gauge,
+        Data::Histogram { .. } | Data::ExponentialHistogram { .. } => MetricType::Histogram,
+        Data::Summary { .. } => MetricType::Summary,
     }
 }
 

@@ -21,7 +21,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `watcher` | reading the log |
+//! | `watcher`, `record` | reading the log |
 //! | `series` | references, encoded labels, symbols |
 //! | `batch`, `body` | samples that wait; the body of a request |
 //! | `shards` | queues, sending, retrying |
@@ -40,6 +40,7 @@ mod metrics;
 mod progress;
 mod queue;
 mod rate;
+mod record;
 mod series;
 mod shards;
 #[cfg(test)]

@@ -224,6 +224,18 @@ impl Catalog {
         self.slots.get(slot as usize)?.as_ref()
     }
 
+    /// A series in words.
+    pub(crate) fn describe(&self, slot: u32) -> String {
+        match self.get(slot).map(|series| &series.name) {
+            Some(Name::Symbols(symbols)) => {
+                let texts = symbols.iter().map(|symbol| self.symbols.text(*symbol));
+                texts.collect::<Vec<_>>().join(" ")
+            }
+            Some(Name::Encoded(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            None => String::new(),
+        }
+    }
+
     /// Forgets a series.
     pub(crate) fn remove(&mut self, slot: u32) {
         let Some(series) = self.slots.get_mut(slot as usize).and_then(Option::take) else {

@@ -248,7 +248,11 @@ async fn attempt_until_answered(
             .metrics
             .send_seconds
             .observe(begin.elapsed().as_secs_f64());
-        let (message, wait) = match checked(shared, counts, stored) {
+        let stored = checked(shared, counts, stored);
+        if shared.settings.failed_request_logging && stored.is_err() {
+            log_request(shared, &batch);
+        }
+        let (message, wait) = match stored {
             Ok(written) => {
                 sent(shared, &body);
                 return (batch, counts, Outcome::Answered(Ok(written)));
@@ -300,6 +304,24 @@ fn checked(
         });
     }
     Ok(written)
+}
+
+/// Tells what is in a request that failed, for those who asked for it.
+fn log_request(shared: &Shared, batch: &Batch) {
+    if !tracing::enabled!(tracing::Level::DEBUG) || shared.settings.message != Message::V2 {
+        return;
+    }
+    let catalog = shared.catalog.read();
+    let items = batch.items.iter().map(|item| {
+        let name = catalog.describe(item.slot);
+        format!("{name} {} @{}", item.v, item.t)
+    });
+    let request: Vec<String> = items.collect();
+    tracing::debug!(
+        remote_name = shared.settings.name,
+        ?request,
+        "failed to send a remote write 2.0 request"
+    );
 }
 
 /// The receiver dealt with a request.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bellwether_model::{FloatHistogram, Histogram, Labels};
+use bellwether_model::Labels;
 use bellwether_telemetry::Counter;
 use bellwether_tsdb::log_tail::{LogItem, LogReader, LogRecord, RecordKind};
 use bellwether_tsdb::{LogPosition, LogTail};
@@ -19,10 +19,10 @@ use super::batch::{Batch, Counts, Other};
 use super::body::has_custom_bounds;
 use super::metrics::Reason;
 use super::progress::{Place, ShardPlace};
+use super::record::{Left, One, Samples, count};
 use super::series::{Known, SeriesTable};
 use super::shards::{Shard, Shared, oldest_ms, run_shard};
 use crate::config::Message;
-use crate::request::HistogramRecord;
 
 /// Longest wait for a commit.
 const IDLE: Duration = Duration::from_millis(500);
@@ -63,15 +63,6 @@ impl Open {
     fn is_whole(&self, read: Place) -> bool {
         self.seal_at.is_none_or(|seal| read >= seal)
     }
-}
-
-/// What was left out of a record.
-#[derive(Default)]
-struct Left {
-    too_old: Counts,
-    dropped: Counts,
-    unknown: Counts,
-    custom_bounds: Counts,
 }
 
 /// The reader of the log.
@@ -646,85 +637,5 @@ impl Watcher {
             wait = (wait * 2).min(FULL_WAIT.1);
             self.save_sometimes();
         }
-    }
-}
-
-/// A sample with what it is.
-struct One {
-    reference: u64,
-    t: i64,
-    v: f64,
-    other: Option<Other>,
-}
-
-/// The samples of a record; floats are in the watcher's scratch.
-enum Samples {
-    None,
-    Floats,
-    Others(Vec<One>),
-}
-
-impl Samples {
-    fn of(record: &LogRecord<'_>, scratch: &mut Vec<(u64, i64, f64)>, shared: &Shared) -> Self {
-        let settings = &shared.settings;
-        let decoded = match record.kind() {
-            RecordKind::Samples => {
-                scratch.clear();
-                record
-                    .samples(|reference, t, v| scratch.push((reference, t, v)))
-                    .map(|()| Self::Floats)
-            }
-            RecordKind::Histograms | RecordKind::CustomHistograms
-                if settings.send_native_histograms =>
-            {
-                let one = |(reference, t, h): (u64, i64, Histogram)| {
-                    histogram(reference, t, HistogramRecord::Integer(t, Box::new(h)))
-                };
-                record.histograms().map(|all| Self::others(all, one))
-            }
-            RecordKind::FloatHistograms | RecordKind::CustomFloatHistograms
-                if settings.send_native_histograms =>
-            {
-                let one = |(reference, t, h): (u64, i64, FloatHistogram)| {
-                    histogram(reference, t, HistogramRecord::Float(t, Box::new(h)))
-                };
-                record.float_histograms().map(|all| Self::others(all, one))
-            }
-            RecordKind::Exemplars if settings.send_exemplars => record.exemplars().map(|all| {
-                Self::others(all, |e| One {
-                    reference: e.series,
-                    t: e.t,
-                    v: e.v,
-                    other: Some(Other::Exemplar(e.labels)),
-                })
-            }),
-            _ => Ok(Self::None),
-        };
-        decoded.unwrap_or_else(|error| {
-            shared.metrics.decode_failures.inc();
-            tracing::warn!(%error, "passed over samples in the log");
-            Self::None
-        })
-    }
-
-    fn others<T>(all: Vec<T>, one: impl Fn(T) -> One) -> Self {
-        Self::Others(all.into_iter().map(one).collect())
-    }
-}
-
-fn histogram(reference: u64, t: i64, record: HistogramRecord) -> One {
-    One {
-        reference,
-        t,
-        v: 0.0,
-        other: Some(Other::Histogram(record)),
-    }
-}
-
-fn count(counts: &mut Counts, other: Option<&Other>) {
-    match other {
-        None => counts.samples += 1,
-        Some(Other::Histogram(_)) => counts.histograms += 1,
-        Some(Other::Exemplar(_)) => counts.exemplars += 1,
     }
 }

@@ -33,7 +33,7 @@ proptest! {
         let body = if snappy { packed(&bytes) } else { bytes.clone() };
         let _ = ReadRequest::decode(&body, &external);
         let memory = Memory::default();
-        let _ = crate::write_v2(&memory, &bytes, 0);
+        let _ = crate::write_v2(&memory, &bytes, 0, true);
         let _ = otlp::write(&memory, &OtlpSettings::default(), &bytes, 0);
         for kind in ["application/json", "application/x-protobuf"] {
             for encoding in ["", "gzip"] {

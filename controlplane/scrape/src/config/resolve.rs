@@ -47,6 +47,8 @@ pub struct ScrapeDefaults {
     pub metric_name_escaping_scheme: String,
     /// Also store the extra report series.
     pub extra_scrape_metrics: bool,
+    /// Store type and unit of a family as labels of its series.
+    pub type_and_unit_labels: bool,
     /// Default of `scrape_failure_log_file`.
     pub scrape_failure_log_file: Option<String>,
     /// Directory of the configuration file: relative paths start there.
@@ -72,6 +74,7 @@ impl Default for ScrapeDefaults {
             metric_name_validation_scheme: String::new(),
             metric_name_escaping_scheme: String::new(),
             extra_scrape_metrics: false,
+            type_and_unit_labels: false,
             scrape_failure_log_file: None,
             base_dir: PathBuf::from("."),
         }
@@ -111,6 +114,8 @@ pub struct PoolSettings {
     pub native_histogram_max_schema: Option<i32>,
     /// Store the extra report series.
     pub extra_scrape_metrics: bool,
+    /// Store type and unit of a family as labels of its series.
+    pub type_and_unit_labels: bool,
     /// Path on the target.
     pub metrics_path: String,
     /// Scheme.
@@ -193,6 +198,7 @@ impl ScrapeConfig {
             native_histogram_max_schema: self
                 .native_histogram_min_bucket_factor
                 .and_then(crate::native::max_schema),
+            type_and_unit_labels: defaults.type_and_unit_labels,
             extra_scrape_metrics: self
                 .extra_scrape_metrics
                 .unwrap_or(defaults.extra_scrape_metrics),

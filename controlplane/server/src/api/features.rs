@@ -100,7 +100,10 @@ pub(crate) async fn features(State(state): Shared, core: Ready) -> Response {
             Group::from([
                 ("extra_scrape_metrics", true),
                 ("start_timestamp_zero_ingestion", false),
-                ("type_and_unit_labels", false),
+                (
+                    "type_and_unit_labels",
+                    state.features.has(Feature::TypeAndUnitLabels),
+                ),
             ]),
         ),
         (
@@ -184,7 +187,10 @@ fn promql(state: &AppState) -> Group {
         ),
         ("smoothed", extended),
         ("subqueries", true),
-        ("type_and_unit_labels", false),
+        (
+            "type_and_unit_labels",
+            state.features.has(Feature::TypeAndUnitLabels),
+        ),
         ("without", true),
     ])
 }

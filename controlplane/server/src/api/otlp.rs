@@ -10,7 +10,6 @@ use bellwether_telemetry::{Counter, Registry};
 use http::{HeaderMap, StatusCode, header};
 
 use super::Ready;
-use crate::flags::Feature;
 use crate::http::plain_error;
 use crate::state::{Shared, now_ms};
 
@@ -60,13 +59,12 @@ pub(crate) async fn write(
         value.unwrap_or_default().to_owned()
     };
     let (content_type, encoding) = (text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
-    let allow_delta = state.features.has(Feature::OtlpNativeDelta);
     let settings = state
         .config
         .load()
         .config
         .otlp
-        .settings(state.lookback_ms, allow_delta);
+        .settings(state.lookback_ms, &state.features);
     let core = Arc::clone(core.0.intake());
     let now = now_ms();
     let result = tokio::task::spawn_blocking(move || {

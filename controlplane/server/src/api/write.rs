@@ -9,6 +9,7 @@ use bellwether_remote::{RemoteWriteError, WriteStats};
 use http::{HeaderMap, StatusCode, header};
 
 use super::Ready;
+use crate::flags::Feature;
 use crate::http::plain_error;
 use crate::settings::WriteMessage;
 use crate::state::{Shared, now_ms};
@@ -46,6 +47,7 @@ pub(crate) async fn write(
             names(accepted)
         ))
     });
+    let type_and_unit = state.features.has(Feature::TypeAndUnitLabels);
     let core = Arc::clone(core.0.intake());
     let now = now_ms();
     let result = tokio::task::spawn_blocking(move || {
@@ -55,7 +57,9 @@ pub(crate) async fn write(
             Ok(WriteMessage::V1) => {
                 bellwether_remote::write(&*core.storage, &core.remote_series, &request, now)
             }
-            Ok(WriteMessage::V2) => bellwether_remote::write_v2(&*core.storage, &request, now),
+            Ok(WriteMessage::V2) => {
+                bellwether_remote::write_v2(&*core.storage, &request, now, type_and_unit)
+            }
             Err(message) => return Ok(Err(message)),
         };
         stored.map(Ok)

@@ -1,5 +1,6 @@
 //! The `otlp` section: how OTLP metrics become series.
 
+use crate::flags::{Feature, Features};
 use bellwether_otlp::translate::{LabelSettings, Strategy, Translator};
 use bellwether_remote::otlp::{OtlpSettings, Promote};
 use serde::{Deserialize, Serialize};
@@ -111,8 +112,8 @@ impl OtlpConfig {
         Ok(())
     }
 
-    /// What the receiver needs; `lookback_ms` is that of queries, `allow_delta` a feature.
-    pub(crate) fn settings(&self, lookback_ms: i64, allow_delta: bool) -> OtlpSettings {
+    /// What the receiver needs; `lookback_ms` is that of queries.
+    pub(crate) fn settings(&self, lookback_ms: i64, features: &Features) -> OtlpSettings {
         let names = |list: &[String]| list.iter().cloned().collect();
         OtlpSettings {
             translator: Translator {
@@ -131,7 +132,8 @@ impl OtlpConfig {
             keep_identifying: self.keep_identifying_resource_attributes,
             convert_histograms: self.convert_histograms_to_nhcb,
             promote_scope: self.promote_scope_metadata,
-            allow_delta,
+            allow_delta: features.has(Feature::OtlpNativeDelta),
+            type_and_unit_labels: features.has(Feature::TypeAndUnitLabels),
             target_info_interval_ms: lookback_ms / 2,
         }
     }

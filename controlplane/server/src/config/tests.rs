@@ -257,6 +257,33 @@ fn upstream_configuration_files() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What agent mode does not have is refused in it, and only in it.
+#[test]
+fn upstream_configuration_files_of_agent_mode() {
+    let dir = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/conformance/config"
+    ));
+    if !dir.is_dir() {
+        eprintln!("SKIPPED: no conformance data at {}", dir.display());
+        return;
+    }
+    for (file, expected) in [
+        ("good", None),
+        ("without_remote_writes", None),
+        ("with_alert_manager", Some("alerting")),
+        ("with_alert_relabels", Some("alerting")),
+        ("with_rule_files", Some("rule_files")),
+        ("with_remote_reads", Some("remote_read")),
+    ] {
+        let path = dir.join(format!("agent_mode.{file}.yml"));
+        let config = ConfigSource::File(path).load().expect(file);
+        let error = config.check_agent_mode().err().map(|e| e.to_string());
+        let expected = expected.map(|s| format!("field {s} is not allowed in agent mode"));
+        assert_eq!(error, expected, "{file}");
+    }
+}
+
 fn is_about_missing_parts(error: &str) -> bool {
     error.contains("not supported yet") || error.contains("stale_series_compaction_threshold")
 }

@@ -33,6 +33,8 @@ pub enum Feature {
     ConcurrentRuleEval,
     /// Old form of `--agent`.
     Agent,
+    /// Store type and unit of metrics as labels of their series.
+    TypeAndUnitLabels,
 }
 
 const SUPPORTED: &[(&str, Feature)] = &[
@@ -63,6 +65,7 @@ const SUPPORTED: &[(&str, Feature)] = &[
     ),
     ("remote-write-receiver", Feature::RemoteWriteReceiver),
     ("search-api", Feature::SearchApi),
+    ("type-and-unit-labels", Feature::TypeAndUnitLabels),
 ];
 
 /// Features that are always on, or are about the Go runtime: enabling them changes nothing.
@@ -86,7 +89,6 @@ const MISSING: &[&str] = &[
     "metadata-wal-records",
     "old-ui",
     "otlp-deltatocumulative",
-    "type-and-unit-labels",
 ];
 
 /// The enabled features.

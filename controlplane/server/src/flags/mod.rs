@@ -5,6 +5,7 @@
 //! a setting that does nothing.
 
 mod agent;
+mod error;
 mod features;
 mod rules;
 mod sizes;
@@ -21,6 +22,7 @@ use bellwether_tsdb::WalSync;
 use clap::{ArgAction, Args, ValueEnum};
 
 pub use agent::AgentFlags;
+pub use error::FlagError;
 pub use features::{Feature, Features};
 pub use rules::RuleFlags;
 pub use table::OtherFlags;
@@ -30,45 +32,6 @@ use crate::settings::{
     Listen, QuerySettings, RemoteReadSettings, ServerSettings, StorageSettings,
     WalCompressionSetting, WebSettings, WriteMessage,
 };
-
-/// A flag's value that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FlagError {
-    /// A value of the wrong form.
-    #[error("--{flag}: {value:?}: {reason}")]
-    Value {
-        /// Name without dashes.
-        flag: &'static str,
-        /// As written.
-        value: String,
-        /// What is wrong and what would be right.
-        reason: String,
-    },
-    /// Flags of the other mode.
-    #[error("The following flag(s) {verb}: [{}]", quoted(flags))]
-    Mode {
-        /// Names without dashes.
-        flags: Vec<&'static str>,
-        /// What is wrong with them.
-        verb: &'static str,
-    },
-    /// A flag of Prometheus without effect in this build.
-    #[error(
-        "--{flag} is not supported yet: remove it (only its default, {default:?}, is accepted)"
-    )]
-    Unsupported {
-        /// Name without dashes.
-        flag: String,
-        /// The only accepted value.
-        default: String,
-    },
-}
-
-/// As Go prints a list of texts.
-fn quoted(flags: &[&str]) -> String {
-    let quoted: Vec<String> = flags.iter().map(|flag| format!("\"--{flag}\"")).collect();
-    quoted.join(" ")
-}
 
 /// Severity from which messages are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

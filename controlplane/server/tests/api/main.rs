@@ -12,3 +12,4 @@ mod stats;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
+mod type_and_unit;

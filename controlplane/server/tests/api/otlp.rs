@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Running, get, send, start, text};
 
-const JSON: (&str, &str) = ("content-type", "application/json");
-const PATH: &str = "/api/v1/otlp/v1/metrics";
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
+pub(crate) const PATH: &str = "/api/v1/otlp/v1/metrics";
 
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
@@ -26,7 +26,7 @@ async fn server(config: &str) -> (Running, tempfile::TempDir) {
     (ours, dir)
 }
 
-fn attributes(pairs: &[(&str, &str)]) -> Value {
+pub(crate) fn attributes(pairs: &[(&str, &str)]) -> Value {
     pairs
         .iter()
         .map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}))
@@ -34,7 +34,7 @@ fn attributes(pairs: &[(&str, &str)]) -> Value {
 }
 
 /// One resource and scope with these metrics.
-fn request(metrics: &Value) -> Value {
+pub(crate) fn request(metrics: &Value) -> Value {
     let resource = attributes(&[
         ("service.name", "api"),
         ("service.namespace", "shop"),
@@ -54,7 +54,7 @@ fn ns(seconds: u64) -> String {
 }
 
 /// A metric of every kind at a time in seconds.
-fn every_kind(t: u64) -> Value {
+pub(crate) fn every_kind(t: u64) -> Value {
     let at = |mut point: Value| {
         point["timeUnixNano"] = ns(t).into();
         json!([point])
@@ -73,7 +73,7 @@ fn every_kind(t: u64) -> Value {
     ])
 }
 
-async fn post(address: SocketAddr, body: &Value) -> Answer {
+pub(crate) async fn post(address: SocketAddr, body: &Value) -> Answer {
     send(
         address,
         "POST",
@@ -85,7 +85,7 @@ async fn post(address: SocketAddr, body: &Value) -> Answer {
 }
 
 /// Every series as text with its value at a time.
-async fn stored(address: SocketAddr, t: u64) -> Vec<String> {
+pub(crate) async fn stored(address: SocketAddr, t: u64) -> Vec<String> {
     let path = format!("/api/v1/query?query=%7B__name__!=%22%22%7D&time={t}");
     let answer = get(address, &path).await.json();
     let mut rows: Vec<String> = answer["data"]["result"]

@@ -6,15 +6,15 @@ use crate::support::{
     Answer, Reference, Running, field, get, send, start, start_reference, text, varint,
 };
 
-const V2: (&str, &str) = (
+pub(crate) const V2: (&str, &str) = (
     "content-type",
     "application/x-protobuf;proto=io.prometheus.write.v2.Request",
 );
-const SNAPPY: (&str, &str) = ("content-encoding", "snappy");
+pub(crate) const SNAPPY: (&str, &str) = ("content-encoding", "snappy");
 
 /// A request of version 2 under construction.
 #[derive(Default)]
-struct Request {
+pub(crate) struct Request {
     symbols: Vec<String>,
     series: Vec<Vec<u8>>,
 }
@@ -43,7 +43,7 @@ impl Request {
     }
 
     /// A series with samples (time, value, start time), exemplars (trace, time, value) and further fields.
-    fn add(
+    pub(crate) fn add(
         &mut self,
         labels: &[(&str, &str)],
         samples: &[(i64, f64, i64)],
@@ -83,7 +83,7 @@ impl Request {
         self
     }
 
-    fn body(&self) -> Vec<u8> {
+    pub(crate) fn body(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for symbol in &self.symbols {
             field(&mut out, 4, symbol.as_bytes());
