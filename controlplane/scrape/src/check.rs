@@ -28,7 +28,7 @@ pub fn check_group(
     let mut resolver = Resolver::new(settings, &defaults);
     for (index, own) in group.targets.iter().enumerate() {
         let resolved = resolver.resolve(&group.labels, own);
-        resolved.target.map_err(|error| GroupError {
+        resolved.map_err(|error| GroupError {
             index,
             group: name.to_owned(),
             reason: error.to_string(),
