@@ -21,7 +21,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `watcher`, `record` | reading the log |
+//! | `watcher/` | reading the log, filling batches |
 //! | `series` | references, encoded labels, symbols |
 //! | `batch`, `body` | samples that wait; the body of a request |
 //! | `shards` | queues, sending, retrying |
@@ -40,7 +40,6 @@ mod metrics;
 mod progress;
 mod queue;
 mod rate;
-mod record;
 mod series;
 mod shards;
 #[cfg(test)]
