@@ -1,9 +1,9 @@
 //! What can be told about targets without scraping them.
 
-use bellwether_model::LabelsBuilder;
+use bellwether_model::{Labels, LabelsBuilder};
 
 use crate::config::PoolSettings;
-use crate::target::resolve;
+use crate::target::{Resolver, TargetDefaults};
 
 /// A target that its job would refuse. The text is Prometheus'.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +24,13 @@ pub fn check_group(
     group: &str,
     targets: impl IntoIterator<Item = LabelsBuilder>,
 ) -> Result<(), GroupError> {
-    for (index, target) in targets.into_iter().enumerate() {
-        resolve(&target, settings).map_err(|error| GroupError {
+    let defaults = TargetDefaults::new(settings);
+    let common = Labels::empty();
+    let targets: Vec<Labels> = targets.into_iter().map(|t| t.build()).collect();
+    let mut resolver = Resolver::new(settings, &defaults);
+    for (index, target) in targets.iter().enumerate() {
+        let resolved = resolver.resolve(&common, target);
+        resolved.target.map_err(|error| GroupError {
             index,
             group: group.to_owned(),
             reason: error.to_string(),

@@ -1,6 +1,6 @@
 //! Scraping: finds targets, fetches their expositions on schedule and appends the samples to storage.
 //!
-//! Data flow: a [`config::ScrapeConfig`] is resolved to a pool's settings; a [`discovery::Discoverer`] yields
+//! Data flow: a [`config::ScrapeConfig`] is resolved to a pool's settings; the discovery crate yields
 //! target groups; relabelling ([`relabel`]) turns each group member into a target or drops it; every target
 //! has one task that waits for its slot, fetches the page, parses it in place and appends it in one
 //! transaction through [`bellwether_model::storage::Appender`].
@@ -10,7 +10,7 @@
 //! | `config/` | `scrape_config` as written in YAML, its checks, the resolved settings |
 //! | `relabel` | relabelling rules and their engine |
 //! | `protocol` | scrape protocols, `Accept` header, content type negotiation |
-//! | `discovery/` | static and file discovery |
+//! | `groups` | what relabelling makes of discovered groups |
 //! | `target` | from discovered labels to a target; its state as the API shows it |
 //! | `client` | one fetch through `bellwether-http`: gzip, limits, buffers |
 //! | `cache` | raw series bytes to series reference, kept from scrape to scrape |
@@ -33,7 +33,7 @@ mod cache;
 mod check;
 mod client;
 pub mod config;
-pub mod discovery;
+mod groups;
 mod labels;
 mod manager;
 mod metadata;
@@ -51,6 +51,7 @@ mod target;
 pub use check::{GroupError, check_group};
 pub use client::FetchError;
 pub use config::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
+pub use groups::{CheckedTarget, check_targets};
 pub use manager::{ScrapeManager, ScrapeOptions};
 pub use snapshot::{
     ActiveTarget, DroppedTarget, Health, MetricMetadata, TargetMetadata, TargetsSnapshot,

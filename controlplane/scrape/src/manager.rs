@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use bellwether_discovery::SetConfig;
 use bellwether_model::storage::Appendable;
 use bellwether_telemetry::Registry;
 use parking_lot::Mutex;
@@ -55,6 +56,7 @@ fn client(settings: &PoolSettings) -> Result<HttpClient, ScrapeConfigError> {
 /// Runs the scrape pools. Dropping it stops them without waiting; [`Self::shutdown`] waits.
 pub struct ScrapeManager {
     context: PoolContext,
+    discovery: bellwether_discovery::Manager,
     /// By job name.
     pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
@@ -86,6 +88,7 @@ impl ScrapeManager {
                 tasks: TaskTracker::new(),
                 shutdown: CancellationToken::new(),
             },
+            discovery: bellwether_discovery::Manager::new("scrape", registry),
             pools: Mutex::default(),
         }
     }
@@ -154,16 +157,30 @@ impl ScrapeManager {
             }
             stays
         });
+        let sets = wanted.iter().map(|(settings, _)| SetConfig {
+            name: &settings.job_name,
+            configs: &settings.sd,
+            base_dir: &settings.base_dir,
+        });
+        let mut discovered = self.discovery.apply(&sets.collect::<Vec<_>>());
         for (settings, new_client) in wanted {
             let name = settings.job_name.clone();
+            // Missing only when everything ends.
+            let Some(found) = discovered.remove(&name) else {
+                continue;
+            };
             match pools.get(&name) {
-                Some(pool) => pool.reload(settings, new_client),
+                Some(pool) => {
+                    let groups = Arc::clone(&found.borrow());
+                    pool.reload(settings, new_client, groups);
+                }
                 None => {
                     let client = match new_client {
                         Some(client) => client,
                         None => client(&settings)?,
                     };
-                    pools.insert(name, Pool::start(self.context.clone(), settings, client));
+                    let pool = Pool::start(self.context.clone(), settings, client, found);
+                    pools.insert(name, pool);
                 }
             }
         }
@@ -196,6 +213,7 @@ impl ScrapeManager {
         self.context.shutdown.cancel();
         self.context.tasks.close();
         self.context.tasks.wait().await;
+        self.discovery.shutdown().await;
         self.pools.lock().clear();
     }
 }

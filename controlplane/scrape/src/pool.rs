@@ -1,23 +1,25 @@
-//! One job: its discoveries, its targets, one loop for each.
+//! One job: its targets, one loop for each.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bellwether_discovery::GroupList;
 use bellwether_model::storage::Appendable;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::HttpClient;
 use crate::config::PoolSettings;
-use crate::discovery::{Discoverer, FileDiscovery, TargetGroup, static_groups};
+use crate::groups::ResolvedGroups;
 use crate::manager::ScrapeOptions;
 use crate::metrics::{PoolMetrics, ScrapeMetrics};
 use crate::scrape_loop::{LoopSpec, ScrapeLoop};
 use crate::snapshot::{DroppedTarget, TargetMetadata, TargetsSnapshot};
-use crate::target::{Resolved, TargetKey, TargetSpec, TargetState, resolve};
+use crate::target::{TargetKey, TargetSpec, TargetState};
 
 /// What every pool shares.
 #[derive(Clone)]
@@ -32,26 +34,24 @@ pub(crate) struct PoolContext {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Updates that a discovery may run ahead of its pool.
-const UPDATES_QUEUED: usize = 4;
+type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// A running job.
 pub(crate) struct Pool {
     context: PoolContext,
     metrics: PoolMetrics,
+    /// The job is gone from the configuration.
+    stopped: CancellationToken,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     settings: Arc<PoolSettings>,
     client: HttpClient,
-    /// By discovery: 0 is the static one.
-    groups: BTreeMap<usize, Vec<TargetGroup>>,
-    loops: HashMap<TargetKey, Running>,
-    dropped: Vec<DroppedTarget>,
-    dropped_count: usize,
-    /// Ends the discoveries of the current settings.
-    discovery: CancellationToken,
+    groups: GroupList,
+    /// What relabelling made of the groups.
+    resolved: ResolvedGroups,
+    loops: Map<TargetKey, Running>,
 }
 
 struct Running {
@@ -61,29 +61,54 @@ struct Running {
 }
 
 impl Pool {
-    /// Starts a job.
+    /// Starts a job that follows `discovered`.
     pub(crate) fn start(
         context: PoolContext,
         settings: PoolSettings,
         client: HttpClient,
+        mut discovered: watch::Receiver<GroupList>,
     ) -> Arc<Self> {
         context.metrics.pools.inc();
         let metrics = context.metrics.pool(&settings.job_name);
+        let groups = Arc::clone(&discovered.borrow_and_update());
         let pool = Arc::new(Self {
             metrics,
+            stopped: context.shutdown.child_token(),
             inner: Mutex::new(Inner {
                 settings: Arc::new(settings),
                 client,
-                groups: BTreeMap::new(),
-                loops: HashMap::new(),
-                dropped: Vec::new(),
-                dropped_count: 0,
-                discovery: CancellationToken::new(),
+                groups,
+                resolved: ResolvedGroups::default(),
+                loops: Map::default(),
             }),
             context,
         });
-        pool.discover(&mut pool.inner.lock());
+        pool.sync(&mut pool.inner.lock());
+        let followed = Arc::clone(&pool).follow(discovered);
+        pool.context.tasks.spawn(followed);
         pool
+    }
+
+    /// Takes over what discovery finds, until the job ends.
+    async fn follow(self: Arc<Self>, mut discovered: watch::Receiver<GroupList>) {
+        while let Some(Ok(())) = self.stopped.run_until_cancelled(discovered.changed()).await {
+            let groups = Arc::clone(&discovered.borrow_and_update());
+            let this = Arc::clone(&self);
+            // A hundred thousand targets take longer than a task may hold its thread.
+            let synced = tokio::task::spawn_blocking(move || this.take_groups(groups)).await;
+            if synced.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn take_groups(&self, groups: GroupList) {
+        let mut inner = self.inner.lock();
+        if self.stopped.is_cancelled() {
+            return;
+        }
+        inner.groups = groups;
+        self.sync(&mut inner);
     }
 
     /// Whether a client for these settings would be another one than the pool has.
@@ -91,9 +116,14 @@ impl Pool {
         self.inner.lock().settings.http != settings.http
     }
 
-    /// Goes on with other settings, and with another client if one is given. Loops keep their memory and pick both up
-    /// at their next scrape.
-    pub(crate) fn reload(self: &Arc<Self>, settings: PoolSettings, client: Option<HttpClient>) {
+    /// Goes on with other settings and what is discovered with them, and with another client if one is given. Loops
+    /// keep their memory and pick both up at their next scrape.
+    pub(crate) fn reload(
+        &self,
+        settings: PoolSettings,
+        client: Option<HttpClient>,
+        groups: GroupList,
+    ) {
         let mut inner = self.inner.lock();
         if let Some(client) = client {
             inner.client = client;
@@ -102,96 +132,34 @@ impl Pool {
             return;
         }
         self.context.metrics.reloads.inc();
-        let same_discovery = inner.settings.file_sd_configs == settings.file_sd_configs
-            && inner.settings.base_dir == settings.base_dir;
         inner.settings = Arc::new(settings);
-        if same_discovery {
-            let groups = static_groups(&inner.settings.static_configs);
-            inner.groups.insert(0, groups);
-            self.sync(&mut inner);
-        } else {
-            inner.discovery.cancel();
-            inner.discovery = CancellationToken::new();
-            // Targets from files stay until the new discoveries have spoken.
-            self.discover(&mut inner);
-        }
+        inner.groups = groups;
+        inner.resolved = ResolvedGroups::default();
+        self.sync(&mut inner);
     }
 
     /// Ends all loops; they write their stale markers unless the process ends.
     pub(crate) fn stop(&self) {
+        self.stopped.cancel();
         let mut inner = self.inner.lock();
-        inner.discovery.cancel();
         for (_, running) in inner.loops.drain() {
             running.removed.cancel();
         }
         self.metrics.remove();
     }
 
-    /// Takes the static groups and starts the other discoveries.
-    fn discover(self: &Arc<Self>, inner: &mut Inner) {
-        let settings = Arc::clone(&inner.settings);
-        inner
-            .groups
-            .insert(0, static_groups(&settings.static_configs));
-        inner
-            .groups
-            .retain(|source, _| *source <= settings.file_sd_configs.len());
-        self.sync(inner);
-        for (index, config) in settings.file_sd_configs.iter().enumerate() {
-            let discoverer = FileDiscovery::new(config, &settings.base_dir, &settings.job_name);
-            self.follow(index + 1, Box::new(discoverer), &inner.discovery);
-        }
-    }
-
-    /// Runs a discovery and syncs the targets at each of its updates.
-    fn follow(
-        self: &Arc<Self>,
-        source: usize,
-        discoverer: Box<dyn Discoverer>,
-        discovery: &CancellationToken,
-    ) {
-        let (updates, mut received) = mpsc::channel(UPDATES_QUEUED);
-        let both = self.context.shutdown.child_token();
-        let discovery = discovery.clone();
-        self.context
-            .tasks
-            .spawn(discoverer.run(updates, both.clone()));
-        let pool = Arc::clone(self);
-        self.context.tasks.spawn(async move {
-            loop {
-                let groups = tokio::select! {
-                    () = discovery.cancelled() => break,
-                    () = both.cancelled() => break,
-                    groups = received.recv() => match groups {
-                        Some(groups) => groups,
-                        None => break,
-                    },
-                };
-                let mut inner = pool.inner.lock();
-                // A reload may have come in between.
-                if discovery.is_cancelled() {
-                    break;
-                }
-                inner.groups.insert(source, groups);
-                pool.sync(&mut inner);
-            }
-            both.cancel();
-        });
-    }
-
     /// Makes the loops those of the groups: new targets start, gone ones stop, the others learn the settings.
     fn sync(&self, inner: &mut Inner) {
         let started = Instant::now();
-        let wanted = self.wanted(inner);
         let settings = Arc::clone(&inner.settings);
-        let limit = settings.target_limit;
-        let forced_error = (limit > 0 && wanted.len() as u64 > limit).then(|| {
-            self.context.metrics.exceeded_target_limit.inc();
-            format!(
-                "target_limit exceeded (number of targets: {}, limit: {limit})",
-                wanted.len()
-            )
-        });
+        let failed = inner.resolved.update(&inner.groups, &settings);
+        self.context.metrics.sync_failed.add(failed as f64);
+        // Targets that relabelling made equal are one.
+        let mut wanted: Map<TargetKey, Arc<TargetSpec>> = Map::default();
+        for spec in inner.resolved.targets() {
+            wanted.entry(spec.key()).or_insert_with(|| Arc::clone(spec));
+        }
+        let forced_error = self.limit_error(&settings, wanted.len());
         inner.loops.retain(|key, running| {
             let stays = wanted.contains_key(key);
             if !stays {
@@ -203,7 +171,7 @@ impl Pool {
             let spec = LoopSpec {
                 settings: Arc::clone(&settings),
                 client: inner.client.clone(),
-                target: Arc::new(target),
+                target,
                 forced_error: forced_error.clone(),
             };
             match inner.loops.get(&key) {
@@ -218,58 +186,27 @@ impl Pool {
             }
         }
         self.metrics.targets.set(inner.loops.len() as f64);
-        self.metrics.target_limit.set(limit as f64);
+        self.metrics.target_limit.set(settings.target_limit as f64);
         self.metrics.syncs.inc();
         self.metrics
             .sync_length
             .observe(started.elapsed().as_secs_f64());
     }
 
-    /// The targets that relabelling keeps; the dropped ones are noted on the way.
-    fn wanted(&self, inner: &mut Inner) -> HashMap<TargetKey, TargetSpec> {
-        let settings = &inner.settings;
-        let mut wanted = HashMap::new();
-        let mut dropped = Vec::new();
-        let mut dropped_count = 0;
-        for labels in inner
-            .groups
-            .values()
-            .flatten()
-            .flat_map(TargetGroup::members)
-        {
-            match resolve(&labels, settings) {
-                Ok(Resolved::Target(spec)) => {
-                    // Targets that relabelling made equal are one.
-                    wanted.entry(spec.key()).or_insert(*spec);
-                }
-                Ok(Resolved::Dropped(discovered_labels)) => {
-                    dropped_count += 1;
-                    let keep = settings.keep_dropped_targets;
-                    if keep == 0 || (dropped.len() as u64) < keep {
-                        dropped.push(DroppedTarget {
-                            discovered_labels,
-                            scrape_pool: settings.job_name.clone(),
-                        });
-                    }
-                }
-                Err(error) => {
-                    self.context.metrics.sync_failed.inc();
-                    tracing::error!(
-                        job = settings.job_name,
-                        labels = %labels.build(),
-                        %error,
-                        "cannot make a target of what was discovered"
-                    );
-                }
-            }
+    /// What every scrape fails with when there are too many targets.
+    fn limit_error(&self, settings: &PoolSettings, targets: usize) -> Option<String> {
+        let limit = settings.target_limit;
+        if limit == 0 || targets as u64 <= limit {
+            return None;
         }
-        inner.dropped = dropped;
-        inner.dropped_count = dropped_count;
-        wanted
+        self.context.metrics.exceeded_target_limit.inc();
+        Some(format!(
+            "target_limit exceeded (number of targets: {targets}, limit: {limit})"
+        ))
     }
 
     fn launch(&self, key: &TargetKey, spec: LoopSpec) -> Running {
-        let state = Arc::new(TargetState::new(TargetSpec::clone(&spec.target)));
+        let state = Arc::new(TargetState::new(Arc::clone(&spec.target)));
         let (sender, receiver) = watch::channel(spec);
         let removed = CancellationToken::new();
         let scrape_loop = ScrapeLoop {
@@ -303,8 +240,18 @@ impl Pool {
             .collect();
         active.sort_by(|a, b| (&a.labels, &a.scrape_url).cmp(&(&b.labels, &b.scrape_url)));
         out.active.append(&mut active);
-        out.dropped.extend(inner.dropped.iter().cloned());
-        out.dropped_counts.insert(name.clone(), inner.dropped_count);
+        let keep = match inner.settings.keep_dropped_targets {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        };
+        let dropped = inner.resolved.dropped();
+        out.dropped
+            .extend(dropped.take(keep).map(|labels| DroppedTarget {
+                discovered_labels: labels.clone(),
+                scrape_pool: name.clone(),
+            }));
+        let count = inner.resolved.dropped_count();
+        out.dropped_counts.insert(name.clone(), count);
         out.pools.push(name.clone());
     }
 

@@ -1,15 +1,17 @@
 //! From discovered labels to a target.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bellwether_model::labels::{INSTANCE, JOB};
-use bellwether_model::{Labels, LabelsBuilder, duration};
+use bellwether_model::{Labels, duration};
 use http::Uri;
 use parking_lot::Mutex;
 
 use crate::config::PoolSettings;
+use crate::relabel::Working;
 use crate::snapshot::{ActiveTarget, Health, MetricMetadata, TargetMetadata};
 
 const ADDRESS: &str = "__address__";
@@ -26,15 +28,19 @@ pub(crate) struct TargetSpec {
     /// Labels of the target's series.
     pub(crate) labels: Labels,
     pub(crate) url: Uri,
+    /// [`Self::url`] as a text.
+    url_text: Arc<str>,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
 }
 
-/// What relabelling made of discovered labels.
-#[derive(Debug)]
-pub(crate) enum Resolved {
-    Target(Box<TargetSpec>),
-    Dropped(Labels),
+/// What defaults and relabelling made of one discovered target.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// Labels before relabelling.
+    pub(crate) discovered: Labels,
+    /// `None`: a rule dropped it.
+    pub(crate) target: Result<Option<Arc<TargetSpec>>, TargetError>,
 }
 
 /// Why discovered labels make no target.
@@ -57,75 +63,149 @@ pub(crate) enum TargetError {
     Url(String),
 }
 
-/// Applies defaults and relabelling to the labels that discovery found.
-pub(crate) fn resolve(
-    found: &LabelsBuilder,
-    settings: &PoolSettings,
-) -> Result<Resolved, TargetError> {
-    let mut labels = found.clone();
-    set_defaults(&mut labels, settings);
-    let discovered = labels.build();
-    if !settings.relabel.apply(&mut labels) {
-        return Ok(Resolved::Dropped(discovered));
-    }
-    let address = labels.value(ADDRESS).to_owned();
-    if address.is_empty() {
-        return Err(TargetError::NoAddress);
-    }
-    if address.contains('/') {
-        return Err(TargetError::Address(address));
-    }
-    let (interval, timeout) = timing(&labels)?;
-    let url = url(&labels, settings)?;
-    if labels.value(INSTANCE).is_empty() {
-        labels.set(INSTANCE, &address);
-    }
-    labels.retain(|name, _| !name.starts_with("__"));
-    Ok(Resolved::Target(Box::new(TargetSpec {
-        discovered,
-        labels: labels.build(),
-        url,
-        interval,
-        timeout,
-    })))
+/// What a pool's settings add to every target, as texts.
+#[derive(Debug)]
+pub(crate) struct TargetDefaults {
+    /// Labels that a target gets where it has none, sorted by name.
+    missing: Vec<(&'static str, String)>,
+    /// First values of the URL's parameters.
+    params: Vec<(String, String)>,
 }
 
-fn set_defaults(labels: &mut LabelsBuilder, settings: &PoolSettings) {
-    let mut default = |name: &str, value: &str| {
-        if labels.value(name).is_empty() {
-            labels.set(name, value);
-        }
-    };
-    default(JOB, &settings.job_name);
-    default(SCRAPE_INTERVAL, &duration::format(settings.scrape_interval));
-    default(SCRAPE_TIMEOUT, &duration::format(settings.scrape_timeout));
-    default(METRICS_PATH, &settings.metrics_path);
-    default(SCHEME, &settings.scheme);
-    for (name, values) in &settings.params {
-        if let Some(value) = values.first() {
-            labels.set(&format!("{PARAM_PREFIX}{name}"), value);
+impl TargetDefaults {
+    pub(crate) fn new(settings: &PoolSettings) -> Self {
+        let first = |(name, values): (&String, &Vec<String>)| {
+            let value = values.first()?;
+            Some((format!("{PARAM_PREFIX}{name}"), value.clone()))
+        };
+        Self {
+            missing: vec![
+                (METRICS_PATH, settings.metrics_path.clone()),
+                (SCHEME, settings.scheme.clone()),
+                (SCRAPE_INTERVAL, duration::format(settings.scrape_interval)),
+                (SCRAPE_TIMEOUT, duration::format(settings.scrape_timeout)),
+                (JOB, settings.job_name.clone()),
+            ],
+            params: settings.params.iter().filter_map(first).collect(),
         }
     }
-}
 
-fn timing(labels: &LabelsBuilder) -> Result<(Duration, Duration), TargetError> {
-    let read = |label, what| match duration::parse(labels.value(label)) {
-        Ok(Duration::ZERO) => Err(TargetError::ZeroDuration(what)),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(TargetError::Duration { what, error }),
-    };
-    let interval = read(SCRAPE_INTERVAL, "interval")?;
-    let timeout = read(SCRAPE_TIMEOUT, "timeout")?;
-    if timeout > interval {
-        return Err(TargetError::TimeoutTooLong {
-            timeout: labels.value(SCRAPE_TIMEOUT).to_owned(),
-            interval: labels.value(SCRAPE_INTERVAL).to_owned(),
-        });
+    fn text(&self, name: &str) -> &str {
+        let found = self.missing.iter().find(|(n, _)| *n == name);
+        found.map_or("", |(_, text)| text)
     }
-    Ok((interval, timeout))
 }
 
-fn url(labels: &LabelsBuilder, settings: &PoolSettings) -> Result<Uri, TargetError> {
+/// Makes targets of what discovery found, one after the other.
+pub(crate) struct Resolver<'r> {
+    settings: &'r PoolSettings,
+    defaults: &'r TargetDefaults,
+    labels: Working<'r>,
+    buffer: String,
+}
+
+impl<'r> Resolver<'r> {
+    pub(crate) fn new(settings: &'r PoolSettings, defaults: &'r TargetDefaults) -> Self {
+        Self {
+            settings,
+            defaults,
+            labels: Working::default(),
+            buffer: String::new(),
+        }
+    }
+
+    /// Applies defaults and relabelling to the labels of a group and of one of its targets.
+    pub(crate) fn resolve(&mut self, common: &'r Labels, own: &'r Labels) -> Resolved {
+        let labels = &mut self.labels;
+        labels.fill(common, own);
+        for (name, value) in &self.defaults.missing {
+            labels.put_missing(name, value);
+        }
+        for (name, value) in &self.defaults.params {
+            labels.put(name.as_str().into(), value.as_str().into());
+        }
+        let discovered = labels.build(&mut self.buffer, |_| true);
+        let kept = self.settings.relabel.work(labels);
+        let target = match kept {
+            true => self.target(discovered.clone()).map(Some),
+            false => Ok(None),
+        };
+        Resolved { discovered, target }
+    }
+
+    /// The target of relabelled labels.
+    fn target(&mut self, discovered: Labels) -> Result<Arc<TargetSpec>, TargetError> {
+        let address = self.labels.value(ADDRESS).to_owned();
+        if address.is_empty() {
+            return Err(TargetError::NoAddress);
+        }
+        if address.contains('/') {
+            return Err(TargetError::Address(address));
+        }
+        let (interval, timeout) = self.timing()?;
+        let url = url(&self.labels, self.settings)?;
+        if self.labels.value(INSTANCE).is_empty() {
+            self.labels.put(INSTANCE.into(), address.into());
+        }
+        let labels = self
+            .labels
+            .build(&mut self.buffer, |name| !name.starts_with("__"));
+        Ok(Arc::new(TargetSpec {
+            discovered,
+            labels,
+            url_text: url.to_string().into(),
+            url,
+            interval,
+            timeout,
+        }))
+    }
+
+    fn timing(&self) -> Result<(Duration, Duration), TargetError> {
+        let (labels, defaults) = (&self.labels, self.defaults);
+        let read = |label, what, default| {
+            let text = labels.value(label);
+            if text == defaults.text(label) {
+                return Ok(default);
+            }
+            match duration::parse(text) {
+                Ok(Duration::ZERO) => Err(TargetError::ZeroDuration(what)),
+                Ok(duration) => Ok(duration),
+                Err(error) => Err(TargetError::Duration { what, error }),
+            }
+        };
+        let interval = read(SCRAPE_INTERVAL, "interval", self.settings.scrape_interval)?;
+        let timeout = read(SCRAPE_TIMEOUT, "timeout", self.settings.scrape_timeout)?;
+        if timeout > interval {
+            return Err(TargetError::TimeoutTooLong {
+                timeout: labels.value(SCRAPE_TIMEOUT).to_owned(),
+                interval: labels.value(SCRAPE_INTERVAL).to_owned(),
+            });
+        }
+        Ok((interval, timeout))
+    }
+}
+
+fn url(labels: &Working<'_>, settings: &PoolSettings) -> Result<Uri, TargetError> {
+    // A scheme that cannot be fetched shows as the target's error: a target that vanishes would tell nobody.
+    let mut text = format!("{}://{}", labels.value(SCHEME), labels.value(ADDRESS));
+    let path = labels.value(METRICS_PATH);
+    if !path.starts_with('/') {
+        text.push('/');
+    }
+    push_escaped(&mut text, path, b"/:@!$&'()*+,;=");
+    push_params(&mut text, labels, settings);
+    text.parse().map_err(|_| TargetError::Url(text))
+}
+
+fn push_params(text: &mut String, labels: &Working<'_>, settings: &PoolSettings) {
+    let has_own = || {
+        labels
+            .iter()
+            .any(|(name, _)| name.starts_with(PARAM_PREFIX))
+    };
+    if settings.params.is_empty() && !has_own() {
+        return;
+    }
     let mut params: BTreeMap<&str, Vec<&str>> = settings
         .params
         .iter()
@@ -140,24 +220,16 @@ fn url(labels: &LabelsBuilder, settings: &PoolSettings) -> Result<Uri, TargetErr
             }
         }
     }
-    // A scheme that cannot be fetched shows as the target's error: a target that vanishes would tell nobody.
-    let mut text = format!("{}://{}", labels.value(SCHEME), labels.value(ADDRESS));
-    let path = labels.value(METRICS_PATH);
-    if !path.starts_with('/') {
-        text.push('/');
-    }
-    push_escaped(&mut text, path, b"/:@!$&'()*+,;=");
     let mut separator = '?';
     for (name, values) in params {
         for value in values {
             text.push(separator);
             separator = '&';
-            push_query_escaped(&mut text, name);
+            push_query_escaped(text, name);
             text.push('=');
-            push_query_escaped(&mut text, value);
+            push_query_escaped(text, value);
         }
     }
-    text.parse().map_err(|_| TargetError::Url(text))
 }
 
 /// As a form does: a space is a plus.
@@ -186,7 +258,7 @@ impl TargetSpec {
     pub(crate) fn key(&self) -> TargetKey {
         TargetKey {
             labels: self.labels.clone(),
-            url: self.url.to_string(),
+            url: Arc::clone(&self.url_text),
         }
     }
 }
@@ -195,7 +267,7 @@ impl TargetSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TargetKey {
     labels: Labels,
-    url: String,
+    url: Arc<str>,
 }
 
 impl TargetKey {
@@ -229,9 +301,9 @@ pub(crate) struct TargetState {
 }
 
 impl TargetState {
-    pub(crate) fn new(spec: TargetSpec) -> Self {
+    pub(crate) fn new(spec: Arc<TargetSpec>) -> Self {
         Self {
-            spec: ArcSwap::from_pointee(spec),
+            spec: ArcSwap::from(spec),
             last: Mutex::default(),
             metadata: ArcSwap::default(),
         }
@@ -244,7 +316,7 @@ impl TargetState {
             discovered_labels: spec.discovered.clone(),
             labels: spec.labels.clone(),
             scrape_pool: pool.to_owned(),
-            scrape_url: spec.url.to_string(),
+            scrape_url: spec.url_text.to_string(),
             global_url: global_url(&spec.url, external_host),
             last_error: last.error,
             last_scrape_ms: last.start_ms,
@@ -290,15 +362,23 @@ mod tests {
         config.resolve(&ScrapeDefaults::default()).unwrap()
     }
 
-    fn found(pairs: &[(&str, &str)]) -> LabelsBuilder {
-        Labels::from_pairs(pairs.iter().copied()).to_builder()
+    /// Half of the labels are the group's.
+    fn resolve(
+        pairs: &[(&str, &str)],
+        settings: &PoolSettings,
+    ) -> Result<Option<Arc<TargetSpec>>, TargetError> {
+        let (common, own) = pairs.split_at(pairs.len() / 2);
+        let common = Labels::from_pairs(common.iter().copied());
+        let own = Labels::from_pairs(own.iter().copied());
+        let defaults = TargetDefaults::new(settings);
+        Resolver::new(settings, &defaults)
+            .resolve(&common, &own)
+            .target
     }
 
     fn target(pairs: &[(&str, &str)], settings: &PoolSettings) -> TargetSpec {
-        match resolve(&found(pairs), settings).unwrap() {
-            Resolved::Target(spec) => *spec,
-            Resolved::Dropped(_) => panic!("dropped"),
-        }
+        let made = resolve(pairs, settings).unwrap();
+        TargetSpec::clone(&made.expect("dropped"))
     }
 
     #[test]
@@ -350,7 +430,7 @@ mod tests {
     #[test]
     fn what_makes_no_target() {
         let none = settings(|_| {});
-        let error = |pairs: &[(&str, &str)]| resolve(&found(pairs), &none).unwrap_err().to_string();
+        let error = |pairs: &[(&str, &str)]| resolve(pairs, &none).unwrap_err().to_string();
         assert_eq!(error(&[]), "no address");
         assert_eq!(
             error(&[("__address__", "http://x")]),
@@ -370,10 +450,7 @@ mod tests {
                 ..RelabelConfig::default()
             }];
         });
-        assert!(matches!(
-            resolve(&found(&[("__address__", "x")]), &dropping).unwrap(),
-            Resolved::Dropped(_)
-        ));
+        assert_eq!(resolve(&[("__address__", "x")], &dropping), Ok(None));
     }
 
     #[test]

@@ -73,8 +73,8 @@ scrape_configs:
 "#;
     let config = check(text).unwrap().remove(0);
     assert!(config.honor_labels);
-    assert_eq!(config.static_configs[0].labels["version"], "1.10");
-    assert_eq!(config.static_configs[0].labels["on"], "true");
+    assert_eq!(config.sd.static_configs[0].labels["version"], "1.10");
+    assert_eq!(config.sd.static_configs[0].labels["on"], "true");
     let settings = config.resolve(&ScrapeDefaults::default()).unwrap();
     assert_eq!(settings.scrape_interval, Duration::from_secs(90));
     assert_eq!(settings.body_size_limit, 10 << 20);
@@ -116,8 +116,8 @@ fn what_is_refused_and_how() {
             "at most one of ca, ca_file & ca_ref must be configured",
         ),
         (
-            "kubernetes_sd_configs: []",
-            "\"kubernetes_sd_configs\" of scrape config is not supported yet",
+            "kubernetes_sd_configs: [{role: vacation}]",
+            "unknown Kubernetes SD role \"vacation\"",
         ),
         (
             "static_configs: [{target: [a]}]",

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_scrape::config::{ByteSize, PromDuration, StaticConfig};
+use bellwether_scrape::config::{ByteSize, PromDuration, SdConfigs, StaticConfig};
 use bellwether_scrape::relabel::{Action, RelabelConfig};
 use bellwether_scrape::{Health, ScrapeConfig, ScrapeDefaults, ScrapeManager, ScrapeOptions};
 use bellwether_telemetry::Registry;
@@ -27,10 +27,13 @@ impl Stack {
         let mut config = ScrapeConfig {
             job_name: "t".into(),
             scrape_interval: Some(PromDuration(Duration::from_millis(100))),
-            static_configs: vec![StaticConfig {
-                targets: vec![target.address.to_string()],
-                ..StaticConfig::default()
-            }],
+            sd: SdConfigs {
+                static_configs: vec![StaticConfig {
+                    targets: vec![target.address.to_string()],
+                    ..StaticConfig::default()
+                }],
+                ..SdConfigs::default()
+            },
             ..ScrapeConfig::default()
         };
         edit(&mut config);
@@ -178,7 +181,7 @@ async fn vanished_series_and_failed_scrapes_become_stale() {
 async fn removed_targets_end_in_stale_markers() {
     let mut stack = Stack::start("a 1\n", |_| {}).await;
     stack.until_up(1.0).await;
-    stack.config.static_configs.clear();
+    stack.config.sd.static_configs.clear();
     stack.apply().await;
     assert!(stack.manager.targets().active.is_empty());
     until("a is stale", || stack.storage.is_stale(&["\"a\""])).await;
@@ -254,7 +257,7 @@ async fn nobody_listens() {
         listener.local_addr().unwrap()
     };
     let stack = Stack::start("", |c| {
-        c.static_configs[0].targets = vec![address.to_string()];
+        c.sd.static_configs[0].targets = vec![address.to_string()];
     })
     .await;
     stack.until_up(0.0).await;
@@ -350,7 +353,7 @@ async fn limits_fail_the_whole_scrape() {
 async fn too_many_targets_fail_all_of_them() {
     let stack = Stack::start("a 1\n", |c| {
         c.target_limit = Some(1);
-        c.static_configs[0].targets.push("localhost:1".into());
+        c.sd.static_configs[0].targets.push("localhost:1".into());
     })
     .await;
     until("both fail", || {

@@ -233,6 +233,7 @@ async fn reload(state: &AppState, parts: &Parts, opened: &Opened) -> Result<(), 
     let is_agent = state.is_agent;
     let load = move || {
         let config = source.load()?;
+        config.check_runnable(&source.name())?;
         if is_agent {
             config.check_agent_mode()?;
         }

@@ -104,6 +104,7 @@ impl Server {
         let (loaded_text, config) =
             blocking(move || (alerting::texts(&source), source.load())).await?;
         let config = config?;
+        config.check_runnable(&settings.config.name())?;
         if settings.agent.is_some() {
             config.check_agent_mode()?;
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bellwether_rules::file::{FileOptions, RuleFile, duplicate_rules};
 use clap::{Args, Subcommand};
 
-use super::{features, promql};
+use super::{features, promql, service_discovery};
 
 /// Exit code for files that are valid and have something to be improved.
 const LINT_ERROR: u8 = 3;
@@ -35,6 +35,8 @@ pub(crate) enum CheckCommand {
     Healthy(status::StatusArgs),
     /// Check that a server is ready.
     Ready(status::StatusArgs),
+    /// Discover the targets of a job, and show what its relabelling makes of them.
+    ServiceDiscovery(service_discovery::ServiceDiscoveryArgs),
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +85,7 @@ pub(super) async fn run(command: &CheckCommand, lookback: Duration) -> anyhow::R
         CheckCommand::Rules(args) => rules(args),
         CheckCommand::Metrics(args) => metrics::run(args),
         CheckCommand::Promql(args) => promql::check(args),
+        CheckCommand::ServiceDiscovery(args) => service_discovery::run(args).await,
         CheckCommand::WebConfig(args) => web_config(&args.files, &mut std::io::stderr().lock()),
         CheckCommand::Healthy(args) => status::run(args, "/-/healthy").await,
         CheckCommand::Ready(args) => status::run(args, "/-/ready").await,

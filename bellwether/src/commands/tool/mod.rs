@@ -8,6 +8,7 @@ mod output;
 mod promql;
 mod promql_test;
 mod query;
+mod service_discovery;
 mod test;
 mod tsdb;
 

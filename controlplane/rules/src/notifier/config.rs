@@ -3,43 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bellwether_discovery::SdConfigs;
+use bellwether_discovery::config::HttpAndSd;
 use bellwether_http::HttpClientConfig;
-use bellwether_scrape::config::{FileSdConfig, PoolSettings, StaticConfig, ValidationScheme};
+use bellwether_scrape::config::{PoolSettings, ValidationScheme};
 use bellwether_scrape::relabel::{RelabelConfig, RelabelError, Rules};
 use bellwether_scrape::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 use bellwether_yaml::{PromDuration, Strict, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Keys of Prometheus that this build refuses.
-const UNSUPPORTED: &[&str] = &[
-    "azure_sd_configs",
-    "consul_sd_configs",
-    "digitalocean_sd_configs",
-    "dns_sd_configs",
-    "docker_sd_configs",
-    "dockerswarm_sd_configs",
-    "ec2_sd_configs",
-    "eureka_sd_configs",
-    "gce_sd_configs",
-    "hetzner_sd_configs",
-    "http_sd_configs",
-    "kubernetes_sd_configs",
-    "kuma_sd_configs",
-    "lightsail_sd_configs",
-    "linode_sd_configs",
-    "marathon_sd_configs",
-    "nerve_sd_configs",
-    "nomad_sd_configs",
-    "openstack_sd_configs",
-    "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",
-    "scaleway_sd_configs",
-    "serverset_sd_configs",
-    "sigv4",
-    "triton_sd_configs",
-    "uyuni_sd_configs",
-    "vultr_sd_configs",
-];
+const UNSUPPORTED: &[&str] = &["sigv4"];
 
 /// `alerting` as written.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -78,12 +52,9 @@ pub struct AlertmanagerConfig {
     /// How Alertmanagers are asked.
     #[serde(flatten, skip_deserializing)]
     pub http: HttpClientConfig,
-    /// Fixed addresses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub static_configs: Vec<StaticConfig>,
-    /// Addresses from files.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Where their addresses come from.
+    #[serde(flatten, skip_deserializing)]
+    pub sd: SdConfigs,
     /// Rules for the discovered Alertmanagers.
     #[serde(
         deserialize_with = "target_rules",
@@ -106,8 +77,7 @@ impl Default for AlertmanagerConfig {
             timeout: PromDuration(Duration::from_secs(10)),
             api_version: "v2".to_owned(),
             http: HttpClientConfig::default(),
-            static_configs: Vec::new(),
-            file_sd_configs: Vec::new(),
+            sd: SdConfigs::default(),
             relabel_configs: Vec::new(),
             alert_relabel_configs: Vec::new(),
         }
@@ -116,10 +86,12 @@ impl Default for AlertmanagerConfig {
 
 impl<'de> Deserialize<'de> for AlertmanagerConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut http = HttpClientConfig::default();
-        let strict = Strict::new(deserializer, "alertmanager config", UNSUPPORTED).embed(&mut http);
+        let mut shared = HttpAndSd::default();
+        let strict =
+            Strict::new(deserializer, "alertmanager config", UNSUPPORTED).embed(&mut shared);
         let mut config = Self::deserialize(strict)?;
-        config.http = http;
+        config.http = shared.http;
+        config.sd = shared.sd;
         Ok(config)
     }
 }
@@ -188,8 +160,7 @@ impl AlertmanagerConfig {
             job_name: "alertmanager".to_owned(),
             scheme: self.scheme.clone(),
             http: self.http.clone(),
-            static_configs: self.static_configs.clone(),
-            file_sd_configs: self.file_sd_configs.clone(),
+            sd: self.sd.clone(),
             relabel_configs: self.relabel_configs.clone(),
             ..ScrapeConfig::default()
         };

@@ -1,14 +1,17 @@
 //! All Alertmanagers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_discovery::{GroupList, SetConfig};
 use bellwether_http::Client;
 use bellwether_model::Labels;
 use bellwether_scrape::relabel::Rules;
 use bellwether_telemetry::Registry;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +48,7 @@ impl Default for NotifierOptions {
 /// Sends alerts. Dropping it ends discovery and queues without waiting; [`Self::shutdown`] waits.
 pub struct Notifier {
     context: SetContext,
+    discovery: bellwether_discovery::Manager,
     state: Arc<RwLock<State>>,
 }
 
@@ -97,6 +101,7 @@ impl Notifier {
                 tasks: TaskTracker::new(),
                 hurry: CancellationToken::new(),
             },
+            discovery: bellwether_discovery::Manager::new("notify", registry),
             state,
         }
     }
@@ -123,16 +128,35 @@ impl Notifier {
         let clients = wanted.iter().map(client).collect::<Result<Vec<_>, _>>()?;
         state.external_labels = external_labels.clone();
         state.alert_relabel = alert_relabel;
+        let mut discovered = self.discover(&wanted);
         let mut old = std::mem::take(&mut state.sets);
-        for (settings, client) in wanted.into_iter().zip(clients) {
+        for (index, (settings, client)) in wanted.into_iter().zip(clients).enumerate() {
+            // Missing only when everything ends.
+            let Some(found) = discovered.remove(&set_name(index)) else {
+                continue;
+            };
             let same = old.iter().position(|set| set.settings == settings);
             state.sets.push(match same {
-                Some(at) => old.swap_remove(at),
-                None => Set::start(settings, client, self.context.clone()),
+                Some(at) => {
+                    let set = old.swap_remove(at);
+                    set.follow(found);
+                    set
+                }
+                None => Set::start(settings, client, self.context.clone(), found),
             });
         }
         old.iter().for_each(|set| set.stop());
         Ok(())
+    }
+
+    fn discover(&self, wanted: &[SetSettings]) -> BTreeMap<String, watch::Receiver<GroupList>> {
+        let names: Vec<String> = (0..wanted.len()).map(set_name).collect();
+        let sets = wanted.iter().zip(&names).map(|(settings, name)| SetConfig {
+            name,
+            configs: &settings.connection.sd,
+            base_dir: &settings.connection.base_dir,
+        });
+        self.discovery.apply(&sets.collect::<Vec<_>>())
     }
 
     /// Queues alerts for all Alertmanagers. Never blocks; after [`Self::shutdown`] it does nothing.
@@ -170,7 +194,13 @@ impl Notifier {
             self.context.hurry.cancel();
             self.context.tasks.wait().await;
         }
+        self.discovery.shutdown().await;
     }
+}
+
+/// The name of an entry in discovery, as in Prometheus.
+fn set_name(index: usize) -> String {
+    format!("config-{index}")
 }
 
 fn client(settings: &SetSettings) -> Result<Client, AlertingError> {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bellwether_discovery::GroupList;
 use bellwether_http::Client;
 use bellwether_model::{Labels, LabelsBuilder};
-use bellwether_scrape::discovery::{Discoverer, TargetGroup, discoveries};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,8 +19,6 @@ use super::queue::{Queue, QueueLimits};
 const ADDRESS: &str = "__address__";
 const SCHEME: &str = "__scheme__";
 const PATH: &str = "__alerts_path__";
-/// Updates that a discovery may run ahead.
-const UPDATES_QUEUED: usize = 4;
 
 /// What all sets share.
 #[derive(Clone)]
@@ -36,14 +34,13 @@ pub(super) struct Set {
     pub(super) settings: SetSettings,
     client: Client,
     context: SetContext,
-    discovery: CancellationToken,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// By discovery: 0 is the fixed one.
-    groups: BTreeMap<usize, Vec<TargetGroup>>,
+    /// Ends to follow what was discovered so far.
+    following: CancellationToken,
     /// By URL.
     queues: BTreeMap<String, Arc<Queue>>,
     dropped: Vec<String>,
@@ -51,56 +48,49 @@ struct Inner {
 }
 
 impl Set {
-    pub(super) fn start(settings: SetSettings, client: Client, context: SetContext) -> Arc<Self> {
-        let (fixed, others) = discoveries(&settings.connection);
+    /// Follows what is discovered; the addresses that are known already count at once.
+    pub(super) fn start(
+        settings: SetSettings,
+        client: Client,
+        context: SetContext,
+        found: watch::Receiver<GroupList>,
+    ) -> Arc<Self> {
         let set = Arc::new(Self {
             settings,
             client,
             context,
-            discovery: CancellationToken::new(),
             inner: Mutex::default(),
         });
-        set.take_groups(0, fixed);
-        for (i, discoverer) in others.into_iter().enumerate() {
-            set.follow(i + 1, discoverer);
-        }
+        set.follow(found);
         set
     }
 
-    fn follow(self: &Arc<Self>, source: usize, discoverer: Box<dyn Discoverer>) {
-        let (updates, mut received) = mpsc::channel(UPDATES_QUEUED);
-        let tasks = &self.context.tasks;
-        tasks.spawn(discoverer.run(updates, self.discovery.clone()));
+    /// Follows another discovery from now on: a reload may give the set another place.
+    pub(super) fn follow(self: &Arc<Self>, mut found: watch::Receiver<GroupList>) {
+        let following = CancellationToken::new();
+        let old = std::mem::replace(&mut self.inner.lock().following, following.clone());
+        old.cancel();
+        let groups = Arc::clone(&found.borrow_and_update());
+        self.take_groups(&groups, &following);
         let set = Arc::clone(self);
-        tasks.spawn(async move {
-            loop {
-                let groups = tokio::select! {
-                    () = set.discovery.cancelled() => return,
-                    groups = received.recv() => groups,
-                };
-                match groups {
-                    Some(groups) => set.take_groups(source, groups),
-                    None => return,
-                }
+        self.context.tasks.spawn(async move {
+            while let Some(Ok(())) = following.run_until_cancelled(found.changed()).await {
+                let groups = Arc::clone(&found.borrow_and_update());
+                set.take_groups(&groups, &following);
             }
         });
     }
 
-    /// Replaces what a discovery said before; queues start and stop with their Alertmanagers.
-    fn take_groups(&self, source: usize, groups: Vec<TargetGroup>) {
+    /// Replaces what was discovered before; queues start and stop with their Alertmanagers.
+    fn take_groups(&self, groups: &GroupList, following: &CancellationToken) {
         let mut inner = self.inner.lock();
-        if inner.stopped {
+        // Another discovery may have taken over in between.
+        if inner.stopped || following.is_cancelled() {
             return;
         }
-        inner.groups.insert(source, groups);
         let mut wanted = BTreeSet::new();
         let mut dropped = Vec::new();
-        for member in inner
-            .groups
-            .values()
-            .flatten()
-            .flat_map(TargetGroup::members)
-        {
+        for member in groups.iter().flat_map(|group| group.members()) {
             match self.resolve(member) {
                 Ok((url, true)) => {
                     wanted.insert(url);
@@ -187,9 +177,9 @@ impl Set {
 
     /// Ends discovery and queues; what waits in them is sent first where that is wanted.
     pub(super) fn stop(&self) {
-        self.discovery.cancel();
         let mut inner = self.inner.lock();
         inner.stopped = true;
+        inner.following.cancel();
         for queue in std::mem::take(&mut inner.queues).into_values() {
             queue.stop.cancel();
         }

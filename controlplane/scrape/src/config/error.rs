@@ -82,9 +82,6 @@ pub enum ScrapeConfigError {
     /// A target address with a path or a scheme.
     #[error("{0:?} is not a valid hostname")]
     TargetAddress(String),
-    /// A label name of a static configuration that is not a label name.
-    #[error("{0:?} is not a valid label name")]
-    LabelName(String),
     /// A relabelling rule.
     #[error("{error} in {key} of scrape config with job name {job:?}")]
     Relabel {
@@ -95,10 +92,4 @@ pub enum ScrapeConfigError {
         /// The job's name.
         job: String,
     },
-    /// A file pattern of `file_sd_configs` with a wrong ending.
-    #[error("path name {0:?} is not valid for file discovery")]
-    FilePattern(String),
-    /// A `file_sd_configs` entry without files.
-    #[error("file service discovery config must contain at least one path name")]
-    NoFiles,
 }

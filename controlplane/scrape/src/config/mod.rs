@@ -8,10 +8,12 @@ mod error;
 mod resolve;
 mod scrape;
 
+pub use bellwether_discovery::SdConfigs;
+pub use bellwether_discovery::config::StaticConfig;
 pub use bellwether_http::HttpClientConfig;
 pub use bellwether_http::config::{Authorization, BasicAuth, HttpHeader};
 pub use bellwether_http::settings::SecretSource;
 pub use bellwether_yaml::{ByteSize, PromDuration, Secret, Strict};
 pub use error::{ProtocolsError, ScrapeConfigError};
 pub use resolve::{PoolSettings, ScrapeDefaults, check_protocols};
-pub use scrape::{EscapingScheme, FileSdConfig, ScrapeConfig, StaticConfig, ValidationScheme};
+pub use scrape::{EscapingScheme, ScrapeConfig, ValidationScheme};

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_discovery::SdConfigs;
 use bellwether_http::ClientSettings;
 
-use super::{
-    EscapingScheme, FileSdConfig, ProtocolsError, ScrapeConfig, ScrapeConfigError, StaticConfig,
-    ValidationScheme,
-};
+use super::{EscapingScheme, ProtocolsError, ScrapeConfig, ScrapeConfigError, ValidationScheme};
 use crate::protocol::ScrapeProtocol;
 use crate::relabel::Rules;
 
@@ -144,10 +142,8 @@ pub struct PoolSettings {
     pub http: ClientSettings,
     /// File for a line per failed scrape.
     pub failure_log: Option<PathBuf>,
-    /// Fixed targets.
-    pub static_configs: Vec<StaticConfig>,
-    /// Targets from files.
-    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Where targets come from.
+    pub sd: SdConfigs,
     /// Where relative paths start.
     pub base_dir: PathBuf,
     /// Rules for targets.
@@ -233,8 +229,7 @@ impl ScrapeConfig {
                 .as_ref()
                 .or(defaults.scrape_failure_log_file.as_ref())
                 .map(|file| base_dir.join(file)),
-            static_configs: self.static_configs.clone(),
-            file_sd_configs: self.file_sd_configs.clone(),
+            sd: self.sd.clone(),
             base_dir: base_dir.to_owned(),
             relabel: Arc::new(rules(&self.relabel_configs, "relabel_configs")?),
             metric_relabel: Arc::new(rules(
@@ -317,28 +312,15 @@ impl ScrapeConfig {
         }
     }
 
+    /// Fixed targets must be addresses, unless rules may still make addresses of them.
     fn check_targets(&self) -> Result<(), ScrapeConfigError> {
-        for group in &self.static_configs {
-            // Relabelling may still make an address of it.
-            if self.relabel_configs.is_empty() {
-                for target in &group.targets {
-                    check_address(target)?;
-                }
-            }
-            if let Some(name) = group.labels.keys().find(|name| name.is_empty()) {
-                return Err(ScrapeConfigError::LabelName(name.clone()));
-            }
+        if !self.relabel_configs.is_empty() {
+            return Ok(());
         }
-        for sd in &self.file_sd_configs {
-            if sd.files.is_empty() {
-                return Err(ScrapeConfigError::NoFiles);
-            }
-            for pattern in &sd.files {
-                crate::discovery::check_pattern(pattern)
-                    .map_err(|()| ScrapeConfigError::FilePattern(pattern.clone()))?;
-            }
-        }
-        Ok(())
+        let groups = self.sd.static_configs.iter();
+        groups
+            .flat_map(|group| &group.targets)
+            .try_for_each(|target| check_address(target))
     }
 }
 

@@ -3,50 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bellwether_discovery::SdConfigs;
+use bellwether_discovery::config::HttpAndSd;
 use bellwether_http::HttpClientConfig;
 use bellwether_yaml::{ByteSize, PromDuration, Strict, list, null_is_default};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ScrapeConfigError;
 use crate::relabel::RelabelConfig;
-
-/// Keys of Prometheus' `scrape_config` that this build refuses.
-const UNSUPPORTED: &[&str] = &[
-    "azure_sd_configs",
-    "consul_sd_configs",
-    "digitalocean_sd_configs",
-    "dns_sd_configs",
-    "docker_sd_configs",
-    "dockerswarm_sd_configs",
-    "ec2_sd_configs",
-    "ecs_sd_configs",
-    "elasticache_sd_configs",
-    "eureka_sd_configs",
-    "gce_sd_configs",
-    "hetzner_sd_configs",
-    "http_sd_configs",
-    "ionos_sd_configs",
-    "kubernetes_sd_configs",
-    "kuma_sd_configs",
-    "lightsail_sd_configs",
-    "linode_sd_configs",
-    "marathon_sd_configs",
-    "msk_sd_configs",
-    "nerve_sd_configs",
-    "nomad_sd_configs",
-    "oci_sd_configs",
-    "openstack_sd_configs",
-    "outscale_sd_configs",
-    "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",
-    "rds_sd_configs",
-    "scaleway_sd_configs",
-    "serverset_sd_configs",
-    "stackit_sd_configs",
-    "triton_sd_configs",
-    "uyuni_sd_configs",
-    "vultr_sd_configs",
-];
 
 /// How metric and label names are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,18 +170,9 @@ pub struct ScrapeConfig {
     /// How targets are asked.
     #[serde(flatten, skip_deserializing)]
     pub http: HttpClientConfig,
-    /// Fixed targets.
-    #[serde(
-        deserialize_with = "static_configs",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub static_configs: Vec<StaticConfig>,
-    /// Targets from files.
-    #[serde(
-        deserialize_with = "file_sd_configs",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Where targets come from.
+    #[serde(flatten, skip_deserializing)]
+    pub sd: SdConfigs,
     /// Rules for targets.
     #[serde(
         deserialize_with = "target_rules",
@@ -267,8 +222,7 @@ impl Default for ScrapeConfig {
             scrape_failure_log_file: None,
             enable_compression: true,
             http: HttpClientConfig::default(),
-            static_configs: Vec::new(),
-            file_sd_configs: Vec::new(),
+            sd: SdConfigs::default(),
             relabel_configs: Vec::new(),
             metric_relabel_configs: Vec::new(),
             base_dir: None,
@@ -278,10 +232,11 @@ impl Default for ScrapeConfig {
 
 impl<'de> Deserialize<'de> for ScrapeConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut http = HttpClientConfig::default();
-        let strict = Strict::new(deserializer, "scrape config", UNSUPPORTED).embed(&mut http);
+        let mut shared = HttpAndSd::default();
+        let strict = Strict::new(deserializer, "scrape config", &[]).embed(&mut shared);
         let mut config = Self::deserialize(strict)?;
-        config.http = http;
+        config.http = shared.http;
+        config.sd = shared.sd;
         Ok(config)
     }
 }
@@ -292,75 +247,9 @@ impl Serialize for ScrapeConfig {
     }
 }
 
-/// One group of fixed targets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(remote = "Self", default)]
-pub struct StaticConfig {
-    /// `host:port` addresses.
-    #[serde(deserialize_with = "null_is_default")]
-    pub targets: Vec<String>,
-    /// Labels of all of them.
-    #[serde(
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    pub labels: BTreeMap<String, String>,
-}
-
-impl<'de> Deserialize<'de> for StaticConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(Strict::new(deserializer, "static_configs", &[]))
-    }
-}
-
-impl Serialize for StaticConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
-}
-
-/// Targets from JSON or YAML files.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(remote = "Self", default)]
-pub struct FileSdConfig {
-    /// Paths; the last part may hold `*`. Must end in `.json`, `.yml` or `.yaml`.
-    pub files: Vec<String>,
-    /// How often the files are read again. Default 5m; changes are looked for more often.
-    pub refresh_interval: PromDuration,
-}
-
-impl Default for FileSdConfig {
-    fn default() -> Self {
-        Self {
-            files: Vec::new(),
-            refresh_interval: PromDuration(std::time::Duration::from_secs(300)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for FileSdConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(Strict::new(deserializer, "file_sd_configs", &[]))
-    }
-}
-
-impl Serialize for FileSdConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_false(value: &bool) -> bool {
     !*value
-}
-
-fn static_configs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<StaticConfig>, D::Error> {
-    list(d, "empty or null section in static_configs")
-}
-
-fn file_sd_configs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<FileSdConfig>, D::Error> {
-    list(d, "empty or null section in file_sd_configs")
 }
 
 fn target_rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RelabelConfig>, D::Error> {

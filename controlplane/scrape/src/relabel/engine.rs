@@ -1,5 +1,7 @@
 //! Applying rules.
 
+use std::borrow::Cow;
+
 use bellwether_model::LabelsBuilder;
 use bellwether_model::re2::Re2;
 use md5::{Digest, Md5};
@@ -9,6 +11,7 @@ use crate::config::ValidationScheme;
 use super::config::{
     Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RelabelConfig, RelabelError,
 };
+use super::working::{RuleLabels, Working};
 
 /// A compiled list of rules.
 #[derive(Clone, Debug, Default)]
@@ -90,10 +93,15 @@ impl Rules {
     pub fn apply(&self, labels: &mut LabelsBuilder) -> bool {
         self.rules.iter().all(|rule| rule.apply(labels))
     }
+
+    /// [`Self::apply`] on borrowed texts.
+    pub(crate) fn work<'r>(&'r self, labels: &mut Working<'r>) -> bool {
+        self.rules.iter().all(|rule| rule.apply(labels))
+    }
 }
 
 impl Rule {
-    fn apply(&self, labels: &mut LabelsBuilder) -> bool {
+    fn apply<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L) -> bool {
         match self.action {
             Action::Keep => return self.regex.is_match(&self.source(labels)),
             Action::Drop => return !self.regex.is_match(&self.source(labels)),
@@ -102,72 +110,90 @@ impl Rule {
             Action::Replace => self.replace(labels),
             Action::Lowercase => {
                 let value = change_case(&self.source(labels), char::to_lowercase);
-                labels.set(&self.target_label, &value);
+                self.put(labels, value);
             }
             Action::Uppercase => {
                 let value = change_case(&self.source(labels), char::to_uppercase);
-                labels.set(&self.target_label, &value);
+                self.put(labels, value);
             }
             Action::HashMod => {
                 let value = hash_mod(&self.source(labels), self.modulus).to_string();
-                labels.set(&self.target_label, &value);
+                self.put(labels, value);
             }
             Action::LabelMap => self.label_map(labels),
-            Action::LabelDrop => labels.retain(|name, _| !self.regex.is_match(name)),
-            Action::LabelKeep => labels.retain(|name, _| self.regex.is_match(name)),
+            Action::LabelDrop => labels.retain_names(|name| !self.regex.is_match(name)),
+            Action::LabelKeep => labels.retain_names(|name| self.regex.is_match(name)),
         }
         true
     }
 
-    /// The joined values of the source labels.
-    fn source(&self, labels: &LabelsBuilder) -> String {
-        let mut out = String::new();
-        for (i, name) in self.source_labels.iter().enumerate() {
-            if i > 0 {
-                out.push_str(&self.separator);
-            }
-            out.push_str(labels.value(name));
-        }
-        out
+    fn put<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L, value: String) {
+        labels.put(Cow::Borrowed(&self.target_label), Cow::Owned(value));
     }
 
-    fn replace(&self, labels: &mut LabelsBuilder) {
-        let source = self.source(labels);
-        let expanded = if self.matches_everything && self.replacement == DEFAULT_REPLACEMENT {
-            source.clone()
-        } else if self.matches_everything && !self.replacement.contains('$') {
-            self.replacement.clone()
-        } else {
-            match self.regex.replace(&source, &self.replacement) {
-                Some(text) => text,
-                None => return,
+    /// The joined values of the source labels. One alone is not copied.
+    fn source<'l, 'r, L: RuleLabels<'r>>(&self, labels: &'l L) -> Cow<'l, str> {
+        match self.source_labels.as_slice() {
+            [] => Cow::Borrowed(""),
+            [one] => Cow::Borrowed(labels.value(one)),
+            several => {
+                let mut out = String::new();
+                for (i, name) in several.iter().enumerate() {
+                    if i > 0 {
+                        out.push_str(&self.separator);
+                    }
+                    out.push_str(labels.value(name));
+                }
+                Cow::Owned(out)
             }
+        }
+    }
+
+    fn replace<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L) {
+        let Some(expanded) = self.expanded(labels) else {
+            return;
         };
         if !self.target_label.contains('$') {
-            labels.set(&self.target_label, &expanded);
+            labels.put(Cow::Borrowed(&self.target_label), expanded);
             return;
         }
-        if let Some(target) = self.regex.replace(&source, &self.target_label)
-            && !target.is_empty()
-        {
-            labels.set(&target, &expanded);
+        let target = self.regex.replace(&self.source(labels), &self.target_label);
+        if let Some(target) = target.filter(|target| !target.is_empty()) {
+            labels.put(Cow::Owned(target), expanded);
         }
     }
 
-    fn label_map(&self, labels: &mut LabelsBuilder) {
+    /// The new value. `None`: the pattern does not match.
+    fn expanded<'r, L: RuleLabels<'r>>(&'r self, labels: &L) -> Option<Cow<'r, str>> {
+        let as_it_is = self.replacement == DEFAULT_REPLACEMENT;
+        if self.matches_everything && as_it_is {
+            return Some(match self.source_labels.as_slice() {
+                [one] => labels.shared(one),
+                _ => Cow::Owned(self.source(labels).into_owned()),
+            });
+        }
+        if !self.replacement.contains('$') {
+            let matches = self.matches_everything || self.regex.is_match(&self.source(labels));
+            return matches.then_some(Cow::Borrowed(&self.replacement));
+        }
+        let source = self.source(labels);
+        self.regex
+            .replace(&source, &self.replacement)
+            .map(Cow::Owned)
+    }
+
+    fn label_map<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L) {
         // The mapping sees the labels as they were before it.
-        let mapped: Vec<(String, String)> = labels
-            .iter()
-            .filter_map(|(name, value)| {
-                Some((
-                    self.regex.replace(name, &self.replacement)?,
-                    value.to_owned(),
-                ))
+        let mapped: Vec<(String, Cow<'r, str>)> = labels
+            .pairs()
+            .filter_map(|(name, _)| {
+                let new_name = self.regex.replace(name, &self.replacement)?;
+                Some((new_name, labels.shared(name)))
             })
             .collect();
         for (name, value) in mapped {
             if !name.is_empty() {
-                labels.set(&name, &value);
+                labels.put(Cow::Owned(name), value);
             }
         }
     }

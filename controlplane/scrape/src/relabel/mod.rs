@@ -7,6 +7,8 @@ mod config;
 mod engine;
 #[cfg(test)]
 mod tests;
+mod working;
 
 pub use config::{Action, RelabelConfig, RelabelError};
 pub use engine::Rules;
+pub(crate) use working::Working;

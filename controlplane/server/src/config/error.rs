@@ -27,6 +27,16 @@ pub enum ConfigError {
     /// A value, a key or the YAML itself is wrong: file, line, column, key and what would be right.
     #[error(transparent)]
     Invalid(#[from] YamlError),
+    /// Discovery that is not part of this build.
+    #[error(
+        "{file}: {reasons}: remove the key, or let file_sd_configs or http_sd_configs bring these targets"
+    )]
+    NotRunnable {
+        /// The file.
+        file: String,
+        /// Sections, keys and reasons.
+        reasons: String,
+    },
     /// A section that agent mode does not have.
     #[error("field {0} is not allowed in agent mode")]
     AgentMode(&'static str),

@@ -21,6 +21,7 @@
 //!
 //! A configuration is either wholly good or refused; a refused one never replaces a running one.
 
+mod discovery;
 mod error;
 mod expand;
 mod files;

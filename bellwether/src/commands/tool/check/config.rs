@@ -196,6 +196,9 @@ fn check_scrapes(
             check_credentials(&scrape.http, base)?;
         }
         check_certificate(&scrape.http.tls_config, base, syntax_only)?;
+        for kubernetes in &scrape.sd.kubernetes_sd_configs {
+            check_certificate(&kubernetes.http().tls_config, base, syntax_only)?;
+        }
         let what = format!("scrape job {:?}", scrape.job_name);
         check_groups(scrape, &defaults, base, &what, syntax_only, warnings)?;
     }
@@ -203,8 +206,7 @@ fn check_scrapes(
         // Discovery and relabelling of Alertmanagers follow the rules of jobs.
         let scrape = ScrapeConfig {
             job_name: "alertmanager".to_owned(),
-            static_configs: alertmanager.static_configs.clone(),
-            file_sd_configs: alertmanager.file_sd_configs.clone(),
+            sd: alertmanager.sd.clone(),
             relabel_configs: alertmanager.relabel_configs.clone(),
             ..ScrapeConfig::default()
         };
@@ -292,14 +294,14 @@ fn check_groups(
     warnings: &mut Vec<String>,
 ) -> Result<(), Mistake> {
     let settings = scrape.resolve(defaults)?;
-    for (index, group) in scrape.static_configs.iter().enumerate() {
+    for (index, group) in scrape.sd.static_configs.iter().enumerate() {
         let targets = members(&group.targets, &group.labels);
         check_group(&settings, &index.to_string(), targets)?;
     }
     if syntax_only {
         return Ok(());
     }
-    for pattern in scrape.file_sd_configs.iter().flat_map(|sd| &sd.files) {
+    for pattern in scrape.sd.file_sd_configs.iter().flat_map(|sd| sd.files()) {
         let path = seen(base, Path::new(pattern));
         let shown = path.display().to_string();
         let found = glob(&path)?;
