@@ -78,10 +78,10 @@ fn job(args: &ServiceDiscoveryArgs) -> Result<PoolSettings, String> {
     let config = source
         .load()
         .map_err(|e| format!("Cannot load config {e}\n"))?;
-    let configs = &config.scrape_configs;
-    let Some(found) = configs.iter().find(|c| c.job_name == args.job) else {
+    let mut configs = config.all_scrape_configs();
+    let Some(found) = configs.find(|c| c.job_name == args.job) else {
         let mut text = format!("Job {} not found. Select one of:\n", args.job);
-        for config in configs {
+        for config in config.all_scrape_configs() {
             text.push_str(&format!("\t{}\n", config.job_name));
         }
         return Err(text);

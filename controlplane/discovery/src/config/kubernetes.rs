@@ -180,3 +180,11 @@ impl SelectorConfig {
         Ok(())
     }
 }
+
+impl KubernetesSdConfig {
+    /// How the API server is asked.
+    #[must_use]
+    pub fn http(&self) -> &HttpClientConfig {
+        &self.http
+    }
+}

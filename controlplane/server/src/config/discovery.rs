@@ -10,7 +10,7 @@ impl Config {
     /// What cannot run, as sentences that name section and key.
     #[must_use]
     pub fn not_runnable(&self) -> Vec<String> {
-        let jobs = self.scrape_configs.iter().map(|config| {
+        let jobs = self.all_scrape_configs().map(|config| {
             let place = format!("scrape config with job name {:?}", config.job_name);
             (place, &config.sd)
         });

@@ -79,6 +79,10 @@ const TABLE: &[Entry] = &[
 /// Why a flag does nothing here, and what does it instead. Every entry of the table has its words.
 const REASONS: &[(&str, &str)] = &[
     (
+        "scrape.discovery-reload-interval",
+        "targets are taken over as soon as they settle, after 5s at the latest",
+    ),
+    (
         "auto-gomaxprocs",
         "there is no Go runtime; the number of threads follows the container's limit",
     ),
@@ -146,7 +150,7 @@ const REASONS: &[(&str, &str)] = &[
 
 fn reason(flag: &str) -> &'static str {
     let entry = REASONS.iter().find(|(name, _)| *name == flag);
-    entry.map_or("it is yet to come", |(_, reason)| reason)
+    entry.map_or("", |(_, reason)| reason)
 }
 
 /// All flags of the table and why they are not honoured.

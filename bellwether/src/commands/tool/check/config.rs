@@ -197,6 +197,9 @@ fn check_scrapes(
             check_credentials(&scrape.http, base)?;
         }
         check_certificate(&scrape.http.tls_config, base, syntax_only)?;
+        for kubernetes in &scrape.sd.kubernetes_sd_configs {
+            check_certificate(&kubernetes.http().tls_config, base, syntax_only)?;
+        }
         let what = format!("scrape job {:?}", scrape.job_name);
         check_groups(scrape, &defaults, base, &what, syntax_only, warnings)?;
     }

@@ -46,7 +46,7 @@ export function StoragePage() {
 	}
 	return (
 		<>
-			<div className="row">
+			<div className="row storage-tabs">
 				<Segments
 					label="Part of the storage page"
 					value={tab}
