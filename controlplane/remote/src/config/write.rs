@@ -180,10 +180,7 @@ pub(super) fn without_password<S: Serializer>(
     url: &Option<String>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let shown = url
-        .as_deref()
-        .map(|u| redacted(u).replace(":xxxxx@", ":<secret>@"));
-    shown.serialize(serializer)
+    url.as_deref().map(redacted).serialize(serializer)
 }
 
 /// An entry of `remote_write`, checked.

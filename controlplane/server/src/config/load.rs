@@ -114,14 +114,14 @@ pub struct Config {
     /// `storage`.
     #[serde(skip_serializing_if = "is_default")]
     pub storage: StorageConfig,
-    /// `otlp`.
-    pub otlp: OtlpConfig,
     /// `remote_write`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remote_write: Vec<RemoteWriteConfig>,
     /// `remote_read`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remote_read: Vec<RemoteReadConfig>,
+    /// `otlp`.
+    pub otlp: OtlpConfig,
     /// The scrape configurations of `scrape_config_files`.
     #[serde(skip)]
     pub file_scrape_configs: Vec<ScrapeConfig>,
