@@ -45,6 +45,8 @@ enum Case {
     RemoteWrite(cases::remote_write::Options),
     /// CPU and memory of remote write out.
     Forward(cases::forward::Options),
+    /// CPU of discovery and relabelling.
+    Relabel(cases::relabel::Options),
     /// From a crash to the first right answer.
     Restart(cases::restart::Options),
     /// A block from the head under load.
@@ -134,6 +136,7 @@ fn main() -> anyhow::Result<()> {
         Case::Ingest(options) => cases::ingest::run(&options),
         Case::RemoteWrite(options) => cases::remote_write::run(&options),
         Case::Forward(options) => cases::forward::run(&options),
+        Case::Relabel(options) => cases::relabel::run(&options),
         Case::Restart(options) => cases::restart::run(&options),
         Case::Compaction(options) => cases::compaction::run(&options),
         Case::Blocks(options) => cases::blocks::run(&options),

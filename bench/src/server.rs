@@ -63,6 +63,8 @@ pub(crate) struct Scraping<'a> {
     pub(crate) targets: &'a [SocketAddr],
     pub(crate) interval_s: u64,
     pub(crate) forwarding: Option<Forwarding>,
+    /// A whole configuration instead of all that.
+    pub(crate) instead: Option<&'a str>,
 }
 
 impl Server {
@@ -250,6 +252,9 @@ impl Server {
 }
 
 fn configuration(scraping: Scraping<'_>) -> String {
+    if let Some(text) = scraping.instead {
+        return text.to_owned();
+    }
     if scraping.targets.is_empty() {
         return "scrape_configs: []\n".to_owned();
     }

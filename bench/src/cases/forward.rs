@@ -165,6 +165,7 @@ fn start(
         targets: source.addresses(),
         interval_s: options.interval,
         forwarding,
+        ..Scraping::default()
     };
     let targets = source.addresses().len() as u64;
     let mut server = Server::start(programs, kind, dir, scraping)?;

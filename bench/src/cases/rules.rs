@@ -74,7 +74,7 @@ fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result
     let scraping = Scraping {
         targets: source.addresses(),
         interval_s: options.interval,
-        forwarding: None,
+        ..Scraping::default()
     };
     let flags = ["--web.enable-lifecycle"];
     let mut server = Server::start_with(programs, kind, scratch.path(), scraping, &flags)?;

@@ -79,7 +79,7 @@ fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result
     let scraping = Scraping {
         targets: source.addresses(),
         interval_s: options.interval,
-        forwarding: None,
+        ..Scraping::default()
     };
     let mut server = Server::start(programs, kind, scratch.path(), scraping)?;
     server.wait_until("scraping all targets twice", || {

@@ -11,9 +11,11 @@
 //! - a client that sends its request head too slowly is closed.
 
 mod bind;
+mod counters;
 mod serve;
 mod tls;
 pub mod web;
 
 pub use bind::{BindError, bind};
+pub use counters::ConnectionCounters;
 pub use serve::{ServeOptions, serve};

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::counters::ConnectionCounters;
 use crate::tls;
 use crate::web::{Gate, guard};
 
@@ -37,6 +38,8 @@ pub struct ServeOptions {
     pub max_connections: usize,
     /// TLS, users and headers; none of that by default.
     pub web: Option<Gate>,
+    /// Counts connections.
+    pub counters: Option<ConnectionCounters>,
 }
 
 impl Default for ServeOptions {
@@ -48,6 +51,7 @@ impl Default for ServeOptions {
             // Prometheus' --web.max-connections.
             max_connections: 512,
             web: None,
+            counters: None,
         }
     }
 }
@@ -89,9 +93,10 @@ pub async fn serve(
         let (stream, peer) = stream;
         let app = app.clone();
         let (options, shutdown, cut) = (Arc::clone(&options), shutdown.clone(), cut.clone());
+        let accepted = options.counters.as_ref().map(ConnectionCounters::accept);
         connections.spawn(async move {
             connection(stream, peer, app, &options, &shutdown, &cut).await;
-            drop(permit);
+            drop((permit, accepted));
         });
     }
     drop(listener);
@@ -233,7 +238,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_connection_does_not_hold_up_the_shutdown() {
-        let (address, shutdown, task) = start(ServeOptions::default()).await;
+        let registry = bellwether_telemetry::Registry::new();
+        let options = ServeOptions {
+            counters: Some(ConnectionCounters::new(&registry, "http")),
+            ..ServeOptions::default()
+        };
+        let (address, shutdown, task) = start(options).await;
         let mut stream = request(address, "/").await;
         let mut buffer = [0; 12];
         stream.read_exact(&mut buffer).await.unwrap();
@@ -244,6 +254,12 @@ mod tests {
             .unwrap()
             .unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+        let page = registry.render_text();
+        for name in ["accepted", "closed"] {
+            let line =
+                format!("net_conntrack_listener_conn_{name}_total{{listener_name=\"http\"}} 1\n");
+            assert!(page.contains(&line), "{page}");
+        }
     }
 
     #[tokio::test]

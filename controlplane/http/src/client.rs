@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bellwether_telemetry::Registry;
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, HeaderMap, HeaderValue, PROXY_AUTHORIZATION, REFERER, USER_AGENT,
@@ -20,6 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::addresses::Addresses;
 use crate::config::HttpConfigError;
 use crate::connect::Connector;
+use crate::dialing::Dialing;
 use crate::error::{Cause, ClientError, SecretError, TlsError, root_cause};
 use crate::oauth2::TokenSource;
 use crate::proxy::{Proxies, ProxyKind};
@@ -27,7 +29,7 @@ use crate::redirect::{
     MAX_REDIRECTS, drop_body_headers, drop_credentials, is_trusted, method_after, redirect,
 };
 use crate::secret::header_value;
-use crate::settings::{Auth, ClientSettings, TlsSettings};
+use crate::settings::{Auth, ClientSettings};
 use crate::tls::TlsTexts;
 
 /// How requests name the program.
@@ -62,6 +64,7 @@ pub struct Client {
 struct Inner {
     name: String,
     settings: ClientSettings,
+    dialing: Dialing,
     proxies: Arc<Proxies>,
     /// For everything, or for plain HTTP only where certificates stand in files.
     http: Http,
@@ -84,11 +87,25 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client. `name` says in logs what it is for. Files are read when they are needed, not here.
+    /// [`Self::observed`] without metrics.
     ///
     /// # Errors
     /// When certificates that stand in the settings themselves cannot be used.
     pub fn new(settings: &ClientSettings, name: &str) -> Result<Self, NewClientError> {
+        Self::observed(settings, name, &Registry::new())
+    }
+
+    /// A client. `name` says what it is for in `net_conntrack_dialer_conn_*`, the metrics of its connections. Files are
+    /// read when they are needed, not here.
+    ///
+    /// # Errors
+    /// When certificates that stand in the settings themselves cannot be used.
+    pub fn observed(
+        settings: &ClientSettings,
+        name: &str,
+        registry: &Registry,
+    ) -> Result<Self, NewClientError> {
+        let dialing = Dialing::new(registry, name);
         let env = |name: &str| std::env::var(name).ok();
         let proxies = Arc::new(Proxies::new(&settings.proxy, env));
         let texts = if settings.tls.has_files() {
@@ -98,7 +115,7 @@ impl Client {
             settings.tls.check(&texts)?;
             texts
         };
-        let connector = connector(settings, &proxies, texts);
+        let connector = connector(settings, &proxies, texts, dialing.clone());
         let tokens = match &settings.auth {
             Auth::OAuth2(oauth2) => {
                 let own = ClientSettings {
@@ -116,6 +133,7 @@ impl Client {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
                 settings: settings.clone(),
+                dialing,
                 http: http(connector),
                 proxies,
                 with_files: ArcSwapOption::empty(),
@@ -286,7 +304,12 @@ impl Inner {
         {
             return Ok(current.http.clone());
         }
-        let connector = connector(&self.settings, &self.proxies, texts.clone());
+        let connector = connector(
+            &self.settings,
+            &self.proxies,
+            texts.clone(),
+            self.dialing.clone(),
+        );
         connector.prepare_tls()?;
         let http = http(connector);
         self.with_files.store(Some(Arc::new(WithFiles {
@@ -297,16 +320,16 @@ impl Inner {
     }
 }
 
-fn connector(settings: &ClientSettings, proxies: &Arc<Proxies>, texts: TlsTexts) -> Connector {
-    let tls: TlsSettings = settings.tls.clone();
+fn connector(
+    settings: &ClientSettings,
+    proxies: &Arc<Proxies>,
+    texts: TlsTexts,
+    dialing: Dialing,
+) -> Connector {
+    let (proxies, tls) = (Arc::clone(proxies), settings.tls.clone());
     let addresses = Addresses::new(settings.addresses_in_turn);
-    Connector::new(
-        Arc::clone(proxies),
-        tls,
-        texts,
-        settings.enable_http2,
-        addresses,
-    )
+    let http2 = settings.enable_http2;
+    Connector::new(proxies, tls, texts, http2, addresses, dialing)
 }
 
 fn http(connector: Connector) -> Http {

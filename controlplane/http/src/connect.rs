@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use crate::addresses::Addresses;
+use crate::dialing::{Dialing, Open};
 use crate::error::{TlsError, root_cause};
 use crate::proxy::{Proxies, Proxy, ProxyKind};
 use crate::settings::TlsSettings;
@@ -48,6 +49,7 @@ struct Shared {
     tls: TlsSettings,
     texts: TlsTexts,
     http2: bool,
+    dialing: Dialing,
     /// Made by the first connection that needs it: most clients never speak TLS.
     config: OnceLock<Arc<ClientConfig>>,
 }
@@ -60,6 +62,7 @@ impl Connector {
         texts: TlsTexts,
         http2: bool,
         addresses: Addresses,
+        dialing: Dialing,
     ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(addresses);
         tcp.set_nodelay(true);
@@ -73,6 +76,7 @@ impl Connector {
                 tls,
                 texts,
                 http2,
+                dialing,
                 config: OnceLock::new(),
             }),
         }
@@ -104,41 +108,60 @@ impl Connector {
         };
         let proxy = self.shared.proxies.for_uri(&to).cloned();
         let Some(proxy) = proxy else {
-            let tcp = self.tcp.call(to.clone()).await?;
+            let (tcp, open) = self.dial(to.clone()).await?;
             let io = if tls {
                 let stream = self.handshake(tcp.into_inner(), &to).await?;
                 Io::Tls(Box::new(TokioIo::new(stream)))
             } else {
                 Io::Plain(tcp)
             };
-            return Ok(Conn { io, proxied: false });
+            return Ok(Conn::new(io, false, Some(open)));
         };
         let failed = |error: BoxError| {
             let reason = root_cause(&*error);
             io::Error::other(format!("proxyconnect {}: {reason}", proxy.uri))
         };
-        let io = self.through(&proxy, &to, tls).await.map_err(failed)?;
+        let (io, open) = self.through(&proxy, &to, tls).await.map_err(failed)?;
         if tls {
-            return self.end_to_end(io, &to).await;
+            let io = self.end_to_end(io, &to).await?;
+            return Ok(Conn::new(io, false, Some(open)));
         }
         let proxied = matches!(proxy.kind, ProxyKind::Http { .. });
-        Ok(Conn { io, proxied })
+        Ok(Conn::new(io, proxied, Some(open)))
+    }
+
+    /// Opens a TCP connection.
+    async fn dial(&mut self, to: Uri) -> Result<(TokioIo<TcpStream>, Open), BoxError> {
+        let dialing = &self.shared.dialing;
+        dialing.attempt();
+        match self.tcp.call(to).await {
+            Ok(tcp) => Ok((tcp, dialing.establish())),
+            Err(error) => {
+                dialing.fail(&error);
+                Err(error.into())
+            }
+        }
     }
 
     /// A connection to the proxy, or through it where it only passes bytes on.
-    async fn through(&mut self, proxy: &Arc<Proxy>, to: &Uri, tls: bool) -> Result<Io, BoxError> {
+    async fn through(
+        &mut self,
+        proxy: &Arc<Proxy>,
+        to: &Uri,
+        tls: bool,
+    ) -> Result<(Io, Open), BoxError> {
         match proxy.kind {
             ProxyKind::Socks5 => {
                 // Connected before: the library would not say why that failed.
-                let tcp = self.tcp.call(proxy.uri.clone()).await?;
+                let (tcp, open) = self.dial(proxy.uri.clone()).await?;
                 let mut socks = SocksV5::new(proxy.uri.clone(), Ready(Some(tcp)));
                 if let Some((user, password)) = &proxy.user {
                     socks = socks.with_auth(user.clone(), password.0.clone());
                 }
-                Ok(Io::Plain(socks.call(with_port(to, tls)?).await?))
+                Ok((Io::Plain(socks.call(with_port(to, tls)?).await?), open))
             }
             ProxyKind::Http { tls: proxy_tls } => {
-                let tcp = self.tcp.call(proxy.uri.clone()).await?;
+                let (tcp, open) = self.dial(proxy.uri.clone()).await?;
                 let io = if proxy_tls {
                     let stream = self.handshake_with_proxy(tcp, &proxy.uri).await?;
                     Io::Tls(Box::new(TokioIo::new(stream)))
@@ -146,9 +169,9 @@ impl Connector {
                     Io::Plain(tcp)
                 };
                 if tls {
-                    self.tunnel(io, proxy, to).await
+                    Ok((self.tunnel(io, proxy, to).await?, open))
                 } else {
-                    Ok(io)
+                    Ok((io, open))
                 }
             }
         }
@@ -167,7 +190,7 @@ impl Connector {
         if let Some(authorization) = proxy.authorization() {
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
-        let conn = Conn { io, proxied: false };
+        let conn = Conn::new(io, false, None);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(conn).await?;
         // Owned by this future: it ends with the request.
         let driver = connection.with_upgrades();
@@ -196,8 +219,8 @@ impl Connector {
     }
 
     /// TLS with the target over a connection that a proxy passes on.
-    async fn end_to_end(&self, io: Io, to: &Uri) -> Result<Conn, BoxError> {
-        let io = match io {
+    async fn end_to_end(&self, io: Io, to: &Uri) -> Result<Io, BoxError> {
+        Ok(match io {
             Io::Plain(tcp) => {
                 let stream = self.handshake(tcp.into_inner(), to).await?;
                 Io::Tls(Box::new(TokioIo::new(stream)))
@@ -207,8 +230,7 @@ impl Connector {
                 Io::Nested(Box::new(TokioIo::new(stream)))
             }
             Io::Nested(_) => return Err(io::Error::other("TLS three times over").into()),
-        };
-        Ok(Conn { io, proxied: false })
+        })
     }
 
     /// Proxies are spoken to in HTTP/1.1.
@@ -306,6 +328,18 @@ pub(crate) struct Conn {
     io: Io,
     /// The other end is a proxy that wants whole URLs.
     proxied: bool,
+    /// Counts its end.
+    _open: Option<Open>,
+}
+
+impl Conn {
+    fn new(io: Io, proxied: bool, open: Option<Open>) -> Self {
+        Self {
+            io,
+            proxied,
+            _open: open,
+        }
+    }
 }
 
 enum Io {

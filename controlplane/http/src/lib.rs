@@ -11,6 +11,7 @@
 //! | `client` | sending: credentials, headers, hop after hop |
 //! | `addresses` | the addresses of a host |
 //! | `connect` | one connector: plain or TLS, direct or through a proxy |
+//! | `dialing` | metrics of connections |
 //! | `tls` | certificates, versions, and how servers are checked |
 //! | `proxy` | which request goes through which proxy |
 //! | `redirect` | where an answer leads, and what may go along |
@@ -27,6 +28,7 @@ mod addresses;
 mod client;
 pub mod config;
 mod connect;
+mod dialing;
 mod error;
 mod jwt;
 mod oauth2;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_http::{Client, ClientError, ClientSettings, NewClientError};
+use bellwether_telemetry::Registry;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
@@ -29,9 +30,13 @@ pub(crate) struct HttpClient {
 
 impl HttpClient {
     /// A client for the targets of a job.
-    pub(crate) fn new(settings: &ClientSettings, job: &str) -> Result<Self, NewClientError> {
+    pub(crate) fn new(
+        settings: &ClientSettings,
+        job: &str,
+        registry: &Registry,
+    ) -> Result<Self, NewClientError> {
         Ok(Self {
-            http: Client::new(settings, job)?,
+            http: Client::observed(settings, job, registry)?,
             spare: Arc::default(),
         })
     }

@@ -22,9 +22,8 @@ pub(crate) struct ResolvedGroups {
 struct ResolvedGroup {
     group: Arc<TargetGroup>,
     targets: Vec<Arc<TargetSpec>>,
-    /// Labels before relabelling; no more than the settings keep.
-    dropped: Vec<Labels>,
-    dropped_count: usize,
+    /// Places in the group: their labels are made when somebody asks.
+    dropped: Vec<u32>,
 }
 
 impl ResolvedGroups {
@@ -45,7 +44,7 @@ impl ResolvedGroups {
             });
             self.groups.push(resolved);
         }
-        self.dropped_count = self.groups.iter().map(|group| group.dropped_count).sum();
+        self.dropped_count = self.groups.iter().map(|group| group.dropped.len()).sum();
         failed
     }
 
@@ -53,11 +52,23 @@ impl ResolvedGroups {
         self.groups.iter().flat_map(|group| &group.targets)
     }
 
-    pub(crate) fn dropped(&self) -> impl Iterator<Item = &Labels> {
-        self.groups.iter().flat_map(|group| &group.dropped)
+    /// Labels before relabelling of the first dropped targets.
+    pub(crate) fn dropped(&self, settings: &PoolSettings, most: usize) -> Vec<Labels> {
+        let defaults = TargetDefaults::new(settings);
+        let places = self.groups.iter().flat_map(|resolved| {
+            let group = &resolved.group;
+            let own = |place: &u32| group.targets.get(*place as usize);
+            let targets = resolved.dropped.iter().filter_map(own);
+            targets.map(move |own| (&group.labels, own))
+        });
+        let mut resolver = Resolver::new(settings, &defaults);
+        places
+            .take(most)
+            .map(|(common, own)| resolver.discovered(common, own))
+            .collect()
     }
 
-    /// Number of dropped targets, whether kept or not.
+    /// Number of dropped targets.
     pub(crate) fn dropped_count(&self) -> usize {
         self.dropped_count
     }
@@ -72,26 +83,18 @@ fn resolve(
         group: Arc::clone(group),
         targets: Vec::new(),
         dropped: Vec::new(),
-        dropped_count: 0,
     };
     let mut failed = 0;
     let mut resolver = Resolver::new(settings, defaults);
-    let keep = settings.keep_dropped_targets;
-    for own in &group.targets {
-        let made = resolver.resolve(&group.labels, own);
-        match made.target {
+    for (own, place) in group.targets.iter().zip(0..) {
+        match resolver.resolve(&group.labels, own) {
             Ok(Some(spec)) => resolved.targets.push(spec),
-            Ok(None) => {
-                resolved.dropped_count += 1;
-                if keep == 0 || (resolved.dropped.len() as u64) < keep {
-                    resolved.dropped.push(made.discovered);
-                }
-            }
+            Ok(None) => resolved.dropped.push(place),
             Err(error) => {
                 failed += 1;
                 tracing::error!(
                     job = settings.job_name,
-                    labels = %made.discovered,
+                    labels = %resolver.discovered(&group.labels, own),
                     %error,
                     "cannot make a target of what was discovered"
                 );
@@ -106,7 +109,7 @@ fn resolve(
 pub struct CheckedTarget {
     /// Labels before relabelling, with `__scrape_interval__` and the like.
     pub discovered_labels: Labels,
-    /// Labels that the target's series get; empty where a rule drops the target or it cannot be made.
+    /// Labels after relabelling, `__meta_` ones aside; empty where a rule drops the target or it cannot be made.
     pub labels: Labels,
     /// Why it cannot be made.
     pub error: Option<String>,
@@ -122,14 +125,12 @@ pub fn check_targets(settings: &PoolSettings, groups: &[Arc<TargetGroup>]) -> Ve
         let mut resolver = Resolver::new(settings, &defaults);
         let start = checked.len();
         for own in &group.targets {
-            let made = resolver.resolve(&group.labels, own);
-            let (labels, error) = match made.target {
-                Ok(Some(spec)) => (spec.labels.clone(), None),
-                Ok(None) => (Labels::empty(), None),
+            let (labels, error) = match resolver.relabelled(&group.labels, own) {
+                Ok(labels) => (labels.unwrap_or_default(), None),
                 Err(error) => (Labels::empty(), Some(error.to_string())),
             };
             let target = CheckedTarget {
-                discovered_labels: made.discovered,
+                discovered_labels: resolver.discovered(&group.labels, own),
                 labels,
                 error,
             };

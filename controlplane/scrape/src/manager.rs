@@ -46,13 +46,6 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get().max(2))
 }
 
-fn client(settings: &PoolSettings) -> Result<HttpClient, ScrapeConfigError> {
-    HttpClient::new(&settings.http, &settings.job_name).map_err(|error| ScrapeConfigError::Client {
-        reason: error.to_string(),
-        job: settings.job_name.clone(),
-    })
-}
-
 /// Runs the scrape pools. Dropping it stops them without waiting; [`Self::shutdown`] waits.
 pub struct ScrapeManager {
     context: PoolContext,
@@ -131,60 +124,69 @@ impl ScrapeManager {
             return Ok(());
         }
         // All clients first: what fails must change nothing.
-        let wanted = wanted.into_iter().map(|settings| {
-            let metrics = &self.context.metrics;
-            let (attempts, failed) = match pools.get(&settings.job_name) {
-                Some(pool) if !pool.needs_client(&settings) => return Ok((settings, None)),
-                Some(_) => (&metrics.reloads, &metrics.reloads_failed),
-                None => (&metrics.pools, &metrics.pools_failed),
-            };
-            match client(&settings) {
-                Ok(client) => Ok((settings, Some(client))),
-                Err(error) => {
-                    attempts.inc();
-                    failed.inc();
-                    Err(error)
-                }
-            }
-        });
+        let wanted = wanted
+            .into_iter()
+            .map(|settings| Ok((self.new_client(&pools, &settings)?, settings)));
         let wanted: Vec<_> = wanted.collect::<Result<_, ScrapeConfigError>>()?;
         pools.retain(|name, pool| {
-            let stays = wanted
-                .iter()
-                .any(|(settings, _)| settings.job_name == *name);
+            let mut settings = wanted.iter().map(|(_, settings)| settings);
+            let stays = settings.any(|settings| settings.job_name == *name);
             if !stays {
                 pool.stop();
             }
             stays
         });
-        let sets = wanted.iter().map(|(settings, _)| SetConfig {
+        let sets = wanted.iter().map(|(_, settings)| SetConfig {
             name: &settings.job_name,
             configs: &settings.sd,
             base_dir: &settings.base_dir,
         });
         let mut discovered = self.discovery.apply(&sets.collect::<Vec<_>>());
-        for (settings, new_client) in wanted {
+        for (client, settings) in wanted {
             let name = settings.job_name.clone();
             // Missing only when everything ends.
             let Some(found) = discovered.remove(&name) else {
                 continue;
             };
-            match pools.get(&name) {
-                Some(pool) => {
+            match (pools.get(&name), client) {
+                (Some(pool), client) => {
                     let groups = Arc::clone(&found.borrow());
-                    pool.reload(settings, new_client, groups);
+                    pool.reload(settings, client, groups);
                 }
-                None => {
-                    let client = match new_client {
-                        Some(client) => client,
-                        None => client(&settings)?,
-                    };
+                (None, Some(client)) => {
                     let pool = Pool::start(self.context.clone(), settings, client, found);
                     pools.insert(name, pool);
                 }
+                // A new pool always gets one above.
+                (None, None) => {}
             }
         }
         Ok(())
+    }
+
+    /// The client that a pool needs: a new pool, and one that asks in another way than before.
+    fn new_client(
+        &self,
+        pools: &BTreeMap<String, Arc<Pool>>,
+        settings: &PoolSettings,
+    ) -> Result<Option<HttpClient>, ScrapeConfigError> {
+        let metrics = &self.context.metrics;
+        let (attempts, failed) = match pools.get(&settings.job_name) {
+            Some(pool) if !pool.needs_client(settings) => return Ok(None),
+            Some(_) => (&metrics.reloads, &metrics.reloads_failed),
+            None => (&metrics.pools, &metrics.pools_failed),
+        };
+        let job = &settings.job_name;
+        HttpClient::new(&settings.http, job, metrics.registry())
+            .map(Some)
+            .map_err(|error| {
+                attempts.inc();
+                failed.inc();
+                ScrapeConfigError::Client {
+                    reason: error.to_string(),
+                    job: job.clone(),
+                }
+            })
     }
 
     /// The targets now.

@@ -94,6 +94,10 @@ impl ScrapeMetrics {
         }
     }
 
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Time between scrapes, one summary per configured interval.
     pub(crate) fn interval_length(&self, interval: Duration) -> Summary {
         self.registry.summary(

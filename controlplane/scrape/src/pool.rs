@@ -244,10 +244,10 @@ impl Pool {
             0 => usize::MAX,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         };
-        let dropped = inner.resolved.dropped();
+        let dropped = inner.resolved.dropped(&inner.settings, keep);
         out.dropped
-            .extend(dropped.take(keep).map(|labels| DroppedTarget {
-                discovered_labels: labels.clone(),
+            .extend(dropped.into_iter().map(|discovered_labels| DroppedTarget {
+                discovered_labels,
                 scrape_pool: name.clone(),
             }));
         let count = inner.resolved.dropped_count();

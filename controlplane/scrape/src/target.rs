@@ -34,15 +34,6 @@ pub(crate) struct TargetSpec {
     pub(crate) timeout: Duration,
 }
 
-/// What defaults and relabelling made of one discovered target.
-#[derive(Clone, Debug)]
-pub(crate) struct Resolved {
-    /// Labels before relabelling.
-    pub(crate) discovered: Labels,
-    /// `None`: a rule dropped it.
-    pub(crate) target: Result<Option<Arc<TargetSpec>>, TargetError>,
-}
-
 /// Why discovered labels make no target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TargetError {
@@ -114,8 +105,13 @@ impl<'r> Resolver<'r> {
         }
     }
 
-    /// Applies defaults and relabelling to the labels of a group and of one of its targets.
-    pub(crate) fn resolve(&mut self, common: &'r Labels, own: &'r Labels) -> Resolved {
+    /// Labels before relabelling: those of a group and of one of its targets, and the defaults.
+    pub(crate) fn discovered(&mut self, common: &'r Labels, own: &'r Labels) -> Labels {
+        self.fill(common, own);
+        self.labels.build(&mut self.buffer, |_| true)
+    }
+
+    fn fill(&mut self, common: &'r Labels, own: &'r Labels) {
         let labels = &mut self.labels;
         labels.fill(common, own);
         for (name, value) in &self.defaults.missing {
@@ -124,17 +120,41 @@ impl<'r> Resolver<'r> {
         for (name, value) in &self.defaults.params {
             labels.put(name.as_str().into(), value.as_str().into());
         }
-        let discovered = labels.build(&mut self.buffer, |_| true);
-        let kept = self.settings.relabel.work(labels);
-        let target = match kept {
-            true => self.target(discovered.clone()).map(Some),
-            false => Ok(None),
-        };
-        Resolved { discovered, target }
     }
 
-    /// The target of relabelled labels.
-    fn target(&mut self, discovered: Labels) -> Result<Arc<TargetSpec>, TargetError> {
+    /// Applies defaults and relabelling. `None`: a rule dropped the target.
+    pub(crate) fn resolve(
+        &mut self,
+        common: &'r Labels,
+        own: &'r Labels,
+    ) -> Result<Option<Arc<TargetSpec>>, TargetError> {
+        self.fill(common, own);
+        if !self.settings.relabel.work(&mut self.labels) {
+            return Ok(None);
+        }
+        let made = self.target()?;
+        // Most targets are dropped where there are many, so this is done for the others only.
+        let discovered = self.discovered(common, own);
+        Ok(Some(Arc::new(TargetSpec { discovered, ..made })))
+    }
+
+    /// Labels after relabelling without `__meta_` ones, but with those that only a scrape needs.
+    pub(crate) fn relabelled(
+        &mut self,
+        common: &'r Labels,
+        own: &'r Labels,
+    ) -> Result<Option<Labels>, TargetError> {
+        self.fill(common, own);
+        if !self.settings.relabel.work(&mut self.labels) {
+            return Ok(None);
+        }
+        self.target()?;
+        let keep = |name: &str| !name.starts_with("__meta_");
+        Ok(Some(self.labels.build(&mut self.buffer, keep)))
+    }
+
+    /// The target of relabelled labels; what was discovered is not among them any more.
+    fn target(&mut self) -> Result<TargetSpec, TargetError> {
         let address = self.labels.value(ADDRESS).to_owned();
         if address.is_empty() {
             return Err(TargetError::NoAddress);
@@ -150,14 +170,14 @@ impl<'r> Resolver<'r> {
         let labels = self
             .labels
             .build(&mut self.buffer, |name| !name.starts_with("__"));
-        Ok(Arc::new(TargetSpec {
-            discovered,
+        Ok(TargetSpec {
+            discovered: Labels::empty(),
             labels,
             url_text: url.to_string().into(),
             url,
             interval,
             timeout,
-        }))
+        })
     }
 
     fn timing(&self) -> Result<(Duration, Duration), TargetError> {
@@ -371,9 +391,7 @@ mod tests {
         let common = Labels::from_pairs(common.iter().copied());
         let own = Labels::from_pairs(own.iter().copied());
         let defaults = TargetDefaults::new(settings);
-        Resolver::new(settings, &defaults)
-            .resolve(&common, &own)
-            .target
+        Resolver::new(settings, &defaults).resolve(&common, &own)
     }
 
     fn target(pairs: &[(&str, &str)], settings: &PoolSettings) -> TargetSpec {

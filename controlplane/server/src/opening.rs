@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::alerting::Rules;
 use crate::api;
+use crate::flags::Feature;
 use crate::metrics;
 use crate::queries::Queries;
 use crate::runtime::{Parts, storage_error};
@@ -147,6 +148,7 @@ fn intake(
         log,
         ingested,
         metadata: Arc::new(move || families(&targets)),
+        type_and_unit_labels: parts.features.has(Feature::TypeAndUnitLabels),
         dir: parts.data_dir.join(REMOTE_WRITE_DIR),
         flush_deadline: parts.remote_flush_deadline,
     };

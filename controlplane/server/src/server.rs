@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bellwether_model::re2::Re2;
 use bellwether_net::web::{Gate, WebConfigError};
-use bellwether_net::{BindError, ServeOptions, serve};
+use bellwether_net::{BindError, ConnectionCounters, ServeOptions, serve};
 use bellwether_telemetry::Registry;
 use bellwether_tsdb::TsdbError;
 use tokio::net::TcpListener;
@@ -181,6 +181,7 @@ impl Server {
             drain_timeout: DRAIN_TIMEOUT,
             max_connections: state.web.max_connections,
             web: gate,
+            counters: Some(ConnectionCounters::new(&state.registry, "http")),
             ..ServeOptions::default()
         };
         let app = router(Arc::clone(&state));

@@ -31,12 +31,12 @@ pub(crate) enum CheckCommand {
     WebConfig(WebConfigArgs),
     /// Check PromQL expressions and show their types.
     Promql(promql::CheckPromqlArgs),
+    /// Discover the targets of a job, and show what its relabelling makes of them.
+    ServiceDiscovery(service_discovery::ServiceDiscoveryArgs),
     /// Check that a server is healthy.
     Healthy(status::StatusArgs),
     /// Check that a server is ready.
     Ready(status::StatusArgs),
-    /// Discover the targets of a job, and show what its relabelling makes of them.
-    ServiceDiscovery(service_discovery::ServiceDiscoveryArgs),
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@
 
 mod auth;
 mod config;
+mod connections;
 mod proxies;
 mod redirects;
 mod support;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bellwether_http::{ClientSettings, HttpClientConfig};
-use bellwether_yaml::{PromDuration, Strict};
+use bellwether_yaml::{PromDuration, Strict, null_is_default};
 use http::HeaderMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -27,19 +27,28 @@ pub struct RemoteReadConfig {
     /// Largest frame of a streamed answer, in bytes. Default 50000000.
     pub chunked_read_limit: u64,
     /// Headers to add.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub headers: BTreeMap<String, String>,
     /// Whether it is asked also for what the local storage should have. Default false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub read_recent: bool,
     /// Name in metrics; part of a hash by default.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub name: String,
     /// Authentication, TLS, proxies.
     #[serde(flatten, skip_deserializing)]
     pub http: HttpClientConfig,
     /// Labels that a selector must ask for, as they stand here, for this remote system to be asked.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub required_matchers: BTreeMap<String, String>,
     /// Whether external labels become matchers. Default true.
     pub filter_external_labels: bool,

@@ -134,6 +134,16 @@ fn version_2_has_no_metadata_of_its_own() {
     assert_eq!((settings.message, settings.metadata), (Message::V2, None));
 }
 
+/// A key without a value stands for its default.
+#[test]
+fn keys_may_be_without_values() {
+    let settings = write(
+        "url: http://h/w\nname:\nheaders:\nqueue_config:\nmetadata_config:\nwrite_relabel_configs:\ntls_config:\n",
+    );
+    assert_eq!(settings.unwrap().max_shards, 50);
+    assert!(read("url: http://h/r\nname:\nheaders:\nrequired_matchers:\n").is_ok());
+}
+
 /// As Prometheus: such an entry is taken, and its requests fail.
 #[test]
 fn a_text_that_is_no_address_is_told_when_it_is_used() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bellwether_http::{ClientSettings, HttpClientConfig};
 use bellwether_scrape::relabel::{RelabelConfig, Rules};
-use bellwether_yaml::{PromDuration, Strict};
+use bellwether_yaml::{PromDuration, Strict, null_is_default};
 use http::HeaderMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -69,7 +69,10 @@ pub struct RemoteWriteConfig {
     /// Longest time of a request. Default 30s.
     pub remote_timeout: PromDuration,
     /// Headers to add.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub headers: BTreeMap<String, String>,
     /// Rules for series, after the external labels were added.
     #[serde(
@@ -78,7 +81,10 @@ pub struct RemoteWriteConfig {
     )]
     pub write_relabel_configs: Vec<RelabelConfig>,
     /// Name in metrics and logs; part of a hash by default.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub name: String,
     /// Whether exemplars are sent. Default false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -98,8 +104,10 @@ pub struct RemoteWriteConfig {
     #[serde(flatten, skip_deserializing)]
     pub http: HttpClientConfig,
     /// Queue and shards.
+    #[serde(deserialize_with = "null_is_default")]
     pub queue_config: QueueConfig,
     /// Metadata of version 1.
+    #[serde(deserialize_with = "null_is_default")]
     pub metadata_config: MetadataConfig,
     /// Amazon's signatures: refused.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn version_1_reads_back() {
-        let mut catalog = Catalog::new(Message::V1);
+        let mut catalog = Catalog::new(Message::V1, false);
         let batch = batch(&mut catalog);
         let mut writer = BodyWriter::default();
         for _ in 0..2 {
@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn what_is_too_old_is_left_out() {
-        let mut catalog = Catalog::new(Message::V1);
+        let mut catalog = Catalog::new(Message::V1, false);
         let batch = batch(&mut catalog);
         let mut writer = BodyWriter::default();
         let body = writer
@@ -408,7 +408,7 @@ mod tests {
     /// Every symbol once, the empty one first; references and metadata lead to the right texts.
     #[test]
     fn version_2_reads_back() {
-        let mut catalog = Catalog::new(Message::V2);
+        let mut catalog = Catalog::new(Message::V2, false);
         let batch = batch(&mut catalog);
         let metadata = Metadata {
             kind: MetricType::Counter,

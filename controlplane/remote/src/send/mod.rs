@@ -21,7 +21,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `watcher`, `record` | reading the log |
+//! | `watcher/` | reading the log, filling batches |
 //! | `series` | references, encoded labels, symbols |
 //! | `batch`, `body` | samples that wait; the body of a request |
 //! | `shards` | queues, sending, retrying |
@@ -40,7 +40,6 @@ mod metrics;
 mod progress;
 mod queue;
 mod rate;
-mod record;
 mod series;
 mod shards;
 #[cfg(test)]
@@ -85,6 +84,8 @@ pub struct Sources {
     pub ingested: Arc<dyn Fn() -> Ingested + Send + Sync>,
     /// Metadata of what is scraped.
     pub metadata: Arc<dyn Fn() -> Vec<FamilyMetadata> + Send + Sync>,
+    /// Whether types and units are in labels (feature `type-and-unit-labels`).
+    pub type_and_unit_labels: bool,
     /// Where positions are kept.
     pub dir: PathBuf,
     /// How long queues may still send at the end and when they are replaced.

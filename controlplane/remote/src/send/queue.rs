@@ -81,7 +81,10 @@ impl Queue {
         let shards = progress.shards().len();
         let shared = Arc::new(Shared {
             endpoint: ArcSwap::from_pointee(Endpoint::new(&settings, client)),
-            catalog: RwLock::new(Catalog::new(settings.message)),
+            catalog: RwLock::new(Catalog::new(
+                settings.message,
+                common.sources.type_and_unit_labels,
+            )),
             progress,
             metrics,
             stopping: AtomicBool::new(false),

@@ -3,7 +3,7 @@
 //! A reference leads to a slot by two array look-ups (the log gives references out densely), and a slot holds what a
 //! request says of the series: encoded once, after external labels and relabelling.
 
-use bellwether_model::{Labels, Metadata};
+use bellwether_model::{Labels, Metadata, MetricType};
 use hashbrown::{HashMap, HashTable};
 
 use crate::config::Message;
@@ -28,6 +28,10 @@ struct Entry {
     /// The last segment (or checkpoint) that names it. Segments are numbered from 0; a log of 2^32 of them is 500 PiB.
     segment: u32,
 }
+
+/// Labels of types and units (feature `type-and-unit-labels`).
+const TYPE: &str = "__type__";
+const UNIT: &str = "__unit__";
 
 const PAGE: usize = 1024;
 /// References from here up are no dense numbers any more.
@@ -153,15 +157,18 @@ pub(crate) struct Series {
 #[derive(Debug)]
 pub(crate) struct Catalog {
     message: Message,
+    /// Types and units are in the labels `__type__` and `__unit__`, and those count.
+    from_labels: bool,
     slots: Vec<Option<Series>>,
     free: Vec<u32>,
     pub(crate) symbols: Symbols,
 }
 
 impl Catalog {
-    pub(crate) fn new(message: Message) -> Self {
+    pub(crate) fn new(message: Message, type_and_unit_labels: bool) -> Self {
         Self {
             message,
+            from_labels: type_and_unit_labels && message == Message::V2,
             slots: Vec::new(),
             free: Vec::new(),
             symbols: Symbols::default(),
@@ -183,10 +190,12 @@ impl Catalog {
                 Name::Symbols(texts.map(|text| self.symbols.intern(text)).collect())
             }
         };
-        let series = Some(Series {
-            name,
-            metadata: None,
+        let metadata = self.from_labels.then(|| SymbolMetadata {
+            kind: type_number(MetricType::from_name(labels.value(TYPE)).unwrap_or_default()),
+            help: self.symbols.intern(""),
+            unit: self.symbols.intern(labels.value(UNIT)),
         });
+        let series = Some(Series { name, metadata });
         match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = series;
@@ -202,12 +211,19 @@ impl Catalog {
 
     /// Sets the metadata that version 2 sends along.
     pub(crate) fn set_metadata(&mut self, slot: u32, metadata: &Metadata) {
-        let own = SymbolMetadata {
+        let mut own = SymbolMetadata {
             kind: type_number(metadata.kind),
             help: self.symbols.intern(&metadata.help),
             unit: self.symbols.intern(&metadata.unit),
         };
         let series = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
+        if self.from_labels
+            && let Some(labels) = series.as_ref().and_then(|series| series.metadata)
+        {
+            own.kind = labels.kind;
+            self.symbols.release(own.unit);
+            own.unit = self.symbols.share(labels.unit);
+        }
         let old = match series {
             Some(series) => series.metadata.replace(own),
             None => Some(own),
@@ -305,6 +321,12 @@ impl Symbols {
         id
     }
 
+    /// One more use of a symbol.
+    fn share(&mut self, id: u32) -> u32 {
+        self.texts[id as usize].uses += 1;
+        id
+    }
+
     fn release(&mut self, id: u32) {
         let symbol = &mut self.texts[id as usize];
         symbol.uses -= 1;
@@ -334,7 +356,6 @@ impl Symbols {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bellwether_model::MetricType;
 
     fn labels(n: u32) -> Labels {
         Labels::from_pairs([("__name__", "m".to_owned()), ("n", n.to_string())])
@@ -362,7 +383,7 @@ mod tests {
 
     #[test]
     fn slots_and_symbols_are_used_again() {
-        let mut catalog = Catalog::new(Message::V2);
+        let mut catalog = Catalog::new(Message::V2, false);
         let slots: Vec<u32> = (0..10).map(|n| catalog.add(&labels(n))).collect();
         let metadata = Metadata {
             kind: MetricType::Counter,
@@ -390,5 +411,31 @@ mod tests {
             panic!("the series is gone");
         };
         assert_eq!(catalog.symbols.text(symbols[0]), "__name__");
+    }
+
+    #[test]
+    fn labels_of_type_and_unit_win_over_metadata() {
+        let mut catalog = Catalog::new(Message::V2, true);
+        let labels = Labels::from_pairs([("__name__", "m"), (TYPE, "gauge"), (UNIT, "bytes")]);
+        let slot = catalog.add(&labels);
+        let metadata = Metadata {
+            kind: MetricType::Counter,
+            help: "helps".to_owned(),
+            unit: "seconds".to_owned(),
+        };
+        for _ in 0..2 {
+            catalog.set_metadata(slot, &metadata);
+            let known = catalog.get(slot).and_then(|series| series.metadata);
+            let known = known.map(|m| {
+                (
+                    m.kind,
+                    catalog.symbols.text(m.help),
+                    catalog.symbols.text(m.unit),
+                )
+            });
+            assert_eq!(known, Some((2, "helps", "bytes")));
+        }
+        catalog.remove(slot);
+        assert!(catalog.symbols.texts.iter().all(|s| s.uses == 0));
     }
 }

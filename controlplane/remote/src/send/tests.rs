@@ -213,6 +213,7 @@ fn start_with(dir: &Path, out_of_order_window: Duration) -> Sender {
             };
             vec![family.clone(), family]
         }),
+        type_and_unit_labels: false,
         dir: dir.join("remote_write"),
         flush_deadline: Duration::from_secs(5),
     };

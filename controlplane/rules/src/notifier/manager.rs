@@ -48,6 +48,7 @@ impl Default for NotifierOptions {
 /// Sends alerts. Dropping it ends discovery and queues without waiting; [`Self::shutdown`] waits.
 pub struct Notifier {
     context: SetContext,
+    registry: Registry,
     discovery: bellwether_discovery::Manager,
     state: Arc<RwLock<State>>,
 }
@@ -91,6 +92,7 @@ impl Notifier {
             }
         });
         Self {
+            registry: registry.clone(),
             context: SetContext {
                 limits: QueueLimits {
                     capacity: options.queue_capacity,
@@ -125,7 +127,10 @@ impl Notifier {
         if state.stopped {
             return Ok(());
         }
-        let clients = wanted.iter().map(client).collect::<Result<Vec<_>, _>>()?;
+        let clients = wanted
+            .iter()
+            .map(|settings| client(settings, &self.registry));
+        let clients: Vec<Client> = clients.collect::<Result<_, _>>()?;
         state.external_labels = external_labels.clone();
         state.alert_relabel = alert_relabel;
         let mut discovered = self.discover(&wanted);
@@ -203,7 +208,7 @@ fn set_name(index: usize) -> String {
     format!("config-{index}")
 }
 
-fn client(settings: &SetSettings) -> Result<Client, AlertingError> {
+fn client(settings: &SetSettings, registry: &Registry) -> Result<Client, AlertingError> {
     let wrong = |error: bellwether_http::NewClientError| AlertingError::Client(error.to_string());
-    Client::new(&settings.connection.http, "alertmanager").map_err(wrong)
+    Client::observed(&settings.connection.http, "alertmanager", registry).map_err(wrong)
 }

@@ -82,6 +82,9 @@ pub enum ScrapeConfigError {
     /// A target address with a path or a scheme.
     #[error("{0:?} is not a valid hostname")]
     TargetAddress(String),
+    /// A label name of a static configuration that is not a label name.
+    #[error("{0:?} is not a valid label name")]
+    LabelName(String),
     /// A relabelling rule.
     #[error("{error} in {key} of scrape config with job name {job:?}")]
     Relabel {

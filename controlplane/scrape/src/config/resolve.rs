@@ -314,13 +314,18 @@ impl ScrapeConfig {
 
     /// Fixed targets must be addresses, unless rules may still make addresses of them.
     fn check_targets(&self) -> Result<(), ScrapeConfigError> {
-        if !self.relabel_configs.is_empty() {
-            return Ok(());
+        for group in &self.sd.static_configs {
+            // Relabelling may still make an address of it.
+            if self.relabel_configs.is_empty() {
+                for target in &group.targets {
+                    check_address(target)?;
+                }
+            }
+            if let Some(name) = group.labels.keys().find(|name| name.is_empty()) {
+                return Err(ScrapeConfigError::LabelName(name.clone()));
+            }
         }
-        let groups = self.sd.static_configs.iter();
-        groups
-            .flat_map(|group| &group.targets)
-            .try_for_each(|target| check_address(target))
+        Ok(())
     }
 }
 

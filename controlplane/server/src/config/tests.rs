@@ -84,6 +84,14 @@ fn mistakes_name_place_key_and_remedy() {
             &["scrape timeout greater than scrape interval for scrape config with job name \"x\""],
         ),
         (
+            "scrape_configs:\n- job_name: x\n  consul_sd_configs: [{server: ' '}]\n",
+            &[
+                "p.yml:3:23",
+                "consul_sd_configs[0]",
+                "consul SD configuration requires a server address",
+            ],
+        ),
+        (
             "alerting:\n  alertmanagers:\n  - static_configs:\n    - targets: [a:1]\n    path_prefx: /x\n",
             &["p.yml:5:5", "path_prefx", "did you mean \"path_prefix\"?"],
         ),

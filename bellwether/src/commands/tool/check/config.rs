@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bellwether_discovery::TargetGroup;
 use bellwether_http::HttpClientConfig;
 use bellwether_http::config::TlsConfig;
-use bellwether_model::{LabelsBuilder, duration};
+use bellwether_model::{Labels, duration};
 use bellwether_rules::file::FileOptions;
 use bellwether_rules::glob;
 use bellwether_scrape::{ScrapeConfig, ScrapeDefaults, check_group};
@@ -294,9 +295,9 @@ fn check_groups(
     warnings: &mut Vec<String>,
 ) -> Result<(), Mistake> {
     let settings = scrape.resolve(defaults)?;
-    for (index, group) in scrape.sd.static_configs.iter().enumerate() {
-        let targets = members(&group.targets, &group.labels);
-        check_group(&settings, &index.to_string(), targets)?;
+    for (index, fixed) in scrape.sd.static_configs.iter().enumerate() {
+        let group = group(&fixed.targets, &fixed.labels);
+        check_group(&settings, &index.to_string(), &group)?;
     }
     if syntax_only {
         return Ok(());
@@ -314,24 +315,21 @@ fn check_groups(
             let groups = read_targets(&file).map_err(|Mistake(error)| {
                 Mistake(format!("checking SD file {shown:?}: {error}"))
             })?;
-            for group in groups {
-                check_group(&settings, "", members(&group.targets, &group.labels))?;
+            for read in groups {
+                check_group(&settings, "", &group(&read.targets, &read.labels))?;
             }
         }
     }
     Ok(())
 }
 
-fn members(targets: &[String], labels: &BTreeMap<String, String>) -> Vec<LabelsBuilder> {
-    let member = |address: &String| {
-        let mut member = LabelsBuilder::default();
-        for (name, value) in labels {
-            member.set(name, value);
-        }
-        member.set("__address__", address);
-        member
-    };
-    targets.iter().map(member).collect()
+fn group(targets: &[String], labels: &BTreeMap<String, String>) -> TargetGroup {
+    let address = |target: &String| Labels::from_pairs([("__address__", target.as_str())]);
+    TargetGroup {
+        targets: targets.iter().map(address).collect(),
+        labels: Labels::from_pairs(labels),
+        ..TargetGroup::default()
+    }
 }
 
 fn read_targets(file: &Path) -> Result<Vec<Group>, Mistake> {

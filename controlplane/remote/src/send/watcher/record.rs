@@ -3,9 +3,9 @@
 use bellwether_model::{FloatHistogram, Histogram};
 use bellwether_tsdb::log_tail::{LogRecord, RecordKind};
 
-use super::batch::{Counts, Other};
-use super::shards::Shared;
 use crate::request::HistogramRecord;
+use crate::send::batch::{Counts, Other};
+use crate::send::shards::Shared;
 
 /// What was left out of a record.
 #[derive(Default)]
