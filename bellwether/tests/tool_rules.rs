@@ -51,6 +51,7 @@ fn upstream_files_have_their_recorded_outcomes() {
         let args: Vec<&str> = match *command {
             "check rules" => vec!["check", "rules"],
             "test rules" => vec!["test", "rules"],
+            "check config" => vec!["check", "config"],
             // Other tools' files.
             _ => continue,
         };

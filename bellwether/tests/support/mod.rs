@@ -8,6 +8,7 @@
 )]
 
 pub mod peers;
+pub mod tool;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};

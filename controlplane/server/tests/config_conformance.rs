@@ -202,3 +202,29 @@ fn every_file_of_prometheus_has_its_outcome() {
         wrong.join("\n")
     );
 }
+
+/// What is shown can be read again and says the same. Secrets are hidden, so that only their places can be compared.
+#[test]
+fn what_is_shown_reads_back() {
+    // Dollar signs are expanded at each reading, and Prometheus does not write a false where true is the default.
+    let known = [
+        "external_labels.good.yml",
+        "otlp_label_underscore_sanitization_disabled.good.yml",
+    ];
+    let is_good = |f: &Fixture| f.wanted.starts_with("ok") && !known.contains(&f.name.as_str());
+    let good = fixtures().into_iter().filter(is_good);
+    let mut wrong = Vec::new();
+    for fixture in good.filter(|f| f.name.ends_with(".yml")) {
+        let folder = fixture.path.parent().unwrap();
+        let Ok(first) = ConfigSource::File(fixture.path.clone()).load_alone() else {
+            continue;
+        };
+        let yaml = first.to_yaml();
+        match bellwether_server::Config::parse_alone(&yaml, &fixture.name, folder) {
+            Ok(second) if second.to_yaml() == yaml => {}
+            Ok(second) => wrong.push(format!("{}:\n{yaml}\n{}", fixture.name, second.to_yaml())),
+            Err(error) => wrong.push(format!("{error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

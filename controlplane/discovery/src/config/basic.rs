@@ -129,14 +129,6 @@ impl DnsSdConfig {
     }
 }
 
-impl FileSdConfig {
-    /// The patterns of files as written.
-    #[must_use]
-    pub fn files(&self) -> &[String] {
-        &self.files
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
