@@ -59,6 +59,12 @@ config_struct! {
 }
 
 impl FileSdConfig {
+    /// Paths; the last part may hold `*`.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
     fn check(&self) -> Result<(), SdConfigError> {
         if self.files.is_empty() {
             return Err("file service discovery config must contain at least one path name".into());
