@@ -384,3 +384,16 @@ fn configurations_are_checked_as_by_promtool() {
         wrong.join("\n")
     );
 }
+
+#[test]
+fn discovery_that_cannot_run_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        "scrape_configs: [{job_name: a, nerve_sd_configs: [{servers: [z], paths: [/a]}]}]\n";
+    std::fs::write(dir.path().join("p.yml"), config).unwrap();
+    let output = ours(&["check", "config", "p.yml"], dir.path(), "");
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let place = "nerve_sd_configs of scrape config with job name \"a\" cannot run in this build";
+    assert!(errors.contains(place), "{errors}");
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
+use bellwether_discovery::{mechanisms, not_runnable};
 use bellwether_promql::signature;
 use bellwether_rules::TEMPLATE_FUNCTIONS;
 
@@ -50,7 +51,6 @@ const OPERATORS: &[&str] = &[
     "unless",
 ];
 const EXPERIMENTAL_OPERATORS: &[&str] = &["limit_ratio", "limitk"];
-const DISCOVERIES: &[&str] = &["file", "static"];
 
 pub(crate) async fn features(State(state): Shared, core: Ready) -> Response {
     let auto_reload = state.auto_reload;
@@ -106,10 +106,7 @@ pub(crate) async fn features(State(state): Shared, core: Ready) -> Response {
                 ),
             ]),
         ),
-        (
-            "service_discovery_providers",
-            DISCOVERIES.iter().map(|name| (*name, true)).collect(),
-        ),
+        ("service_discovery_providers", discoveries()),
         (
             "tsdb",
             Group::from([
@@ -156,6 +153,13 @@ fn api(state: &AppState) -> Group {
         ("time_range_labels", true),
         ("time_range_series", true),
     ])
+}
+
+/// The mechanisms of discovery that run in this build.
+fn discoveries() -> Group {
+    let runs = |name: &&str| !not_runnable().iter().any(|kind| kind.name == *name);
+    let names = mechanisms().into_iter().filter(runs);
+    names.map(|name| (name, true)).collect()
 }
 
 fn promql(state: &AppState) -> Group {

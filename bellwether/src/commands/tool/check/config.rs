@@ -115,6 +115,10 @@ fn one<O: Write, E: Write>(
             return Ok(Verdict::Bad);
         }
     };
+    // The file is as good as any, but this build's server will not start with it.
+    for reason in config.not_runnable() {
+        writeln!(check.errors, "  WARNING: {reason}")?;
+    }
     if !rule_files.is_empty() {
         writeln!(
             check.out,

@@ -25,6 +25,7 @@ async fn features_follow_flags() {
         ("templating_functions", "humanize", true),
         ("tsdb", "exemplar_storage", false),
         ("service_discovery_providers", "file", true),
+        ("service_discovery_providers", "consul", true),
     ] {
         assert_eq!(features[group][name], on, "{group} {name}");
     }
