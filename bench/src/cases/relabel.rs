@@ -42,13 +42,13 @@ const RULES: &str = r"
   - {source_labels: [__meta_cluster_pod], target_label: pod}
   - {source_labels: [__meta_cluster_node], target_label: node}
   - {source_labels: [__meta_cluster_container], target_label: container}
-  - {source_labels: [__meta_cluster_pod], regex: (.*)-[0-9a-f]+-[0-9a-z]+, target_label: workload}
+  - {source_labels: [__meta_cluster_pod], regex: '(.*)-[0-9a-f]+-[0-9a-z]+', target_label: workload}
   - {action: labelmap, regex: __meta_cluster_label_(.+)}
   - {source_labels: [namespace, workload], separator: /, target_label: job}
   - {source_labels: [team], action: lowercase, target_label: team}
   - {source_labels: [__meta_cluster_zone], regex: '[a-z]+-([a-z]+\d)-[a-z]', target_label: region}
   - {source_labels: [env], regex: prod.*, target_label: tier, replacement: gold}
-  - {source_labels: [env], regex: (?:dev|qa).*, target_label: tier, replacement: bronze}
+  - {source_labels: [env], regex: '(?:dev|qa).*', target_label: tier, replacement: bronze}
   - {action: labeldrop, regex: controller_revision_hash|pod_template_.*}
   - {source_labels: [__meta_cluster_generation], target_label: generation}
   - {source_labels: [pod], modulus: 100, target_label: __tmp_shard, action: hashmod}
