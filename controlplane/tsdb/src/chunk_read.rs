@@ -206,8 +206,16 @@ impl ChunkSeries {
 
     fn cut_and_join(&self, parts: Vec<Loaded>) -> Result<Vec<EncodedChunk>, DecodeError> {
         let mut all = Vec::new();
-        for part in parts {
+        for mut part in parts {
             let (from, to) = (part.from, self.range.1);
+            if part.ends_open
+                && let Some(open) = part.chunks.last_mut()
+            {
+                // Prometheus encodes an open chunk again for those who read chunks, and its first histogram then no
+                // longer says that no reset came before it.
+                let forgetful = chunk::without_not_reset(open.encoding, &open.data);
+                open.data = ChunkData::Memory(forgetful);
+            }
             all.extend(write::cut(
                 part.chunks,
                 from,
@@ -263,6 +271,7 @@ impl ChunkSeries {
             chunks,
             deleted: deleted.to_vec(),
             from: self.range.0,
+            ends_open: false,
         })
     }
 
@@ -277,17 +286,22 @@ impl ChunkSeries {
         let (mint, maxt) = self.range;
         let deleted = head.tombstones.read().of(u64::from(series.id)).to_vec();
         let from = mint.max(in_order_from);
-        let mut in_order = series.state.read().visible_chunks(seen)?;
+        let (mut in_order, closed) = {
+            let state = series.state.read();
+            (state.visible_chunks(seen)?, state.closed().len())
+        };
+        let open = in_order.get(closed).is_some_and(|c| c.mint <= maxt);
         in_order.retain(|c| c.maxt >= from && c.mint <= maxt);
         let late = head.visible_out_of_order_chunks(series, self.range, seen)?;
-        let loaded = |chunks, deleted, from| Loaded {
+        let loaded = |chunks, deleted, from, ends_open| Loaded {
             chunks,
             deleted,
             from,
+            ends_open,
         };
         Ok([
-            loaded(in_order, deleted.clone(), from),
-            loaded(late, deleted, mint),
+            loaded(in_order, deleted.clone(), from, open),
+            loaded(late, deleted, mint, false),
         ])
     }
 
@@ -305,4 +319,6 @@ struct Loaded {
     deleted: Vec<Interval>,
     /// Earlier samples are not wanted.
     from: i64,
+    /// The last chunk is one that still takes samples.
+    ends_open: bool,
 }

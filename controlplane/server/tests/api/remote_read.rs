@@ -12,7 +12,8 @@ fn base_ms() -> i64 {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_secs() as i64;
-    (now / 60 * 60 - 3000) * 1000
+    // The newest boundary of a block falls into the data: a chunk of every series ends at it.
+    (now / 7200 * 7200 - 120) * 1000
 }
 
 /// Floats (some of them markers and infinities), histograms, a series with a label named as an external one.

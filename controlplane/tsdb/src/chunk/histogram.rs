@@ -26,6 +26,15 @@ const FLAG_RESET: u8 = 0b1000_0000;
 const FLAG_NOT_RESET: u8 = 0b0100_0000;
 const FLAG_GAUGE: u8 = 0b1100_0000;
 
+/// Makes a chunk that says "no counter reset before" say nothing about it.
+pub(crate) fn forget_not_reset(chunk: &mut [u8]) {
+    if let Some(flags) = chunk.get_mut(HEADER - 1)
+        && *flags & FLAG_GAUGE == FLAG_NOT_RESET
+    {
+        *flags &= !FLAG_GAUGE;
+    }
+}
+
 /// One histogram in the codec's form. Buckets are as stored: deltas for integers, absolute for floats.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Flat<T> {

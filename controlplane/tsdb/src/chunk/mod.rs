@@ -30,6 +30,17 @@ pub(crate) fn count(data: &[u8]) -> u16 {
     }
 }
 
+/// The chunk, if it is one of histograms, without the statement that no counter reset came before it.
+pub(crate) fn without_not_reset(encoding: u8, data: &[u8]) -> Arc<[u8]> {
+    let mut out: Arc<[u8]> = data.into();
+    if matches!(encoding, ENC_HISTOGRAM | ENC_FLOAT_HISTOGRAM)
+        && let Some(bytes) = Arc::get_mut(&mut out)
+    {
+        histogram::forget_not_reset(bytes);
+    }
+    out
+}
+
 /// Appends those of a chunk's first `limit` samples that lie in `mint..=maxt` to a buffer.
 pub(crate) fn read_into(
     encoding: u8,
