@@ -10,6 +10,7 @@
 
 mod cli;
 mod commands;
+mod program_pages;
 mod signals;
 mod stack;
 mod up;
@@ -46,7 +47,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = match runtime.block_on(commands::run(cli)) {
+    let run = async {
+        tokio::select! {
+            result = commands::run(cli) => result,
+            never = program_pages::give_back_regularly() => match never {},
+        }
+    };
+    let code = match runtime.block_on(run) {
         Ok(code) => code,
         Err(error) => {
             eprintln_line(&full_message(&error));
