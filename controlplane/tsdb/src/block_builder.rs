@@ -49,7 +49,7 @@ impl BlockBuilder {
     /// A sample that is older than the series' newest, or another value at the same time.
     pub fn append(&self, labels: &Labels, t: i64, v: f64) -> Result<(), AppendError> {
         let (series, _) = self.head.get_or_create(labels, None)?;
-        series.state.read().check_float(t, v)?;
+        series.state().read().check_float(t, v)?;
         let txn = Txn {
             number: TXN,
             watermark: TXN,

@@ -87,7 +87,7 @@ enum Part {
     },
     Head {
         head: Arc<Head>,
-        series: Arc<MemSeries>,
+        series: MemSeries,
         in_order_from: i64,
         reader: Arc<Reader>,
     },
@@ -287,7 +287,7 @@ impl ChunkSeries {
         let deleted = head.tombstones.read().of(u64::from(series.id)).to_vec();
         let from = mint.max(in_order_from);
         let (mut in_order, closed) = {
-            let state = series.state.read();
+            let state = series.state().read();
             (state.visible_chunks(seen)?, state.closed().len())
         };
         let open = in_order.get(closed).is_some_and(|c| c.mint <= maxt);

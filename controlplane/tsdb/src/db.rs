@@ -356,7 +356,7 @@ impl Db {
     fn delete_in_head(&self, mint: i64, maxt: i64, matchers: &[Matcher]) -> Result<(), TsdbError> {
         let mut stones = Vec::new();
         for series in self.head.matching(matchers)? {
-            let Some((first, last)) = series.state.read().bounds() else {
+            let Some((first, last)) = series.state().read().bounds() else {
                 continue;
             };
             if first <= maxt && last >= mint {

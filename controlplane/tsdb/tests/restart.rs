@@ -71,6 +71,26 @@ fn with_a_second_number(dir: &std::path::Path) -> Arc<Db> {
     db
 }
 
+#[test]
+fn a_series_beside_one_that_somebody_holds_is_forgotten_a_round_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    float(&db, "x", T0);
+    fill(&db, T0, T0 + 3 * HOUR + MINUTE);
+    let mut app = db.appender();
+    app.series(&Labels::from_pairs([("__name__", "filler")]))
+        .unwrap();
+    db.run_maintenance().unwrap();
+    assert_eq!((db.stats().series_removed, db.stats().head_series), (0, 2));
+    app.rollback();
+    db.run_maintenance().unwrap();
+    assert_eq!((db.stats().series_removed, db.stats().head_series), (1, 1));
+    // One that came back meanwhile stays.
+    float(&db, "x", T0 + 3 * HOUR + MINUTE);
+    db.run_maintenance().unwrap();
+    assert_eq!(db.stats().head_series, 2);
+}
+
 fn times_of_x(db: &Db) -> Vec<i64> {
     let all = common::dump(db, i64::MIN, i64::MAX);
     all["{__name__=\"x\"}"].keys().copied().collect()

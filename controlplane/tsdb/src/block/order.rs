@@ -3,8 +3,6 @@
 //! Symbols are put in the order of their texts once, then the pairs of name and value that series have. A series is
 //! then a list of places among the pairs, and such lists compare as the labels do.
 
-use std::sync::Arc;
-
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -24,7 +22,7 @@ pub(super) struct LabelOrder {
 
 impl LabelOrder {
     /// The order of the labels that series have, and their texts, sorted.
-    pub(super) fn new(head: &Head, series: &[Arc<MemSeries>]) -> (Self, Vec<String>) {
+    pub(super) fn new(head: &Head, series: &[MemSeries]) -> (Self, Vec<String>) {
         let mut ranks: HashMap<(u32, u32), u32, RandomState> = HashMap::default();
         for s in series {
             each_pair(s, |pair| {
@@ -79,7 +77,7 @@ impl LabelOrder {
 
     /// Sorts series by their labels. All labels of all series would take much memory, so those behind the first
     /// are read anew where they matter.
-    pub(super) fn sort(&self, series: &mut Vec<Arc<MemSeries>>) {
+    pub(super) fn sort(&self, series: &mut Vec<MemSeries>) {
         let mut keyed: Vec<_> = std::mem::take(series)
             .into_iter()
             .map(|s| (self.key(&s), s))

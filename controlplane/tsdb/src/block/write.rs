@@ -249,10 +249,10 @@ pub(crate) fn write_head(
     ulid: &str,
 ) -> Result<Option<PathBuf>, TsdbError> {
     let mut series = head.all_series();
-    series.retain(|s| s.state.read().may_have(mint, maxt - 1));
+    series.retain(|s| s.state().read().may_have(mint, maxt - 1));
     let range = Range { mint, maxt, ulid };
     write_series(data, head, series, &range, &[], |s, deleted| {
-        let state = s.state.read();
+        let state = s.state().read();
         // The open chunk, which has to be copied, mostly begins behind the block.
         let chunks = match state.open_mint < maxt {
             true => state.all_chunks(),
@@ -275,7 +275,7 @@ pub(crate) struct Range<'a> {
 pub(crate) fn write_series(
     data: &Path,
     head: &Head,
-    mut series: Vec<Arc<MemSeries>>,
+    mut series: Vec<MemSeries>,
     range: &Range<'_>,
     hints: &[&str],
     chunks: impl Fn(&MemSeries, &[Interval]) -> Result<Vec<EncodedChunk>, DecodeError>,

@@ -5,31 +5,36 @@
 //! commit first sorts out, under that lock, what comes out of order; that goes to a log of its own (`wbl`).
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 
 use super::Head;
 use super::series::{MemSeries, Txn};
-use super::slab::Page;
+use super::slab::{Marks, Page};
 use crate::chunk::histogram::Flat;
 use crate::chunk::validate;
 use crate::stats::Counter;
 use crate::wal::writer::WalWriter;
 
-/// Buffer sets kept for the next transactions.
-const POOLED: usize = 4;
 /// A buffer with room for more samples than this is not kept.
 const POOLED_SAMPLES: usize = 100_000;
 
 /// A buffer of so many bytes is kept however little of it is used.
 const KEPT_BYTES: usize = 128 << 10;
 
+/// Buffer sets kept for the next transactions: as many as are likely to be under way at once.
+fn pooled() -> usize {
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    *CORES
+}
+
 /// A sample that waits for the commit.
 pub(super) struct Pending<T> {
-    pub(super) series: Arc<MemSeries>,
+    pub(super) series: MemSeries,
     pub(super) t: i64,
     pub(super) value: T,
 }
@@ -47,8 +52,8 @@ pub(super) struct PendingFloat {
 
 impl PendingFloat {
     #[inline]
-    pub(super) fn series<'p>(&self, pages: &'p [Arc<Page>]) -> Option<&'p Arc<MemSeries>> {
-        pages[self.page as usize].get(self.id)
+    pub(super) fn page<'p>(&self, pages: &'p [Arc<Page>]) -> &'p Arc<Page> {
+        &pages[self.page as usize]
     }
 }
 
@@ -63,11 +68,11 @@ pub(crate) struct Buffers {
     /// Those of the above that turned out to come out of order.
     pub(super) late: Late,
     pub(super) exemplars: Vec<Pending<Arc<Exemplar>>>,
-    pub(super) metadata: Vec<(Arc<MemSeries>, Arc<Metadata>)>,
+    pub(super) metadata: Vec<(MemSeries, Arc<Metadata>)>,
     /// Series that were looked up, held so that garbage collection leaves them until the transaction ends.
-    pinned: Vec<Arc<MemSeries>>,
+    pinned: Vec<MemSeries>,
     /// Series that the log does not have yet.
-    pub(super) unlogged: Vec<Arc<MemSeries>>,
+    pub(super) unlogged: Vec<MemSeries>,
     /// Encoded records, one after the other: those of the log, then those of the out-of-order log.
     pub(super) bytes: Vec<u8>,
     pub(super) records: Vec<Range<usize>>,
@@ -90,11 +95,11 @@ impl Late {
     }
 }
 
-/// Gives a large buffer's memory back where the transaction needed little of it: one with many new series would pin
-/// the memory for their names.
+/// Gives a large buffer's memory back where the transaction needed less than a third of it: one with many new series
+/// would pin the memory for their names.
 pub(crate) fn give_back_surplus<T>(buffer: &mut Vec<T>) {
     let is_large = buffer.capacity() * size_of::<T>() > KEPT_BYTES;
-    if is_large && buffer.capacity() > 4 * buffer.len() {
+    if is_large && buffer.capacity() > 3 * buffer.len() {
         *buffer = Vec::new();
     }
 }
@@ -146,7 +151,7 @@ impl<'a> HeadAppender<'a> {
     }
 
     #[inline]
-    fn resolve(&self, series: SeriesRef) -> Result<Arc<MemSeries>, AppendError> {
+    fn resolve(&self, series: SeriesRef) -> Result<MemSeries, AppendError> {
         self.head.get(series.0).ok_or_else(|| self.unknown())
     }
 
@@ -222,14 +227,14 @@ impl<'a> HeadAppender<'a> {
     /// After [`Self::part_late`], when the transaction failed.
     fn reset_newest(&self) {
         let b = &self.b;
-        let all = b
-            .floats
-            .iter()
-            .filter_map(|p| p.series(&b.pages))
-            .chain(b.histograms.iter().map(|p| &p.series))
-            .chain(b.float_histograms.iter().map(|p| &p.series));
-        for s in all {
-            s.set_newest(s.state.read().last_t);
+        for p in &b.floats {
+            let page = p.page(&b.pages);
+            page.marks()
+                .set_newest(p.id, page.state(p.id).read().last_t);
+        }
+        let histograms = b.histograms.iter().map(|p| &p.series);
+        for s in histograms.chain(b.float_histograms.iter().map(|p| &p.series)) {
+            s.marks().set_newest(s.id, s.state().read().last_t);
         }
     }
 
@@ -327,10 +332,10 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn is_late(&self, series: &MemSeries, t: i64) -> bool {
-        if t >= self.floor && t >= series.newest() {
+    fn is_late(&self, marks: &Marks, id: u32, t: i64) -> bool {
+        if t >= self.floor && t >= marks.newest(id) {
             // At the newest time itself it is a duplicate, which publication leaves out.
-            series.set_newest(t);
+            marks.set_newest(id, t);
             return false;
         }
         true
@@ -345,7 +350,7 @@ impl Part<'_> {
     }
 
     fn split<T>(&self, all: &mut Vec<Pending<T>>, late: &mut Vec<Pending<T>>) {
-        for p in all.extract_if(.., |p| self.is_late(&p.series, p.t)) {
+        for p in all.extract_if(.., |p| self.is_late(p.series.marks(), p.series.id, p.t)) {
             self.keep(late, p);
         }
     }
@@ -356,12 +361,11 @@ impl Part<'_> {
         pages: &[Arc<Page>],
         late: &mut Vec<Pending<f64>>,
     ) {
-        let is_late = |p: &mut PendingFloat| p.series(pages).is_some_and(|s| self.is_late(s, p.t));
+        let is_late = |p: &mut PendingFloat| self.is_late(p.page(pages).marks(), p.id, p.t);
         for p in all.extract_if(.., is_late) {
-            if let Some(series) = p.series(pages) {
-                let (series, t, value) = (Arc::clone(series), p.t, p.value);
-                self.keep(late, Pending { series, t, value });
-            }
+            let series = MemSeries::of(Arc::clone(p.page(pages)), p.id);
+            let (t, value) = (p.t, p.value);
+            self.keep(late, Pending { series, t, value });
         }
     }
 }
@@ -374,7 +378,7 @@ impl Drop for HeadAppender<'_> {
         b.clear();
         if b.floats.capacity() <= POOLED_SAMPLES {
             let mut pool = self.head.buffers.lock();
-            if pool.len() < POOLED {
+            if pool.len() < pooled() {
                 pool.push(b);
             }
         }
@@ -396,24 +400,25 @@ impl Appender for HeadAppender<'_> {
     fn has(&mut self, series: SeriesRef) -> bool {
         // The page keeps its series.
         self.page_of(series)
-            .is_some_and(|(page, id)| self.b.pages[page].get(id).is_some())
+            .is_some_and(|(page, id)| self.b.pages[page].has(id))
     }
 
     #[inline]
     fn append(&mut self, series: SeriesRef, t: i64, v: f64) -> Result<(), AppendError> {
         let (page, id) = self.page_of(series).ok_or_else(|| self.unknown())?;
         let holder = &self.b.pages[page];
-        let Some(series) = holder.get(id) else {
+        if !holder.has(id) {
             return Err(self.unknown());
-        };
+        }
         self.admit(t, || {
             if t > holder.marks().newest(id) {
                 return Ok(());
             }
-            series.state.read().check_float(t, v)
+            holder.state(id).read().check_float(t, v)
         })?;
         if !holder.marks().is_logged(id) {
-            self.b.unlogged.push(Arc::clone(series));
+            let series = MemSeries::of(Arc::clone(holder), id);
+            self.b.unlogged.push(series);
         }
         self.b.floats.push(PendingFloat {
             // A transaction of 2^32 pages does not fit into memory.
@@ -434,7 +439,7 @@ impl Appender for HeadAppender<'_> {
         let h = validate::check_int(h).map_err(AppendError::InvalidHistogram)?;
         let series = self.resolve(series)?;
         let sample = Flat::from(h);
-        self.admit(t, || series.state.read().check_histogram(t, &sample))?;
+        self.admit(t, || series.state().read().check_histogram(t, &sample))?;
         let value = sample.to_model();
         self.b.histograms.push(Pending { series, t, value });
         Ok(())
@@ -449,7 +454,7 @@ impl Appender for HeadAppender<'_> {
         let h = validate::check_float(h).map_err(AppendError::InvalidHistogram)?;
         let series = self.resolve(series)?;
         let sample = Flat::from(h);
-        self.admit(t, || series.state.read().check_histogram(t, &sample))?;
+        self.admit(t, || series.state().read().check_histogram(t, &sample))?;
         let value = sample.to_model();
         self.b.float_histograms.push(Pending { series, t, value });
         Ok(())

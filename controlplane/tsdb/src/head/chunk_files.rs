@@ -343,10 +343,10 @@ impl Head {
         let Some(dir) = files.dir.clone() else {
             return Ok(());
         };
-        let mut waiting: Vec<Arc<MemSeries>> = Vec::new();
+        let mut waiting: Vec<MemSeries> = Vec::new();
         let mut bytes = 0;
         for series in self.all_series() {
-            let size = series.state.read().closed_in_memory();
+            let size = series.state().read().closed_in_memory();
             if size > 0 {
                 bytes += size;
                 waiting.push(series);
@@ -366,7 +366,7 @@ impl Head {
         let ((places, (mint, maxt)), map) = match written {
             Ok(w) => w,
             Err(e) => {
-                let oldest = waiting.iter().map(|s| s.state.read().mint()).min();
+                let oldest = waiting.iter().map(|s| s.state().read().mint()).min();
                 files.doomed.push((path, oldest.unwrap_or(i64::MAX)));
                 let _ = files.remove_doomed(system);
                 return Err(e);
@@ -386,7 +386,7 @@ impl Head {
                 offset,
                 len,
             };
-            waiting[series].state.write().replace_closed(index, data);
+            waiting[series].state().write().replace_closed(index, data);
         }
         files.files.push(file);
         Ok(())
@@ -400,7 +400,7 @@ type Place = (usize, usize, u32, u32);
 fn write(
     files: &dyn Files,
     path: &Path,
-    series: &[Arc<MemSeries>],
+    series: &[MemSeries],
 ) -> io::Result<(Vec<Place>, (i64, i64))> {
     let mut out = Buffered::create(files, path)?;
     let mut header = MAGIC.to_be_bytes().to_vec();
@@ -411,7 +411,7 @@ fn write(
     let mut times = (i64::MAX, i64::MIN);
     let mut entry = Vec::new();
     for (i, s) in series.iter().enumerate() {
-        let chunks = s.state.read().closed_chunks_in_memory();
+        let chunks = s.state().read().closed_chunks_in_memory();
         for (index, c) in chunks {
             entry.clear();
             entry.extend_from_slice(&u64::from(s.id).to_be_bytes());

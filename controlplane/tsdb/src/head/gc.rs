@@ -1,12 +1,10 @@
 //! Forgetting: chunks that are in blocks, series without chunks, texts without series.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::series::MemSeries;
 use super::symbols::Symbol;
 use super::{Head, SHARDS, SLICE, table_hash};
 use crate::wal::writer::WalWriter;
@@ -19,11 +17,11 @@ struct Gone {
 }
 
 impl Gone {
-    fn add(&mut self, series: &MemSeries) {
-        self.ids.push(series.id);
-        for pair in series.symbols().chunks_exact(2) {
+    fn add(&mut self, id: u32, symbols: &[Symbol]) {
+        self.ids.push(id);
+        for pair in symbols.chunks_exact(2) {
             let ids = self.by_label.entry((pair[0], pair[1])).or_default();
-            ids.push(series.id);
+            ids.push(id);
         }
     }
 }
@@ -40,7 +38,7 @@ impl Head {
             self.min_since.store(i64::MAX, Ordering::Release);
         }
         for series in self.all_series() {
-            let mut state = series.state.write();
+            let mut state = series.state().write();
             chunks += state.truncate(mint);
             oldest = oldest.min(state.mint());
             if state.is_empty() {
@@ -64,14 +62,27 @@ impl Head {
         self.counters.head_truncations.inc();
     }
 
-    /// Removes series that nobody holds and that still have no samples. In slices: no lock is held for long.
+    /// Tries again to remove series without samples whose page somebody held.
+    pub(crate) fn remove_waiting(&self) {
+        let mut waiting = std::mem::take(&mut *self.not_removed.lock());
+        waiting.retain(|id| {
+            let series = self.get(u64::from(*id));
+            series.is_some_and(|s| s.state().read().is_empty())
+        });
+        self.remove_series(&waiting);
+    }
+
+    /// Removes series that still have no samples. In slices: no lock is held for long. Those whose page somebody
+    /// holds wait for [`Self::remove_waiting`].
     fn remove_series(&self, candidates: &[u32]) {
+        let mut kept = Vec::new();
         let segment = self.wal.lock().as_ref().map_or(0, WalWriter::segment);
         for slice in candidates.chunks(SLICE) {
             let mut gone = Gone::default();
             for &id in slice {
-                if let Some(series) = self.remove_one(id) {
-                    gone.add(&series);
+                match self.remove_one(id) {
+                    Some(symbols) => gone.add(id, &symbols),
+                    None => kept.push(id),
                 }
             }
             self.num_series
@@ -88,25 +99,26 @@ impl Head {
             self.removed.lock().extend(removed);
             self.drop_symbols(&unused);
         }
+        *self.not_removed.lock() = kept;
     }
 
-    /// Takes a series out of the table and the slab, unless somebody holds it or it has samples again.
-    fn remove_one(&self, id: u32) -> Option<Arc<MemSeries>> {
-        let series = self.get(u64::from(id))?;
-        let hash = self.labels(&series).fast_hash();
+    /// Takes a series out of the table and the slab and returns its symbols, unless it has samples again or somebody
+    /// holds its page.
+    fn remove_one(&self, id: u32) -> Option<Vec<Symbol>> {
+        let (hash, symbols) = {
+            let series = self.get(u64::from(id))?;
+            (self.labels(&series).fast_hash(), series.symbols())
+        };
         let half = (hash >> 32) as u32;
         let mut shard = self.shards[hash as usize % SHARDS].lock();
-        let mut slab = self.slab.write();
-        // Ours and the slab's: no appender or query has it, and with both locks none can get it.
-        // Appenders may hold its page instead; then the next truncation tries again.
-        if Arc::strong_count(&series) > 2 || !series.state.read().is_empty() || !slab.remove(id) {
+        // With both locks no appender or query can get it.
+        if !self.slab.write().remove(id) {
             return None;
         }
-        drop(slab);
         if let Ok(entry) = shard.find_entry(table_hash(half), |e| e.id == id) {
             entry.remove();
         }
-        Some(series)
+        Some(symbols)
     }
 
     /// Drops those of some symbols that no series has any more. A series that is being made may have them before
@@ -130,8 +142,7 @@ impl Head {
         let Some(id) = alias.or_else(|| u32::try_from(id).ok()) else {
             return true;
         };
-        self.slab.read().get(id).is_some()
-            || self.removed.lock().get(&id).is_some_and(|s| *s > last)
+        self.slab.read().has(id) || self.removed.lock().get(&id).is_some_and(|s| *s > last)
     }
 
     /// Forgets removed series whose samples are gone from the log.
@@ -141,6 +152,6 @@ impl Head {
         let slab = self.slab.read();
         self.aliases
             .lock()
-            .retain(|_, id| slab.get(*id).is_some() || removed.contains_key(id));
+            .retain(|_, id| slab.has(*id) || removed.contains_key(id));
     }
 }

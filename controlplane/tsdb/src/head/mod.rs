@@ -120,6 +120,8 @@ pub(crate) struct Head {
     /// Removed series and the segment that was written then: until that segment is gone, the checkpoint
     /// keeps their names, because the log may still have samples of them.
     removed: Mutex<HashMap<u32, u64, RandomState>>,
+    /// Series without samples that could not be removed yet.
+    not_removed: Mutex<Vec<u32>>,
     /// Numbers that the log also gives to series (after restarts of a directory in which a series ended and
     /// came back), with the series' ids.
     aliases: Mutex<HashMap<u64, u32, RandomState>>,
@@ -158,6 +160,7 @@ impl Head {
             metadata: RwLock::default(),
             tombstones: RwLock::default(),
             removed: Mutex::default(),
+            not_removed: Mutex::default(),
             aliases: Mutex::default(),
             open_appenders: AtomicU64::new(0),
             buffers: Mutex::default(),
@@ -201,9 +204,9 @@ impl Head {
 
     /// A series by id.
     #[inline]
-    pub(crate) fn get(&self, id: u64) -> Option<Arc<MemSeries>> {
+    pub(crate) fn get(&self, id: u64) -> Option<MemSeries> {
         let id = u32::try_from(id).ok()?;
-        self.slab.read().get(id).cloned()
+        self.slab.read().get(id)
     }
 
     /// The page of a series' id: as long as it is held, its series are not removed.
@@ -213,7 +216,7 @@ impl Head {
     }
 
     /// All series, by rising id. Of those that are made meanwhile some may be missing.
-    pub(crate) fn all_series(&self) -> Vec<Arc<MemSeries>> {
+    pub(crate) fn all_series(&self) -> Vec<MemSeries> {
         let mut all = Vec::new();
         let mut next = 0;
         // In parts: whoever waits to add a series keeps everybody else waiting too.
@@ -271,7 +274,7 @@ impl Head {
         &self,
         labels: &Labels,
         wanted: Option<u32>,
-    ) -> Result<(Arc<MemSeries>, bool), AppendError> {
+    ) -> Result<(MemSeries, bool), AppendError> {
         let hash = labels.fast_hash();
         let half = (hash >> 32) as u32;
         let mut shard = self.shards[hash as usize % SHARDS].lock();

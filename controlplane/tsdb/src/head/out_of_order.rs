@@ -11,8 +11,6 @@
 //! for the time of an entry is dropped without an error, and of a sample here and one in order at the same time
 //! queries show the latter.
 
-use std::sync::Arc;
-
 use bellwether_model::storage::SampleBuffer;
 use roaring::RoaringBitmap;
 
@@ -248,16 +246,16 @@ impl Head {
         self.out_of_order.lock().mint
     }
 
-    fn out_of_order_series(&self) -> Vec<Arc<MemSeries>> {
+    fn out_of_order_series(&self) -> Vec<MemSeries> {
         let ids = self.out_of_order.lock().series.clone();
         let slab = self.slab.read();
-        ids.iter().filter_map(|id| slab.get(id).cloned()).collect()
+        ids.iter().filter_map(|id| slab.get(id)).collect()
     }
 
     /// Marks all out-of-order samples as the subject of a compaction.
     pub(crate) fn freeze_out_of_order(&self) {
         for s in self.out_of_order_series() {
-            if let Some(ooo) = s.state.write().out_of_order_mut() {
+            if let Some(ooo) = s.state().write().out_of_order_mut() {
                 ooo.freeze();
             }
         }
@@ -269,10 +267,10 @@ impl Head {
     }
 
     /// The series that have such samples, each with its first and last time.
-    pub(crate) fn with_out_of_order(&self, what: Part) -> Vec<(Arc<MemSeries>, (i64, i64))> {
+    pub(crate) fn with_out_of_order(&self, what: Part) -> Vec<(MemSeries, (i64, i64))> {
         let mut found = Vec::new();
         for s in self.out_of_order_series() {
-            let state = s.state.read();
+            let state = s.state().read();
             let bounds = state.out_of_order().and_then(|o| o.bounds_of(what));
             drop(state);
             found.extend(bounds.map(|b| (s, b)));
@@ -288,7 +286,7 @@ impl Head {
         range: (i64, i64),
         deleted: &[Interval],
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
-        match series.state.read().out_of_order() {
+        match series.state().read().out_of_order() {
             Some(ooo) => {
                 let block_range = self.options.block_range;
                 ooo.to_chunks(what, range, u64::MAX, deleted, block_range)
@@ -304,7 +302,7 @@ impl Head {
         range: (i64, i64),
         seen: u64,
     ) -> Result<Vec<EncodedChunk>, DecodeError> {
-        match series.state.read().out_of_order() {
+        match series.state().read().out_of_order() {
             Some(ooo) => ooo.to_chunks(Part::All, range, seen, &[], self.options.block_range),
             None => Ok(Vec::new()),
         }
@@ -317,7 +315,7 @@ impl Head {
         let mut index = OutOfOrderIndex::default();
         let mut dropped = 0;
         for series in self.out_of_order_series() {
-            let mut state = series.state.write();
+            let mut state = series.state().write();
             let Some(ooo) = state.out_of_order_mut() else {
                 continue;
             };

@@ -1,7 +1,6 @@
 //! Making a logged transaction visible.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockWriteGuard;
@@ -10,6 +9,7 @@ use super::Head;
 use super::appender::{HeadAppender, Pending, PendingFloat};
 use super::open::OpenHistogram;
 use super::series::{Appended, MemSeries, SeriesState, Txn};
+use super::slab::Page;
 use crate::block::write::Sample;
 use crate::chunk::histogram::Flat;
 
@@ -23,23 +23,20 @@ impl HeadAppender<'_> {
         let pages = &self.b.pages;
         let mut held = Vec::with_capacity(BATCH);
         for batch in self.b.floats.chunks(BATCH) {
-            // The lock and the id are in different cache lines.
-            let series = batch.iter().filter_map(|p| p.series(pages));
-            black_box(series.filter(|s| s.state.is_locked() || s.id == 0).count());
+            let states = batch.iter().map(|p| p.page(pages).state(p.id));
+            black_box(states.filter(|s| s.is_locked()).count());
             for p in batch {
-                let Some(series) = p.series(pages) else {
-                    continue;
-                };
+                let page = &**p.page(pages);
                 if p.t < floor {
                     self.head.counters.out_of_bounds.inc();
                     continue;
                 }
-                let state = series.state.try_write().unwrap_or_else(|| {
+                let state = page.state(p.id).try_write().unwrap_or_else(|| {
                     // A reader has it, or this batch has an older sample of the series.
                     publish_held(&mut held, txn, done);
-                    series.state.write()
+                    page.state(p.id).write()
                 });
-                held.push((p, series, state));
+                held.push((p, page, state));
             }
             black_box(held.iter().map(|h| u32::from(h.2.last_byte())).sum::<u32>());
             publish_held(&mut held, txn, done);
@@ -111,16 +108,18 @@ impl HeadAppender<'_> {
     }
 }
 
-/// A float sample with its locked series.
+/// A float sample with its page and its locked series.
 type Held<'p> = (
     &'p PendingFloat,
-    &'p Arc<MemSeries>,
+    &'p Page,
     RwLockWriteGuard<'p, SeriesState>,
 );
 
 fn publish_held(held: &mut Vec<Held<'_>>, txn: Txn, done: &mut Published) {
-    for (p, series, mut state) in held.drain(..) {
-        done.note(series.append_float_to(&mut state, p.t, p.value, txn), p.t);
+    for (p, page, mut state) in held.drain(..) {
+        let result = state.append_float(p.t, p.value, txn);
+        page.marks().raise_newest(p.id, p.t);
+        done.note(result, p.t);
     }
 }
 

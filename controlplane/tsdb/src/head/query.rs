@@ -27,7 +27,7 @@ pub(crate) struct HeadQuerier {
 
 impl Head {
     /// The series that match.
-    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, TsdbError> {
+    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<Vec<MemSeries>, TsdbError> {
         let ids = {
             let symbols = self.symbols.read();
             let postings = self.postings.read();
@@ -38,7 +38,7 @@ impl Head {
             select::select(&index, matchers)?
         };
         let slab = self.slab.read();
-        Ok(ids.iter().filter_map(|id| slab.get(id).cloned()).collect())
+        Ok(ids.iter().filter_map(|id| slab.get(id)).collect())
     }
 }
 
@@ -51,10 +51,10 @@ impl HeadQuerier {
     }
 
     /// The matching series with samples in range.
-    pub(crate) fn found(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, StorageError> {
+    pub(crate) fn found(&self, matchers: &[Matcher]) -> Result<Vec<MemSeries>, StorageError> {
         let mut series = self.head.matching(matchers)?;
         series.retain(|s| {
-            let state = s.state.read();
+            let state = s.state().read();
             state.may_have_any(self.mint, self.in_order_from, self.maxt)
         });
         Ok(series)
@@ -83,7 +83,7 @@ impl Querier for HeadQuerier {
         });
         let found = self.found(matchers)?;
         let mut packed = String::new();
-        let one = move |series: Arc<MemSeries>| HeadSeries {
+        let one = move |series: MemSeries| HeadSeries {
             labels: self.head.labels_in(&series, &mut packed),
             deleted: self.head.tombstones.read().of(u64::from(series.id)).into(),
             range: Arc::clone(&range),
@@ -170,7 +170,7 @@ struct Range {
 /// A series of the head within a query. There may be very many.
 struct HeadSeries {
     labels: Labels,
-    series: Arc<MemSeries>,
+    series: MemSeries,
     deleted: Box<[Interval]>,
     range: Arc<Range>,
 }
@@ -185,7 +185,7 @@ impl Series for HeadSeries {
         let range = &*self.range;
         let (mint, maxt) = (mint.max(range.mint), maxt.min(range.maxt));
         self.series
-            .state
+            .state()
             .read()
             .read((mint, range.in_order_from, maxt), range.reader.seen, out)
             .map_err(|e| StorageError::Corrupt {

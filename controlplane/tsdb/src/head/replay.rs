@@ -28,7 +28,7 @@ pub(crate) struct Replay<'a> {
     head: &'a Head,
     /// References that the log gave to label sets that already had one (after restarts of older writers),
     /// or that do not fit our ids.
-    aliases: HashMap<u64, Arc<MemSeries>, RandomState>,
+    aliases: HashMap<u64, MemSeries, RandomState>,
     max_ref: u32,
     /// The next id for a series whose reference cannot be its id, from the top down.
     spare: u32,
@@ -194,7 +194,7 @@ impl<'a> Replay<'a> {
                 }
             }
             Ok(Record::Samples(all)) => {
-                let mut last: Option<(u64, Arc<MemSeries>)> = None;
+                let mut last: Option<(u64, MemSeries)> = None;
                 for s in all {
                     if self.out_of_order {
                         self.insert(s.series, s.t, Sample::Float(s.v));
@@ -283,7 +283,7 @@ impl<'a> Replay<'a> {
         self.note_reference(reference);
         // A reference that another label set already has cannot be the id.
         let own = own.filter(|id| match self.head.slab.read().get(*id) {
-            Some(s) => self.head.has_labels(s, labels),
+            Some(s) => self.head.has_labels(&s, labels),
             None => true,
         });
         let id = own.unwrap_or_else(|| {
@@ -330,11 +330,11 @@ impl<'a> Replay<'a> {
         }
         let taken = series.adopt(chunks);
         if taken > 0 {
-            let state = series.state.read();
+            let state = series.state().read();
             self.chunks += taken as i64;
             self.mint = self.mint.min(state.mint());
             self.maxt = self.maxt.max(state.last_t);
-            series.set_newest(state.last_t);
+            series.marks().set_newest(series.id, state.last_t);
         }
     }
 
@@ -345,7 +345,7 @@ impl<'a> Replay<'a> {
             return;
         };
         self.late_marks.push((series.id, range));
-        range.maxt = range.maxt.min(series.state.read().last_t);
+        range.maxt = range.maxt.min(series.state().read().last_t);
         if range.mint <= range.maxt {
             let mut stones = self.head.tombstones.write();
             stones.add(u64::from(series.id), range);
@@ -359,7 +359,11 @@ impl<'a> Replay<'a> {
             let Some(series) = self.head.get(u64::from(id)) else {
                 continue;
             };
-            let bounds = series.state.read().out_of_order().and_then(|o| o.bounds());
+            let bounds = series
+                .state()
+                .read()
+                .out_of_order()
+                .and_then(|o| o.bounds());
             let Some((first, last)) = bounds else {
                 continue;
             };
@@ -391,7 +395,7 @@ impl<'a> Replay<'a> {
         }
         drop(index);
         self.chunks += chunks.len() as i64;
-        let mut state = series.state.write();
+        let mut state = series.state().write();
         state.out_of_order_or_new().adopt(chunks);
     }
 
@@ -415,13 +419,13 @@ impl<'a> Replay<'a> {
     fn marker(&mut self, reference: u64, chunk: u64) {
         if chunk <= self.files.last
             && let Some(series) = self.find(reference)
-            && let Some(ooo) = series.state.write().out_of_order_mut()
+            && let Some(ooo) = series.state().write().out_of_order_mut()
         {
             ooo.forget_memory();
         }
     }
 
-    fn find(&mut self, reference: u64) -> Option<Arc<MemSeries>> {
+    fn find(&mut self, reference: u64) -> Option<MemSeries> {
         let found = self
             .aliases
             .get(&reference)

@@ -9,7 +9,7 @@ use super::chunk_files::ChunkData;
 use super::isolation::{OlderTxns, TxnLog};
 use super::open::{Open, OpenHistogram};
 use super::out_of_order::OutOfOrder;
-use super::slab::{LabelsAt, Marks};
+use super::slab::{Marks, Page};
 use super::symbols::Symbol;
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::{self, Sample};
@@ -29,8 +29,8 @@ const MIN_HISTOGRAMS: u16 = 10;
 /// A chunk range in milliseconds that no chunk reaches the end of, far from the ends of the integers.
 const UNCUT: i64 = 1 << 60;
 
-/// The part of a series that its lock guards. With the rest of the series it fits two cache lines, since every scrape
-/// touches all of them; what few appends need is kept apart.
+/// The part of a series that its lock guards. With the lock it is a cache line and a half, since every scrape touches
+/// all of them; what few appends need is kept apart.
 #[derive(Debug)]
 pub(crate) struct SeriesState {
     pub(crate) open: Open,
@@ -58,15 +58,12 @@ impl Apart {
     }
 }
 
-/// A series of the head.
-#[derive(Debug)]
+/// A series of the head, held by way of its page: as long as there is one, no series of the page is removed.
+#[derive(Clone, Debug)]
 pub(crate) struct MemSeries {
+    page: Arc<Page>,
     /// Its dense id, which is its reference in the log.
     pub(crate) id: u32,
-    labels: LabelsAt,
-    /// Whether the log has it, its newest time, its labels.
-    marks: Arc<Marks>,
-    pub(crate) state: RwLock<SeriesState>,
 }
 
 /// What the commit of a sample did.
@@ -113,13 +110,22 @@ fn predicted_end(start: i64, current: i64, max: i64, ratio: f64) -> i64 {
 }
 
 impl MemSeries {
-    pub(crate) fn new(id: u32, labels: LabelsAt, marks: Arc<Marks>) -> Self {
-        Self {
-            id,
-            labels,
-            marks,
-            state: RwLock::default(),
-        }
+    /// The series of a page with an id that the page has.
+    #[inline]
+    pub(super) fn of(page: Arc<Page>, id: u32) -> Self {
+        Self { page, id }
+    }
+
+    /// Its samples.
+    #[inline]
+    pub(crate) fn state(&self) -> &RwLock<SeriesState> {
+        self.page.state(self.id)
+    }
+
+    /// What its page knows of it.
+    #[inline]
+    pub(super) fn marks(&self) -> &Marks {
+        self.page.marks()
     }
 
     /// Symbols of its labels: name, value, name, value...
@@ -135,41 +141,21 @@ impl MemSeries {
     /// Calls `each` with the symbols, until it says false.
     #[inline]
     pub(crate) fn each_symbol(&self, each: impl FnMut(Symbol) -> bool) {
-        self.marks.each_symbol(self.labels, each);
+        self.marks().each_symbol(self.id, each);
     }
 
     /// Whether the log has the series.
     #[inline]
     pub(crate) fn is_logged(&self) -> bool {
-        self.marks.is_logged(self.id)
+        self.marks().is_logged(self.id)
     }
 
     /// Stores a float sample.
     #[inline]
     pub(crate) fn append_float(&self, t: i64, v: f64, txn: Txn) -> Appended {
-        self.append_float_to(&mut self.state.write(), t, v, txn)
-    }
-
-    /// Stores a float sample; `state` is this series'.
-    #[inline]
-    pub(crate) fn append_float_to(
-        &self,
-        state: &mut SeriesState,
-        t: i64,
-        v: f64,
-        txn: Txn,
-    ) -> Appended {
-        let result = state.append_float(t, v, txn);
-        self.raise_newest(t);
+        let result = self.state().write().append_float(t, v, txn);
+        self.marks().raise_newest(self.id, t);
         result
-    }
-
-    /// Commits are one after the other, so load and store need no atomic step.
-    #[inline]
-    fn raise_newest(&self, t: i64) {
-        if t > self.newest() {
-            self.set_newest(t);
-        }
     }
 
     /// Stores a histogram.
@@ -179,27 +165,17 @@ impl MemSeries {
         sample: Flat<T>,
         txn: Txn,
     ) -> Result<Appended, DecodeError> {
-        let result = self.state.write().append_histogram(t, sample, txn)?;
-        self.raise_newest(t);
+        let result = self.state().write().append_histogram(t, sample, txn)?;
+        self.marks().raise_newest(self.id, t);
         Ok(result)
     }
 
     /// Takes chunks that were read from files, see [`SeriesState::adopt`].
     pub(crate) fn adopt(&self, chunks: Vec<EncodedChunk>) -> usize {
-        let mut state = self.state.write();
+        let mut state = self.state().write();
         let taken = state.adopt(chunks);
-        self.raise_newest(state.last_t);
+        self.marks().raise_newest(self.id, state.last_t);
         taken
-    }
-
-    /// The time of the newest sample. Exact for who holds the commit lock.
-    pub(crate) fn newest(&self) -> i64 {
-        self.marks.newest(self.id)
-    }
-
-    /// Sets the newest time ahead of a commit. The caller holds the commit lock.
-    pub(crate) fn set_newest(&self, t: i64) {
-        self.marks.set_newest(self.id, t);
     }
 
     /// Stores a sample that came out of order; false when one with its time came just before.
@@ -209,13 +185,13 @@ impl MemSeries {
         sample: Sample,
         txn: Txn,
     ) -> Result<bool, DecodeError> {
-        let mut state = self.state.write();
+        let mut state = self.state().write();
         state.out_of_order_or_new().insert(t, sample, txn)
     }
 
     /// Notes that the log has the series.
     pub(crate) fn set_logged(&self) {
-        self.marks.set_logged(self.id);
+        self.marks().set_logged(self.id);
     }
 }
 

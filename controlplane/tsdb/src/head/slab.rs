@@ -1,76 +1,104 @@
-//! Series by id, and the symbols of their labels.
+//! Series by id, in pages.
+//!
+//! A page has the series of a run of ids side by side, with what taking a sample in needs to know of each close
+//! together. A series is held by its page: there is neither an allocation nor a reference count for each one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
-use super::label_sets::LabelSets;
-pub(crate) use super::label_sets::LabelsAt;
-use super::series::MemSeries;
+use super::label_sets::{LabelSets, LabelsAt};
+use super::series::{MemSeries, SeriesState};
 use super::symbols::Symbol;
 
-/// Series of a page; a power of two. Pages of dead series are freed.
-const PAGE: usize = 256;
+/// Series of a page; a power of two. Pages of dead series are freed: the fewer there are in one, the sooner.
+const PAGE: usize = 128;
 
 /// Pages that are copied at once.
-const COPIED: usize = 8;
+const COPIED: usize = 16;
 
 /// The series of a run of ids. Who holds a page may look its series up without a lock and keeps them all in the
 /// head; series that are made meanwhile appear in it.
+#[derive(Debug)]
 pub(crate) struct Page {
     number: usize,
-    slots: [OnceLock<Arc<MemSeries>>; PAGE],
-    marks: Arc<Marks>,
+    states: [RwLock<SeriesState>; PAGE],
+    marks: Marks,
 }
 
-/// What the series of a page have together. What taking a sample in needs to know of each is close together:
-/// reading it from the series themselves would wait for the memory at each one. Their labels are a tenth as large
-/// as one by one.
+/// What taking a sample in needs to know of each series: reading it from the series themselves would wait for the
+/// memory at each one. Their labels are a tenth as large as one by one.
 #[derive(Debug)]
 pub(crate) struct Marks {
     newest: [AtomicI64; PAGE],
+    exists: [AtomicBool; PAGE],
     logged: [AtomicBool; PAGE],
-    /// Symbols of the series' labels: name, value, name, value...
-    labels: RwLock<LabelSets>,
+    labels: RwLock<PageLabels>,
+}
+
+/// Symbols of the series' labels: name, value, name, value...
+#[derive(Debug)]
+struct PageLabels {
+    sets: LabelSets,
+    places: [LabelsAt; PAGE],
+}
+
+/// The place of a series in its page.
+#[inline]
+fn place(id: u32) -> usize {
+    id as usize % PAGE
 }
 
 impl Marks {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
+    fn new() -> Self {
+        Self {
             newest: [const { AtomicI64::new(i64::MIN) }; PAGE],
+            exists: [const { AtomicBool::new(false) }; PAGE],
             logged: [const { AtomicBool::new(false) }; PAGE],
-            labels: RwLock::default(),
-        })
+            labels: RwLock::new(PageLabels {
+                sets: LabelSets::default(),
+                places: [0; PAGE],
+            }),
+        }
     }
 
     /// Calls `each` with the symbols of a series' labels (name, value, name, value...), until it says false.
     #[inline]
-    pub(crate) fn each_symbol(&self, at: LabelsAt, each: impl FnMut(Symbol) -> bool) {
-        self.labels.read().each_symbol(at, each);
+    pub(crate) fn each_symbol(&self, id: u32, each: impl FnMut(Symbol) -> bool) {
+        let labels = self.labels.read();
+        labels.sets.each_symbol(labels.places[place(id)], each);
     }
 
     /// Time of a series' newest sample. It may lag behind the series for a moment, which the commit then notices;
     /// it is exact for who holds the commit lock.
     #[inline]
     pub(crate) fn newest(&self, id: u32) -> i64 {
-        self.newest[id as usize % PAGE].load(Ordering::Relaxed)
+        self.newest[place(id)].load(Ordering::Relaxed)
     }
 
     /// The caller holds the commit lock.
     #[inline]
     pub(crate) fn set_newest(&self, id: u32, t: i64) {
-        self.newest[id as usize % PAGE].store(t, Ordering::Relaxed);
+        self.newest[place(id)].store(t, Ordering::Relaxed);
+    }
+
+    /// Commits are one after the other, so load and store need no atomic step.
+    #[inline]
+    pub(crate) fn raise_newest(&self, id: u32, t: i64) {
+        if t > self.newest(id) {
+            self.set_newest(id, t);
+        }
     }
 
     /// Whether the log has the series.
     #[inline]
     pub(crate) fn is_logged(&self, id: u32) -> bool {
-        self.logged[id as usize % PAGE].load(Ordering::Acquire)
+        self.logged[place(id)].load(Ordering::Acquire)
     }
 
     pub(crate) fn set_logged(&self, id: u32) {
-        self.logged[id as usize % PAGE].store(true, Ordering::Release);
+        self.logged[place(id)].store(true, Ordering::Release);
     }
 }
 
@@ -78,7 +106,7 @@ impl Page {
     fn new(number: usize) -> Arc<Self> {
         Arc::new(Self {
             number,
-            slots: [const { OnceLock::new() }; PAGE],
+            states: std::array::from_fn(|_| RwLock::default()),
             marks: Marks::new(),
         })
     }
@@ -89,11 +117,18 @@ impl Page {
         id as usize / PAGE == self.number
     }
 
-    /// A series by id; the page must cover it.
+    /// Whether there is a series with an id; the page must cover it.
     #[inline]
-    pub(crate) fn get(&self, id: u32) -> Option<&Arc<MemSeries>> {
+    pub(crate) fn has(&self, id: u32) -> bool {
         debug_assert!(self.covers(id));
-        self.slots[id as usize % PAGE].get()
+        self.marks.exists[place(id)].load(Ordering::Acquire)
+    }
+
+    /// The samples of a series; the page must cover its id.
+    #[inline]
+    pub(crate) fn state(&self, id: u32) -> &RwLock<SeriesState> {
+        debug_assert!(self.covers(id));
+        &self.states[place(id)]
     }
 
     #[inline]
@@ -101,8 +136,21 @@ impl Page {
         &self.marks
     }
 
-    fn series(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
-        self.slots.iter().filter_map(OnceLock::get)
+    /// Ids of its series, by rising id.
+    fn ids(&self) -> impl Iterator<Item = u32> {
+        let first = (self.number * PAGE) as u32;
+        (first..=first + (PAGE as u32 - 1)).filter(|id| self.has(*id))
+    }
+
+    fn insert(&self, id: u32, symbols: &[Symbol]) {
+        debug_assert!(!self.has(id), "an id is given only once");
+        let mut labels = self.marks.labels.write();
+        labels.places[place(id)] = labels.sets.add(symbols);
+        if place(id) == PAGE - 1 {
+            labels.sets.shrink();
+        }
+        drop(labels);
+        self.marks.exists[place(id)].store(true, Ordering::Release);
     }
 }
 
@@ -119,32 +167,27 @@ impl Slab {
     }
 
     #[inline]
-    pub(crate) fn get(&self, id: u32) -> Option<&Arc<MemSeries>> {
-        self.page(id)?.get(id)
+    pub(crate) fn get(&self, id: u32) -> Option<MemSeries> {
+        let page = self.page(id)?;
+        page.has(id).then(|| MemSeries::of(Arc::clone(page), id))
+    }
+
+    pub(crate) fn has(&self, id: u32) -> bool {
+        self.page(id).is_some_and(|page| page.has(id))
     }
 
     /// Adds a series; an id is given only once.
-    pub(crate) fn insert(&mut self, id: u32, labels: &[Symbol]) -> Arc<MemSeries> {
+    pub(crate) fn insert(&mut self, id: u32, labels: &[Symbol]) -> MemSeries {
         let number = id as usize / PAGE;
         if self.pages.len() <= number {
             self.pages.resize_with(number + 1, || None);
         }
         let page = self.pages[number].get_or_insert_with(|| Page::new(number));
-        let at = {
-            let mut sets = page.marks.labels.write();
-            let at = sets.add(labels);
-            if id as usize % PAGE == PAGE - 1 {
-                sets.shrink();
-            }
-            at
-        };
-        let series = MemSeries::new(id, at, Arc::clone(&page.marks));
-        let slot = &page.slots[id as usize % PAGE];
-        debug_assert!(slot.get().is_none(), "an id is given only once");
-        Arc::clone(slot.get_or_init(|| Arc::new(series)))
+        page.insert(id, labels);
+        MemSeries::of(Arc::clone(page), id)
     }
 
-    /// Removes a series, unless somebody holds its page.
+    /// Removes a series that has no samples, unless somebody holds its page.
     pub(crate) fn remove(&mut self, id: u32) -> bool {
         let Some(slot) = self.pages.get_mut(id as usize / PAGE) else {
             return false;
@@ -152,18 +195,70 @@ impl Slab {
         let Some(page) = slot.as_mut().and_then(Arc::get_mut) else {
             return false;
         };
-        let removed = page.slots[id as usize % PAGE].take().is_some();
-        if page.series().next().is_none() {
+        let state = page.states[place(id)].get_mut();
+        if !*page.marks.exists[place(id)].get_mut() || !state.is_empty() {
+            return false;
+        }
+        *state = SeriesState::default();
+        *page.marks.exists[place(id)].get_mut() = false;
+        if page.ids().next().is_none() {
             *slot = None;
         }
-        removed
+        true
     }
 
     /// Copies the series of some pages from the page with a number on. Returns where to go on, `None` at the end.
-    pub(crate) fn copy_from(&self, page: usize, to: &mut Vec<Arc<MemSeries>>) -> Option<usize> {
+    pub(crate) fn copy_from(&self, page: usize, to: &mut Vec<MemSeries>) -> Option<usize> {
         let end = (page + COPIED).min(self.pages.len());
         let pages = self.pages.get(page..end)?;
-        to.extend(pages.iter().flatten().flat_map(|p| p.series()).cloned());
+        for page in pages.iter().flatten() {
+            to.extend(page.ids().map(|id| MemSeries::of(Arc::clone(page), id)));
+        }
         (end < self.pages.len()).then_some(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_series_and_a_page_are_small() {
+        // A cache line and a half.
+        assert!(size_of::<RwLock<SeriesState>>() <= 96);
+        // With the two counts of its `Arc` a page fits what the allocator gives for it; the next size is 16 KiB.
+        assert!(size_of::<Page>() + 16 <= 14 << 10);
+    }
+
+    #[test]
+    fn a_page_that_somebody_holds_keeps_its_series() {
+        let mut slab = Slab::default();
+        let first = slab.insert(7, &[1, 2]);
+        slab.insert(8, &[1, 3]);
+        assert_eq!(first.symbols(), [1, 2]);
+        assert_eq!(slab.get(8).unwrap().symbols(), [1, 3]);
+        assert!(slab.get(9).is_none() && !slab.has(9));
+        assert!(!slab.remove(8), "held by way of its neighbour");
+        drop(first);
+        assert!(slab.remove(8));
+        assert!(!slab.remove(8) && !slab.has(8) && slab.has(7));
+        assert!(slab.remove(7));
+        assert!(slab.page(7).is_none(), "an empty page is freed");
+    }
+
+    #[test]
+    fn series_are_copied_by_rising_id_over_pages() {
+        let mut slab = Slab::default();
+        let ids = [0, 1, 127, 128, 5000, 5001];
+        for id in ids {
+            slab.insert(id, &[id]);
+        }
+        let mut all = Vec::new();
+        let mut next = 0;
+        while let Some(end) = slab.copy_from(next, &mut all) {
+            next = end;
+        }
+        assert_eq!(all.iter().map(|s| s.id).collect::<Vec<_>>(), ids);
     }
 }

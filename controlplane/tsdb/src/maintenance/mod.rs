@@ -142,6 +142,7 @@ impl Db {
         let adopted = self.adopt_blocks();
         let compacted = self.compact_blocks(&mut report.compactions);
         let retained = self.apply_retention();
+        self.head.remove_waiting();
         let discarded = self.discard_rest();
         cut?;
         late?;

@@ -26,7 +26,7 @@ pub(crate) struct PendingOutOfOrder {
 }
 
 /// A series and the first and last time of its out-of-order samples.
-type InHead = (Arc<MemSeries>, (i64, i64));
+type InHead = (MemSeries, (i64, i64));
 
 impl Db {
     /// Moves out-of-order samples from the head to blocks, when a block was cut from the head (`head_blocks` is
@@ -121,7 +121,7 @@ impl Db {
         let in_range = series
             .iter()
             .filter(|(_, (first, last))| *first < end && *last >= start)
-            .map(|(s, _)| Arc::clone(s));
+            .map(|(s, _)| s.clone());
         let range = Range {
             mint: start,
             maxt: end,

@@ -216,7 +216,7 @@ impl ReadOnlyDb {
                 .filter(|c| c.labels() == Some(&labels))
                 .collect();
             let in_head = head.next_if(|h| h.0 == labels).map(|h| h.1);
-            let samples = self.samples(&in_blocks, in_head.as_deref(), mint, maxt)?;
+            let samples = self.samples(&in_blocks, in_head.as_ref(), mint, maxt)?;
             if !samples.is_empty() {
                 each(&labels, &samples)?;
             }
@@ -232,7 +232,7 @@ impl ReadOnlyDb {
     fn head_series(
         &self,
         selectors: &[Vec<Matcher>],
-    ) -> Result<Vec<(Labels, Arc<MemSeries>)>, TsdbError> {
+    ) -> Result<Vec<(Labels, MemSeries)>, TsdbError> {
         let mut found = Vec::new();
         for selector in selectors {
             found.extend(self.head.matching(selector)?);
@@ -283,7 +283,7 @@ impl ReadOnlyDb {
         let stones = self.head.tombstones.read();
         let deleted = stones.of(u64::from(series.id));
         let from = mint.max(self.head_from);
-        let in_order = series.state.read().all_chunks();
+        let in_order = series.state().read().all_chunks();
         for c in in_order {
             if c.mint <= maxt && c.maxt >= from {
                 read_chunk(c.encoding, &c.data, (from, maxt), deleted, out)?;

@@ -105,13 +105,6 @@ fn a_duplicate_of_the_end_of_the_last_file_is_known() {
     }
 }
 
-#[test]
-fn a_series_is_small() {
-    // With the counts of its `Arc` this is what the allocator gives for it; one byte more would cost 32.
-    let size = size_of::<MemSeries>() + 2 * size_of::<usize>();
-    assert!(size <= 160, "{size} bytes");
-}
-
 /// As when the log gave the series another number, under which the files have chunks.
 #[test]
 fn chunks_from_files_are_taken_behind_samples_from_the_log() {
@@ -134,10 +127,4 @@ fn chunks_from_files_are_taken_behind_samples_from_the_log() {
     s.read_in_order(i64::MIN, i64::MAX, 1, &mut out).unwrap();
     assert_eq!(out.timestamps, (1..5).chain(10..20).collect::<Vec<_>>());
     assert_eq!(s.closed().len(), 2);
-}
-
-#[test]
-fn a_series_fits_two_cache_lines() {
-    // With the two counts of its Arc.
-    assert!(size_of::<MemSeries>() + 16 <= 128);
 }
