@@ -15,6 +15,10 @@ use parking_lot::Mutex;
 
 use crate::config::PoolSettings;
 
+/// A page of so many bytes is parsed and stored where it was read: that takes about a millisecond, and handing it to
+/// another thread costs as much as many of its lines. A compressed page may be some ten times as large.
+const SMALL_PAGE: usize = 256 << 10;
+const SMALL_COMPRESSED_PAGE: usize = 24 << 10;
 /// Buffers kept for the next pages.
 const SPARE_PAGES: usize = 2;
 /// A larger buffer is not kept.
@@ -163,6 +167,16 @@ async fn read(
 }
 
 impl Fetched {
+    /// Whether the page takes little time.
+    pub(crate) fn is_small(&self) -> bool {
+        let limit = if self.gzip {
+            SMALL_COMPRESSED_PAGE
+        } else {
+            SMALL_PAGE
+        };
+        self.body.len() <= limit
+    }
+
     /// The page, uncompressed. Blocking work for a large page.
     pub(crate) fn into_page(
         self,
