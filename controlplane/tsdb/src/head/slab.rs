@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard, RwLock};
 
-use super::label_sets::{LabelSets, LabelsAt};
-use super::series::{MemSeries, SeriesState};
+use super::label_sets::{Cursor, LabelSets, LabelsAt};
+use super::series::{MemSeries, OpenResume, SeriesState};
 use super::symbols::Symbol;
 
 /// Series of a page; a power of two. Pages of dead series are freed: the fewer there are in one, the sooner.
@@ -25,6 +25,19 @@ pub(crate) struct Page {
     number: usize,
     states: [RwLock<SeriesState>; PAGE],
     marks: Marks,
+    /// Made by the first scan.
+    resumes: Mutex<Option<Box<Resumes>>>,
+}
+
+/// Where decoding the open chunk of each series of a page can go on.
+#[derive(Debug)]
+pub(super) struct Resumes([OpenResume; PAGE]);
+
+impl Resumes {
+    /// A series' place; its page must be these' one.
+    pub(super) fn of(&mut self, id: u32) -> &mut OpenResume {
+        &mut self.0[place(id)]
+    }
 }
 
 /// What taking a sample in needs to know of each series: reading it from the series themselves would wait for the
@@ -70,6 +83,13 @@ impl Marks {
         labels.sets.each_symbol(labels.places[place(id)], each);
     }
 
+    /// Calls `each` with all of them at once. Who reads series in the order of their ids with one cursor decodes each
+    /// set only once.
+    pub(super) fn read_symbols(&self, id: u32, cursor: &mut Cursor, each: impl FnOnce(&[Symbol])) {
+        let labels = self.labels.read();
+        each(labels.sets.read(labels.places[place(id)], cursor));
+    }
+
     /// Time of a series' newest sample. It may lag behind the series for a moment, which the commit then notices;
     /// it is exact for who holds the commit lock.
     #[inline]
@@ -108,7 +128,17 @@ impl Page {
             number,
             states: std::array::from_fn(|_| RwLock::default()),
             marks: Marks::new(),
+            resumes: Mutex::default(),
         })
+    }
+
+    /// Where decoding the series' open chunks can go on. `None` while somebody else has it.
+    pub(super) fn resumes(&self) -> Option<MappedMutexGuard<'_, Resumes>> {
+        let resumes = self.resumes.try_lock()?;
+        Some(MutexGuard::map(resumes, |resumes| {
+            let new = || Box::new(Resumes([OpenResume::default(); PAGE]));
+            &mut **resumes.get_or_insert_with(new)
+        }))
     }
 
     /// Whether an id belongs to this page.
