@@ -5,9 +5,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::report::{Report, compared, plain};
@@ -31,25 +33,26 @@ pub(crate) struct Options {
     seconds: u64,
 }
 
-/// Twenty rules; one target of a hundred is kept.
+/// Twenty rules; one target of a hundred is kept. Patterns are quoted: Prometheus' parser ends a plain text in braces at
+/// a question mark.
 const RULES: &str = r"
-  - {source_labels: [__meta_cluster_pod_phase], regex: Pending|Succeeded|Failed, action: drop}
+  - {source_labels: [__meta_cluster_pod_phase], regex: 'Pending|Succeeded|Failed', action: drop}
   - {source_labels: [__meta_cluster_annotation_scrape], regex: 'true', action: keep}
-  - {source_labels: [__meta_cluster_annotation_scheme], regex: (https?), target_label: __scheme__}
-  - {source_labels: [__meta_cluster_annotation_path], regex: (.+), target_label: __metrics_path__}
+  - {source_labels: [__meta_cluster_annotation_scheme], regex: '(https?)', target_label: __scheme__}
+  - {source_labels: [__meta_cluster_annotation_path], regex: '(.+)', target_label: __metrics_path__}
   - {source_labels: [__address__, __meta_cluster_annotation_port], regex: '([^:]+)(?::\d+)?;(\d+)', replacement: '$1:$2', target_label: __address__}
   - {source_labels: [__meta_cluster_namespace], target_label: namespace}
   - {source_labels: [__meta_cluster_pod], target_label: pod}
   - {source_labels: [__meta_cluster_node], target_label: node}
   - {source_labels: [__meta_cluster_container], target_label: container}
   - {source_labels: [__meta_cluster_pod], regex: '(.*)-[0-9a-f]+-[0-9a-z]+', target_label: workload}
-  - {action: labelmap, regex: __meta_cluster_label_(.+)}
-  - {source_labels: [namespace, workload], separator: /, target_label: job}
+  - {action: labelmap, regex: '__meta_cluster_label_(.+)'}
+  - {source_labels: [namespace, workload], separator: '/', target_label: job}
   - {source_labels: [team], action: lowercase, target_label: team}
   - {source_labels: [__meta_cluster_zone], regex: '[a-z]+-([a-z]+\d)-[a-z]', target_label: region}
-  - {source_labels: [env], regex: prod.*, target_label: tier, replacement: gold}
+  - {source_labels: [env], regex: 'prod.*', target_label: tier, replacement: gold}
   - {source_labels: [env], regex: '(?:dev|qa).*', target_label: tier, replacement: bronze}
-  - {action: labeldrop, regex: controller_revision_hash|pod_template_.*}
+  - {action: labeldrop, regex: 'controller_revision_hash|pod_template_.*'}
   - {source_labels: [__meta_cluster_generation], target_label: generation}
   - {source_labels: [pod], modulus: 100, target_label: __tmp_shard, action: hashmod}
   - {source_labels: [__tmp_shard], regex: '7', action: keep}
@@ -95,6 +98,8 @@ fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result
     let mut server = Server::start(programs, kind, scratch.path(), scraping)?;
     let address = server.address;
     server.wait_until("done with the targets", || {
+        // Each question costs the server something: a server that holds changes back must not pay for its patience.
+        sleep(1);
         let page = http::get(address, "/metrics")?;
         Ok(page.lines().any(|line| {
             line.strip_prefix("prometheus_target_scrape_pool_targets{")
@@ -111,8 +116,26 @@ fn measure(options: &Options, programs: &Programs, kind: Kind) -> anyhow::Result
     }
     let cpu = server.process.cpu()? - start;
     let kept = server.metric("prometheus_target_scrape_pool_targets")?;
+    let newest = with_generation(address, options.changes)?;
+    if newest as f64 != kept {
+        bail!("{kind}: {newest} of {kept} targets are as the last change made them");
+    }
     let memory = server.process.memory()?.resident / 1048576.0;
     Ok([kept, start, cpu / options.changes as f64, memory])
+}
+
+/// Active targets that a change gave their labels.
+fn with_generation(address: SocketAddr, generation: usize) -> anyhow::Result<usize> {
+    let text = http::get(address, "/api/v1/targets?state=active")?;
+    let answer: serde_json::Value = serde_json::from_str(&text)?;
+    let targets = answer["data"]["activeTargets"]
+        .as_array()
+        .context("the answer has no targets")?;
+    let generation = generation.to_string();
+    let newest = targets
+        .iter()
+        .filter(|target| target["labels"]["generation"] == generation.as_str());
+    Ok(newest.count())
 }
 
 /// A new file takes the place of the old one at once.

@@ -195,7 +195,11 @@ impl Re2 {
     }
 
     fn may_match(&self, text: &str) -> bool {
-        text.starts_with(&self.0.prefix) && text.ends_with(&self.0.suffix)
+        let (prefix, suffix) = (&self.0.prefix, &self.0.suffix);
+        // Not for the sake of the answer: `memcmp` of nothing at the address of nothing, which is where an empty text
+        // without memory lies, takes a processor with AVX-512 fifty times as long as a comparison.
+        (prefix.is_empty() || text.starts_with(prefix))
+            && (suffix.is_empty() || text.ends_with(suffix))
     }
 
     /// `None` only for a shape that the engine refuses, which takes more memory than any shape has.

@@ -52,6 +52,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellwether_model::{Labels, MetricType};
 use bellwether_telemetry::Registry;
+use bellwether_telemetry::trace::Traces;
 use bellwether_tsdb::{Ingested, LogTail};
 use hashbrown::HashSet;
 use tokio::sync::Mutex;
@@ -90,6 +91,8 @@ pub struct Sources {
     pub dir: PathBuf,
     /// How long queues may still send at the end and when they are replaced.
     pub flush_deadline: Duration,
+    /// Where the spans of requests come from.
+    pub traces: Traces,
 }
 
 impl std::fmt::Debug for Sources {
@@ -169,9 +172,10 @@ impl RemoteWriter {
                 ));
             }
         }
+        let registry = &self.common.registry;
         let clients = wanted
             .iter()
-            .map(|s| client::post(&s.client, "remote_storage_write_client"));
+            .map(|s| client::post(&s.client, "remote_storage_write_client", registry));
         let clients: Vec<client::Post> = clients.collect::<Result<_, _>>()?;
         let mut queues = self.queues.lock().await;
         let same_labels = queues.external == *external;

@@ -183,13 +183,17 @@ impl Rule {
     }
 
     fn label_map<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L) {
+        let new_names = labels.pairs().filter_map(|(name, _)| {
+            let new_name = self.regex.replace(name, &self.replacement)?;
+            Some((name, new_name))
+        });
+        let mut new_names: Vec<(&str, String)> = new_names.collect();
+        // Where two labels get the same name, the last one counts.
+        new_names.sort_unstable();
         // The mapping sees the labels as they were before it.
-        let mapped: Vec<(String, Cow<'r, str>)> = labels
-            .pairs()
-            .filter_map(|(name, _)| {
-                let new_name = self.regex.replace(name, &self.replacement)?;
-                Some((new_name, labels.shared(name)))
-            })
+        let mapped: Vec<(String, Cow<'r, str>)> = new_names
+            .into_iter()
+            .map(|(name, new_name)| (new_name, labels.shared(name)))
             .collect();
         for (name, value) in mapped {
             if !name.is_empty() {

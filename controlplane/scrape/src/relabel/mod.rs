@@ -6,6 +6,8 @@
 mod config;
 mod engine;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 mod working;
 

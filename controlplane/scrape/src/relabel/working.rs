@@ -18,7 +18,7 @@ pub(super) trait RuleLabels<'r> {
     /// Keeps the labels whose names `keep` takes.
     fn retain_names(&mut self, keep: impl FnMut(&str) -> bool);
 
-    /// Names and values in order.
+    /// Names and values in no order.
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)>;
 }
 
@@ -48,33 +48,36 @@ impl<'r> RuleLabels<'r> for LabelsBuilder {
 /// only what changes. One is used again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Working<'r> {
-    /// Sorted by name, no empty values.
+    /// The mark of each name, in the order of the pairs.
+    marks: Vec<u64>,
+    /// In no order: names begin alike, so that comparing them takes longer than looking at all marks. No empty values.
     pairs: Vec<(Cow<'r, str>, Cow<'r, str>)>,
 }
 
 impl<'r> Working<'r> {
     /// Begins anew with the labels of a group and those of one of its targets, which win.
     pub(crate) fn fill(&mut self, common: &'r Labels, own: &'r Labels) {
+        self.marks.clear();
         self.pairs.clear();
-        let mut common = common.iter().peekable();
+        for label in common {
+            self.push(Cow::Borrowed(label.name), Cow::Borrowed(label.value));
+        }
         for label in own {
-            while let Some(other) = common.next_if(|other| other.name < label.name) {
-                self.push(other.name, other.value);
-            }
-            common.next_if(|other| other.name == label.name);
-            self.push(label.name, label.value);
-        }
-        for other in common {
-            self.push(other.name, other.value);
+            self.put(Cow::Borrowed(label.name), Cow::Borrowed(label.value));
         }
     }
 
-    fn push(&mut self, name: &'r str, value: &'r str) {
-        self.pairs.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+    fn push(&mut self, name: Cow<'r, str>, value: Cow<'r, str>) {
+        self.marks.push(mark(&name));
+        self.pairs.push((name, value));
     }
 
-    fn find(&self, name: &str) -> Result<usize, usize> {
-        self.pairs.binary_search_by(|(n, _)| (**n).cmp(name))
+    fn find(&self, name: &str) -> Option<usize> {
+        let wanted = mark(name);
+        let marks = self.marks.iter().zip(&self.pairs);
+        marks
+            .enumerate()
+            .find_map(|(at, (mark, pair))| (*mark == wanted && pair.0 == name).then_some(at))
     }
 
     /// The value of a label, empty where it is missing.
@@ -85,32 +88,46 @@ impl<'r> Working<'r> {
     /// Sets a label; an empty value removes it.
     pub(crate) fn put(&mut self, name: Cow<'r, str>, value: Cow<'r, str>) {
         match self.find(&name) {
-            Ok(at) if value.is_empty() => drop(self.pairs.remove(at)),
-            Ok(at) => self.pairs[at].1 = value,
-            Err(_) if value.is_empty() => {}
-            Err(at) => self.pairs.insert(at, (name, value)),
+            Some(at) if value.is_empty() => {
+                self.marks.swap_remove(at);
+                self.pairs.swap_remove(at);
+            }
+            Some(at) => self.pairs[at].1 = value,
+            None if value.is_empty() => {}
+            None => self.push(name, value),
         }
     }
 
     /// Sets a label that is missing.
     pub(crate) fn put_missing(&mut self, name: &'r str, value: &'r str) {
-        if let Err(at) = self.find(name)
-            && !value.is_empty()
-        {
-            let pair = (Cow::Borrowed(name), Cow::Borrowed(value));
-            self.pairs.insert(at, pair);
+        if self.find(name).is_none() && !value.is_empty() {
+            self.push(Cow::Borrowed(name), Cow::Borrowed(value));
         }
     }
 
-    /// Names and values in order.
+    /// Names and values in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(n, v)| (&**n, &**v))
     }
 
     /// The labels whose names `keep` takes; `buffer` is scratch space.
     pub(crate) fn build(&self, buffer: &mut String, keep: impl Fn(&str) -> bool) -> Labels {
-        Labels::from_sorted_in(buffer, self.iter().filter(|(name, _)| keep(name)))
+        let mut pairs: Vec<_> = self.iter().filter(|(name, _)| keep(name)).collect();
+        pairs.sort_unstable();
+        Labels::from_sorted_in(buffer, pairs)
     }
+}
+
+/// What tells most names apart: their lengths and ends.
+fn mark(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let end = match bytes.last_chunk() {
+        Some(end) => u64::from_le_bytes(*end),
+        None => bytes
+            .iter()
+            .fold(0, |end, byte| end << 8 | u64::from(*byte)),
+    };
+    end ^ (bytes.len() as u64).rotate_right(8)
 }
 
 impl<'r> RuleLabels<'r> for Working<'r> {
@@ -119,10 +136,8 @@ impl<'r> RuleLabels<'r> for Working<'r> {
     }
 
     fn shared(&self, name: &str) -> Cow<'r, str> {
-        match self.find(name) {
-            Ok(at) => self.pairs[at].1.clone(),
-            Err(_) => Cow::Borrowed(""),
-        }
+        self.find(name)
+            .map_or(Cow::Borrowed(""), |at| self.pairs[at].1.clone())
     }
 
     fn put(&mut self, name: Cow<'r, str>, value: Cow<'r, str>) {
@@ -131,6 +146,9 @@ impl<'r> RuleLabels<'r> for Working<'r> {
 
     fn retain_names(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.pairs.retain(|(name, _)| keep(name));
+        self.marks.clear();
+        self.marks
+            .extend(self.pairs.iter().map(|(name, _)| mark(name)));
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
