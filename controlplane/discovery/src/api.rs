@@ -1,6 +1,5 @@
 //! Asking an HTTP interface for JSON.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bellwether_http::{Client, HttpClientConfig};
@@ -11,7 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
-use crate::discoverer::BuildError;
+use crate::discoverer::{BuildContext, BuildError};
 
 /// Longest answer that is read. A hundred thousand targets with their labels are some tens of megabytes.
 const BODY_BYTES_MAX: usize = 256 << 20;
@@ -59,15 +58,15 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// A client as the configuration wants it.
+/// A client as the configuration wants it. `name` is what Prometheus calls it in the metrics of its connections.
 pub(crate) fn client(
     http: &HttpClientConfig,
-    base_dir: &Path,
+    context: &BuildContext,
     name: &str,
 ) -> Result<Client, BuildError> {
     let wrong = |error: &dyn std::fmt::Display| BuildError::Http(error.to_string());
-    let settings = http.resolve(base_dir).map_err(|e| wrong(&e))?;
-    Client::new(&settings, name).map_err(|e| wrong(&e))
+    let settings = http.resolve(&context.base_dir).map_err(|e| wrong(&e))?;
+    Client::observed(&settings, name, context.metrics.registry()).map_err(|e| wrong(&e))
 }
 
 impl Api {

@@ -10,6 +10,7 @@
 //! | `group` | target groups |
 //! | `discoverer` | the seam between mechanisms and the manager |
 //! | `manager` | sets, providers, and who hears of what |
+//! | `follower` | the newest state of a set |
 //! | `refresh` | mechanisms that ask again and again |
 //! | `api`, `labels` | asking for JSON; making labels of the answers |
 //! | `kinds/` | the mechanisms |
@@ -24,6 +25,7 @@
 mod api;
 pub mod config;
 mod discoverer;
+mod follower;
 mod group;
 mod kinds;
 mod labels;
@@ -35,5 +37,6 @@ mod testing;
 
 pub use config::{SdConfig, SdConfigError, SdConfigs, mechanisms, not_runnable};
 pub use discoverer::{BuildError, Discoverer, Gone, Running, Updates};
+pub use follower::Follower;
 pub use group::TargetGroup;
 pub use manager::{GroupList, Manager, SetConfig};

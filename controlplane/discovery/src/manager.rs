@@ -15,13 +15,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellwether_telemetry::Registry;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{SdConfig, SdConfigs};
 use crate::discoverer::{BuildContext, Discoverer, UPDATES_QUEUED, Updates};
+use crate::follower::{Follower, Publisher};
 use crate::group::{Groups, TargetGroup, static_groups};
 use crate::kinds;
 use crate::metrics::{ManagerMetrics, SdMetrics};
@@ -82,7 +83,7 @@ struct Provider {
 struct Set {
     name: String,
     changed: Arc<Notify>,
-    sender: watch::Sender<GroupList>,
+    publisher: Publisher,
     stop: CancellationToken,
     content: Mutex<Content>,
 }
@@ -130,11 +131,11 @@ impl Manager {
     }
 
     /// Makes the sets those of a configuration, at the start and at each reload. Providers whose entries did not
-    /// change go on; fixed targets are there at once. Returns how to follow each set: the receiver of a set that
+    /// change go on; fixed targets are there at once. Returns how to follow each set: the follower of a set that
     /// was there before goes on as well.
     ///
     /// An entry that cannot be built is logged and counted, and the others run.
-    pub fn apply(&self, sets: &[SetConfig<'_>]) -> BTreeMap<String, watch::Receiver<GroupList>> {
+    pub fn apply(&self, sets: &[SetConfig<'_>]) -> BTreeMap<String, Follower> {
         let shared = &self.shared;
         let mut state = shared.state.lock();
         if shared.shutdown.is_cancelled() {
@@ -151,7 +152,7 @@ impl Manager {
             stays
         });
         let mut failed = 0;
-        let mut receivers = BTreeMap::new();
+        let mut followers = BTreeMap::new();
         for config in sets {
             let providers = shared.providers(&mut state, config, &mut failed);
             let set = match state.sets.get(config.name) {
@@ -164,7 +165,7 @@ impl Manager {
             };
             set.forget_refreshes(&shared.sd_metrics, &providers);
             set.configure(config, providers);
-            receivers.insert(config.name.to_owned(), set.sender.subscribe());
+            followers.insert(config.name.to_owned(), set.publisher.follow());
         }
         shared.metrics.failed_configs.set(f64::from(failed));
         // First whom to wake, then what is known: so nothing is missed in between.
@@ -172,7 +173,7 @@ impl Manager {
         for set in state.sets.values() {
             shared.publish(set);
         }
-        receivers
+        followers
     }
 
     /// Stops everything and waits for it.
@@ -257,7 +258,7 @@ impl Shared {
         let set = Arc::new(Set {
             name: name.to_owned(),
             changed: Arc::default(),
-            sender: watch::Sender::default(),
+            publisher: Publisher::default(),
             stop: self.shutdown.child_token(),
             content: Mutex::default(),
         });
@@ -309,7 +310,9 @@ impl Shared {
         let now = now.unwrap_or_default().as_secs_f64();
         self.metrics.published(&set.name, targets, now);
         self.metrics.sent.inc();
-        set.sender.send_replace(Arc::new(groups));
+        if set.publisher.publish(Arc::new(groups)) {
+            self.metrics.delayed.inc();
+        }
     }
 
     /// Stops providers that no set follows, and tells the others whom to wake.

@@ -112,6 +112,11 @@ impl SdMetrics {
         metrics
     }
 
+    /// For the metrics of clients.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Events of Kubernetes objects.
     pub(crate) fn kubernetes_events(&self, role: &str, event: &str) -> Counter {
         self.registry.counter(
@@ -191,18 +196,14 @@ pub(crate) struct ManagerMetrics {
     name: &'static str,
     pub(crate) failed_configs: Gauge,
     pub(crate) received: Counter,
+    /// Updates that found the one before not taken yet.
+    pub(crate) delayed: Counter,
     pub(crate) sent: Counter,
 }
 
 impl ManagerMetrics {
     pub(crate) fn new(registry: &Registry, name: &'static str) -> Self {
         let labels = [("name", name)];
-        // Nothing is ever delayed: who listens always gets the newest state.
-        registry.counter(
-            "prometheus_sd_updates_delayed_total",
-            "Total number of update events that couldn't be sent immediately.",
-            &labels,
-        );
         Self {
             registry: registry.clone(),
             name,
@@ -214,6 +215,11 @@ impl ManagerMetrics {
             received: registry.counter(
                 "prometheus_sd_received_updates_total",
                 "Total number of update events received from the SD providers.",
+                &labels,
+            ),
+            delayed: registry.counter(
+                "prometheus_sd_updates_delayed_total",
+                "Total number of update events that couldn't be sent immediately.",
                 &labels,
             ),
             sent: registry.counter(

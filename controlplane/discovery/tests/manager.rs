@@ -92,7 +92,7 @@ async fn a_url_that_fails_keeps_its_targets() {
         };
         tokio::time::timeout(PATIENCE, failing).await.unwrap();
     }
-    assert_eq!(discovery.groups.borrow().len(), 2);
+    assert_eq!(discovery.groups.take().len(), 2);
     // The second group is gone with the next answer that says so.
     answers.set(
         StatusCode::OK,
@@ -161,12 +161,12 @@ async fn files_are_watched() {
 #[tokio::test]
 async fn fixed_targets_are_there_at_once_and_change_with_a_reload() {
     let mut discovery = Discovery::start("static_configs: [{targets: ['a:1']}]", Path::new("."));
-    assert_eq!(discovery.groups.borrow_and_update().len(), 1);
+    assert_eq!(discovery.groups.take().len(), 1);
     discovery.reload(
         "static_configs: [{targets: ['b:1']}, {targets: ['c:1']}]",
         Path::new("."),
     );
-    assert_eq!(discovery.groups.borrow_and_update().len(), 2);
+    assert_eq!(discovery.groups.take().len(), 2);
     discovery.wait_for(&["b:1", "c:1"]).await;
 }
 
@@ -179,7 +179,7 @@ async fn a_reload_keeps_targets_until_the_new_discovery_has_spoken() {
     // Another discovery of the same URL that cannot get an answer at first.
     answers.set(StatusCode::BAD_GATEWAY, "text/plain", "");
     discovery.reload(&yaml(", refresh_interval: 100ms"), Path::new("."));
-    assert_eq!(discovery.groups.borrow_and_update().len(), 1);
+    assert_eq!(discovery.groups.take().len(), 1);
     answers.set(
         StatusCode::OK,
         "application/json",
@@ -203,14 +203,14 @@ async fn what_did_not_change_stays_the_same_allocation() {
     );
     let mut discovery = Discovery::start(&yaml, Path::new("."));
     discovery.wait_for(&["a:1", "b:1"]).await;
-    let before = Arc::clone(&discovery.groups.borrow_and_update());
+    let before = discovery.groups.take();
     answers.set(
         StatusCode::OK,
         "application/json",
         r#"[{"targets":["a:1"]},{"targets":["c:1"]}]"#,
     );
     discovery.wait_for(&["a:1", "c:1"]).await;
-    let after = Arc::clone(&discovery.groups.borrow_and_update());
+    let after = discovery.groups.take();
     assert!(Arc::ptr_eq(&before[0], &after[0]));
     assert!(!Arc::ptr_eq(&before[1], &after[1]));
 }
@@ -229,8 +229,8 @@ async fn an_entry_that_cannot_be_built_is_counted_and_the_others_run() {
         configs: &configs,
         base_dir: Path::new("."),
     };
-    let found = manager.apply(&[set]).remove("job").unwrap();
-    assert_eq!(found.borrow().len(), 1);
+    let mut found = manager.apply(&[set]).remove("job").unwrap();
+    assert_eq!(found.take().len(), 1);
     let page = registry.render_text();
     assert!(
         page.contains("prometheus_sd_failed_configs{name=\"scrape\"} 1\n"),
@@ -261,4 +261,21 @@ async fn many_changes_are_published_together() {
     discovery.wait_for(&["a:50"]).await;
     let sent = discovery.metric(updates).unwrap() - before;
     assert!((1.0..10.0).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn an_update_before_the_last_one_was_taken_counts_as_delayed() {
+    let yaml = "static_configs: [{targets: ['a:1']}]";
+    let mut discovery = Discovery::start(yaml, Path::new("."));
+    let delayed = |discovery: &Discovery| {
+        discovery.metric("prometheus_sd_updates_delayed_total{name=\"scrape\"}")
+    };
+    discovery.groups.take();
+    discovery.reload(yaml, Path::new("."));
+    assert_eq!(delayed(&discovery), Some(0.0));
+    discovery.reload(yaml, Path::new("."));
+    assert_eq!(delayed(&discovery), Some(1.0));
+    discovery.groups.take();
+    discovery.reload(yaml, Path::new("."));
+    assert_eq!(delayed(&discovery), Some(1.0));
 }

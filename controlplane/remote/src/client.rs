@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bellwether_http::{Client, ClientSettings};
+use bellwether_telemetry::Registry;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -15,12 +16,16 @@ pub(crate) type Post = Arc<
     dyn Fn(Request<Bytes>) -> BoxFuture<'static, Result<Response<Incoming>, String>> + Send + Sync,
 >;
 
-/// A client by its settings. `name` is what Prometheus calls its use.
+/// A client by its settings. `name` is what Prometheus calls its use in the metrics of connections.
 ///
 /// # Errors
 /// In words: certificates that cannot be read, for example.
-pub(crate) fn post(settings: &ClientSettings, name: &str) -> Result<Post, String> {
-    let client = Client::new(settings, name).map_err(|error| chain(&error))?;
+pub(crate) fn post(
+    settings: &ClientSettings,
+    name: &str,
+    registry: &Registry,
+) -> Result<Post, String> {
+    let client = Client::observed(settings, name, registry).map_err(|error| chain(&error))?;
     let client = Arc::new(client);
     Ok(Arc::new(move |request| {
         let client = Arc::clone(&client);

@@ -145,13 +145,12 @@ impl ScrapeManager {
         for (client, settings) in wanted {
             let name = settings.job_name.clone();
             // Missing only when everything ends.
-            let Some(found) = discovered.remove(&name) else {
+            let Some(mut found) = discovered.remove(&name) else {
                 continue;
             };
             match (pools.get(&name), client) {
                 (Some(pool), client) => {
-                    let groups = Arc::clone(&found.borrow());
-                    pool.reload(settings, client, groups);
+                    pool.reload(settings, client, found.take());
                 }
                 (None, Some(client)) => {
                     let pool = Pool::start(self.context.clone(), settings, client, found);

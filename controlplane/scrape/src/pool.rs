@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bellwether_discovery::GroupList;
+use bellwether_discovery::{Follower, GroupList};
 use bellwether_model::storage::Appendable;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -66,11 +66,11 @@ impl Pool {
         context: PoolContext,
         settings: PoolSettings,
         client: HttpClient,
-        mut discovered: watch::Receiver<GroupList>,
+        mut discovered: Follower,
     ) -> Arc<Self> {
         context.metrics.pools.inc();
         let metrics = context.metrics.pool(&settings.job_name);
-        let groups = Arc::clone(&discovered.borrow_and_update());
+        let groups = discovered.take();
         let pool = Arc::new(Self {
             metrics,
             stopped: context.shutdown.child_token(),
@@ -90,9 +90,8 @@ impl Pool {
     }
 
     /// Takes over what discovery finds, until the job ends.
-    async fn follow(self: Arc<Self>, mut discovered: watch::Receiver<GroupList>) {
-        while let Some(Ok(())) = self.stopped.run_until_cancelled(discovered.changed()).await {
-            let groups = Arc::clone(&discovered.borrow_and_update());
+    async fn follow(self: Arc<Self>, mut discovered: Follower) {
+        while let Some(Some(groups)) = self.stopped.run_until_cancelled(discovered.next()).await {
             let this = Arc::clone(&self);
             // A hundred thousand targets take longer than a task may hold its thread.
             let synced = tokio::task::spawn_blocking(move || this.take_groups(groups)).await;

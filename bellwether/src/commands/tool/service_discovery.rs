@@ -104,13 +104,13 @@ async fn find(settings: &PoolSettings, timeout: Duration) -> GroupList {
         configs: &settings.sd,
         base_dir: &settings.base_dir,
     }]);
-    let Some(found) = found.remove(&settings.job_name) else {
+    let Some(mut found) = found.remove(&settings.job_name) else {
         return GroupList::default();
     };
     if settings.sd.entries().next().is_some() {
         tokio::time::sleep(timeout).await;
     }
-    Arc::clone(&found.borrow())
+    found.take()
 }
 
 impl From<&CheckedTarget> for Shown {

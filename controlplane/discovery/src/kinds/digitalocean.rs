@@ -33,7 +33,7 @@ fn build_at(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "digitalocean_sd")?;
+    let client = client(&config.http, context, "digitalocean_sd")?;
     let discovery = DigitalOceanDiscovery {
         api: Api::new(client, server, interval),
         role: config.role,

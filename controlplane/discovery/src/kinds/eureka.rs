@@ -23,7 +23,7 @@ pub(super) fn build(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "eureka_sd")?;
+    let client = client(&config.http, context, "eureka_sd")?;
     let api = Api::new(client, &config.server, interval)
         .header("accept", HeaderValue::from_static("application/xml"));
     let discovery = EurekaDiscovery { api };

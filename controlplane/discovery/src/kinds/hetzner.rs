@@ -43,7 +43,7 @@ fn build_at(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "hetzner_sd")?;
+    let client = client(&config.http, context, "hetzner_sd")?;
     let discovery = HetznerDiscovery {
         api: Api::new(client, server, interval),
         role,

@@ -19,7 +19,7 @@ pub(super) fn build(
     config: &HttpSdConfig,
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
-    let client = client(&config.http, &context.base_dir, "http")?;
+    let client = client(&config.http, context, "http")?;
     let interval = config.refresh_interval.0;
     let seconds = HeaderValue::from_str(&interval.as_secs_f64().to_string())
         .map_err(|e| BuildError::Other(e.to_string()))?;

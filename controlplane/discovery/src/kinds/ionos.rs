@@ -34,7 +34,7 @@ fn build_at(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "ionos_sd")?;
+    let client = client(&config.http, context, "ionos_sd")?;
     let datacenter = url::path_segment(&config.datacenter_id);
     let discovery = IonosDiscovery {
         api: Api::new(client, server, interval),

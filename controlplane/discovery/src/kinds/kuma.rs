@@ -41,7 +41,7 @@ pub(super) fn build(
     config: &KumaSdConfig,
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
-    let client = client(&config.http, &context.base_dir, "kuma_sd")?;
+    let client = client(&config.http, context, "kuma_sd")?;
     let timeout = config.fetch_timeout.0;
     let mut path = "/v3/discovery:monitoringassignments?fetch-timeout=".to_owned();
     url::push_query(&mut path, &bellwether_model::duration::format(timeout));

@@ -37,7 +37,7 @@ fn build_at(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "linode_sd")?;
+    let client = client(&config.http, context, "linode_sd")?;
     let mut api = Api::new(client, server, interval);
     if !config.region.is_empty() {
         let filter = serde_json::json!({ "region": config.region }).to_string();

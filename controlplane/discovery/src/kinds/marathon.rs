@@ -29,7 +29,7 @@ pub(super) fn build(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "marathon_sd")?;
+    let client = client(&config.http, context, "marathon_sd")?;
     let token = match config.auth_token.0.as_str() {
         "" => None,
         text => Some(token(text).map_err(BuildError::Other)?),

@@ -23,7 +23,7 @@ pub(super) fn build(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "nomad_sd")?;
+    let client = client(&config.http, context, "nomad_sd")?;
     let mut query = String::new();
     let parameters = [
         (

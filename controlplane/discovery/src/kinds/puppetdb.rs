@@ -30,7 +30,7 @@ pub(super) fn build(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "puppetdb")?;
+    let client = client(&config.http, context, "http")?;
     let url = format!("{}/pdb/query/v4", config.url.trim_end_matches('/'));
     let discovery = PuppetdbDiscovery {
         api: Api::exactly(client, &url, interval),

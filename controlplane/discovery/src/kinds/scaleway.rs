@@ -33,7 +33,7 @@ pub(super) fn build(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "scaleway_sd")?;
+    let client = client(&config.http, context, "scaleway_sd")?;
     let mut api = Api::new(client, &config.api_url, interval);
     if !config.secret_key.0.is_empty() {
         let token = token(&config.secret_key.0).map_err(BuildError::Other)?;

@@ -31,7 +31,7 @@ fn build_at(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let client = client(&config.http, &context.base_dir, "vultr_sd")?;
+    let client = client(&config.http, context, "vultr_sd")?;
     let discovery = VultrDiscovery {
         api: Api::new(client, server, interval),
         port: config.port,

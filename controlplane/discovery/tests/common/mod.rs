@@ -7,11 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_discovery::{GroupList, Manager, SdConfigs, SetConfig};
+use bellwether_discovery::{Follower, GroupList, Manager, SdConfigs, SetConfig};
 use bellwether_telemetry::Registry;
 use bellwether_yaml::Strict;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::watch;
 
 pub(crate) mod cluster;
 
@@ -44,7 +43,7 @@ pub(crate) fn parse(yaml: &str) -> Result<SdConfigs, String> {
 pub(crate) struct Discovery {
     pub(crate) manager: Manager,
     pub(crate) registry: Registry,
-    pub(crate) groups: watch::Receiver<GroupList>,
+    pub(crate) groups: Follower,
 }
 
 impl Discovery {
@@ -67,17 +66,17 @@ impl Discovery {
     pub(crate) async fn wait(&mut self, what: &str, done: impl Fn(&Found) -> bool) -> Found {
         let waiting = async {
             loop {
-                let found = Found::new(&self.groups.borrow_and_update());
+                let found = Found::new(&self.groups.take());
                 if done(&found) {
                     return found;
                 }
-                self.groups.changed().await.unwrap();
+                self.groups.next().await.unwrap();
             }
         };
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(found) => found,
             Err(_) => {
-                let found = Found::new(&self.groups.borrow());
+                let found = Found::new(&self.groups.take());
                 panic!("{what} did not come, found {found:#?}")
             }
         }
@@ -103,7 +102,7 @@ impl Discovery {
     }
 }
 
-fn apply(manager: &Manager, yaml: &str, base_dir: &Path) -> watch::Receiver<GroupList> {
+fn apply(manager: &Manager, yaml: &str, base_dir: &Path) -> Follower {
     let configs = parse(yaml).unwrap();
     let set = SetConfig {
         name: "job",

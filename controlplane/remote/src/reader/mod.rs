@@ -89,7 +89,11 @@ impl Fanout {
                     settings.endpoint
                 ));
             }
-            let post = client::post(&settings.client, "remote_storage_read_client")?;
+            let post = client::post(
+                &settings.client,
+                "remote_storage_read_client",
+                &self.registry,
+            )?;
             let external = match settings.filter_external_labels {
                 true => external.clone(),
                 false => Labels::empty(),

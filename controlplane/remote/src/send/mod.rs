@@ -169,9 +169,10 @@ impl RemoteWriter {
                 ));
             }
         }
+        let registry = &self.common.registry;
         let clients = wanted
             .iter()
-            .map(|s| client::post(&s.client, "remote_storage_write_client"));
+            .map(|s| client::post(&s.client, "remote_storage_write_client", registry));
         let clients: Vec<client::Post> = clients.collect::<Result<_, _>>()?;
         let mut queues = self.queues.lock().await;
         let same_labels = queues.external == *external;

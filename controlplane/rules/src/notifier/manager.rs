@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_discovery::{GroupList, SetConfig};
+use bellwether_discovery::{Follower, SetConfig};
 use bellwether_http::Client;
 use bellwether_model::Labels;
 use bellwether_scrape::relabel::Rules;
 use bellwether_telemetry::Registry;
 use parking_lot::RwLock;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -154,7 +153,7 @@ impl Notifier {
         Ok(())
     }
 
-    fn discover(&self, wanted: &[SetSettings]) -> BTreeMap<String, watch::Receiver<GroupList>> {
+    fn discover(&self, wanted: &[SetSettings]) -> BTreeMap<String, Follower> {
         let names: Vec<String> = (0..wanted.len()).map(set_name).collect();
         let sets = wanted.iter().zip(&names).map(|(settings, name)| SetConfig {
             name,

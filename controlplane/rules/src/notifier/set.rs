@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bellwether_discovery::GroupList;
+use bellwether_discovery::{Follower, GroupList};
 use bellwether_http::Client;
 use bellwether_model::{Labels, LabelsBuilder};
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,7 +52,7 @@ impl Set {
         settings: SetSettings,
         client: Client,
         context: SetContext,
-        found: watch::Receiver<GroupList>,
+        found: Follower,
     ) -> Arc<Self> {
         let set = Arc::new(Self {
             settings,
@@ -66,16 +65,15 @@ impl Set {
     }
 
     /// Follows another discovery from now on: a reload may give the set another place.
-    pub(super) fn follow(self: &Arc<Self>, mut found: watch::Receiver<GroupList>) {
+    pub(super) fn follow(self: &Arc<Self>, mut found: Follower) {
         let following = CancellationToken::new();
         let old = std::mem::replace(&mut self.inner.lock().following, following.clone());
         old.cancel();
-        let groups = Arc::clone(&found.borrow_and_update());
+        let groups = found.take();
         self.take_groups(&groups, &following);
         let set = Arc::clone(self);
         self.context.tasks.spawn(async move {
-            while let Some(Ok(())) = following.run_until_cancelled(found.changed()).await {
-                let groups = Arc::clone(&found.borrow_and_update());
+            while let Some(Some(groups)) = following.run_until_cancelled(found.next()).await {
                 set.take_groups(&groups, &following);
             }
         });

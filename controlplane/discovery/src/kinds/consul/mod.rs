@@ -51,7 +51,7 @@ pub(super) fn build(
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     Ok(Box::new(ConsulDiscovery {
         watcher: Watcher {
-            consul: Arc::new(Consul::new(config, &context.base_dir)?),
+            consul: Arc::new(Consul::new(config, context)?),
             datacenter: config.datacenter.clone(),
             tags: config.tags.clone(),
             tag_separator: config.tag_separator.clone(),

@@ -1,7 +1,6 @@
 //! Consul's HTTP interface, as far as it is used.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -11,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::instance::Instance;
 use crate::api::{Api, ApiError, client};
 use crate::config::{ConsulSdConfig, url};
-use crate::discoverer::BuildError;
+use crate::discoverer::{BuildContext, BuildError};
 
 /// How long Consul holds a query when nothing changes.
 const WATCH: Duration = Duration::from_secs(120);
@@ -26,8 +25,8 @@ pub(super) struct Consul {
 }
 
 impl Consul {
-    pub(super) fn new(config: &ConsulSdConfig, base_dir: &Path) -> Result<Self, BuildError> {
-        let client = client(&config.http_with_login(), base_dir, "consul_sd")?;
+    pub(super) fn new(config: &ConsulSdConfig, context: &BuildContext) -> Result<Self, BuildError> {
+        let client = client(&config.http_with_login(), context, "consul_sd")?;
         // A scheme in front of the server counts more than `scheme`, as for Consul's own client.
         let server = match config.server.split_once("://") {
             Some(_) => config.server.clone(),

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Api, ApiError, client, read};
 use crate::config::{DockerFilter, HttpClientConfig, url};
-use crate::discoverer::BuildError;
+use crate::discoverer::{BuildContext, BuildError};
 use crate::labels::Set;
 
 /// Where Docker is asked.
@@ -30,7 +30,7 @@ impl DockerApi {
     pub(super) fn new(
         host: &str,
         http: &HttpClientConfig,
-        base_dir: &Path,
+        context: &BuildContext,
         timeout: Duration,
         name: &str,
     ) -> Result<Self, BuildError> {
@@ -50,7 +50,7 @@ impl DockerApi {
                 )));
             }
         };
-        let client = client(http, base_dir, name)?;
+        let client = client(http, context, name)?;
         Ok(Self::Http(Api::new(client, &base, timeout)))
     }
 

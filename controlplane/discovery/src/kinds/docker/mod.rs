@@ -31,13 +31,7 @@ pub(super) fn build(
     context: &BuildContext,
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     let interval = config.refresh_interval.0;
-    let api = DockerApi::new(
-        &config.host,
-        &config.http,
-        &context.base_dir,
-        interval,
-        "docker_sd",
-    )?;
+    let api = DockerApi::new(&config.host, &config.http, context, interval, "docker_sd")?;
     let discovery = DockerDiscovery {
         api,
         list: format!("/containers/json{}", filter_query(&config.filters)),

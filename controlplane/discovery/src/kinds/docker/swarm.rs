@@ -34,7 +34,7 @@ pub(in super::super) fn build(
     let api = DockerApi::new(
         &config.host,
         &config.http,
-        &context.base_dir,
+        context,
         interval,
         "dockerswarm_sd",
     )?;

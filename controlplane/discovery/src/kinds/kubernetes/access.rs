@@ -13,7 +13,7 @@ use kube::{Client, Config};
 
 use crate::api::client;
 use crate::config::KubernetesSdConfig;
-use crate::discoverer::BuildError;
+use crate::discoverer::{BuildContext, BuildError};
 
 /// Where a pod finds the name of its namespace.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -45,9 +45,14 @@ pub(super) enum Access {
 }
 
 impl Access {
-    pub(super) fn new(config: &KubernetesSdConfig, base_dir: &Path) -> Result<Self, BuildError> {
+    pub(super) fn new(
+        config: &KubernetesSdConfig,
+        context: &BuildContext,
+    ) -> Result<Self, BuildError> {
         if !config.kubeconfig_file.is_empty() {
-            return Ok(Self::Kubeconfig(base_dir.join(&config.kubeconfig_file)));
+            return Ok(Self::Kubeconfig(
+                context.base_dir.join(&config.kubeconfig_file),
+            ));
         }
         let Some(server) = &config.api_server else {
             return Ok(Self::InCluster);
@@ -61,7 +66,7 @@ impl Access {
             .parse()
             .map_err(|e| BuildError::Other(format!("api_server {server:?}: {e}")))?;
         Ok(Self::Server {
-            client: client(&config.http, base_dir, "kubernetes_sd")?,
+            client: client(&config.http, context, "kubernetes_sd")?,
             base,
         })
     }

@@ -48,7 +48,7 @@ pub(super) fn build(
 ) -> Result<Box<dyn Discoverer>, BuildError> {
     Ok(Box::new(KubernetesDiscovery {
         config: config.clone(),
-        access: Access::new(config, &context.base_dir)?,
+        access: Access::new(config, context)?,
         set: context.set.clone(),
         metrics: context.metrics.clone(),
     }))
