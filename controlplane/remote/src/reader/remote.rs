@@ -1,6 +1,7 @@
 //! One remote system.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bellwether_http::USER_AGENT_TEXT;
@@ -283,6 +284,8 @@ pub(super) struct RemoteQuerier {
     range: (i64, i64),
     runtime: Handle,
     failure: Mutex<Option<String>>,
+    /// Label names were wanted, which the protocol does not have.
+    has_no_answer: AtomicBool,
 }
 
 impl RemoteQuerier {
@@ -292,6 +295,7 @@ impl RemoteQuerier {
             range,
             runtime,
             failure: Mutex::new(None),
+            has_no_answer: AtomicBool::new(false),
         }
     }
 }
@@ -325,14 +329,20 @@ impl Querier for RemoteQuerier {
     }
 
     fn label_names(&self, _: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        self.has_no_answer.store(true, Ordering::Relaxed);
         Ok(Vec::new())
     }
 
     fn label_values(&self, _: &str, _: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        self.has_no_answer.store(true, Ordering::Relaxed);
         Ok(Vec::new())
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.failure.lock().clone().into_iter().collect()
+        let has_no_answer = self.has_no_answer.load(Ordering::Relaxed);
+        // Prometheus' words.
+        let labels = has_no_answer.then(|| "not implemented".to_owned());
+        let failure = self.failure.lock().clone();
+        failure.into_iter().chain(labels).collect()
     }
 }

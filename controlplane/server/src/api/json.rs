@@ -150,12 +150,7 @@ pub(crate) fn success_value(data: &impl Serialize) -> Response {
 }
 
 /// An array of strings.
-pub(crate) fn success_strings(texts: &[String], truncated: bool) -> Response {
-    let warnings: &[String] = if truncated {
-        &[TRUNCATED.to_owned()]
-    } else {
-        &[]
-    };
+pub(crate) fn success_strings(texts: &[String], warnings: &[String]) -> Response {
     success(warnings, |out| {
         out.push('[');
         for (i, text) in texts.iter().enumerate() {

@@ -136,24 +136,29 @@ async fn strings(
     + 'static,
 ) -> Result<Response, ApiError> {
     let limit = scope.limit;
-    let mut texts: Vec<String> = read(&core.db, move |db| {
-        let querier = db.querier(scope.mint, scope.maxt)?;
-        if scope.selectors.len() <= 1 {
-            return look_up(
-                &*querier,
-                scope.selectors.first().map_or(&[], Vec::as_slice),
-            );
-        }
-        let mut all = BTreeSet::new();
-        for selector in &scope.selectors {
-            all.extend(look_up(&*querier, selector)?);
-        }
-        Ok(all.into_iter().collect())
+    let (mut texts, mut warnings): (Vec<String>, _) = read(&core.fanout, move |storage| {
+        let querier = storage.querier(scope.mint, scope.maxt)?;
+        let texts = if scope.selectors.len() <= 1 {
+            let selector = scope.selectors.first().map_or(&[][..], Vec::as_slice);
+            look_up(&*querier, selector)?
+        } else {
+            let mut all = BTreeSet::new();
+            for selector in &scope.selectors {
+                all.extend(look_up(&*querier, selector)?);
+            }
+            all.into_iter().collect()
+        };
+        let mut warnings = querier.warnings();
+        warnings.sort_unstable();
+        warnings.dedup();
+        Ok((texts, warnings))
     })
     .await?;
-    let truncated = limit.is_some_and(|l| texts.len() > l);
-    texts.truncate(limit.unwrap_or(usize::MAX));
-    Ok(json::success_strings(&texts, truncated))
+    if limit.is_some_and(|l| texts.len() > l) {
+        texts.truncate(limit.unwrap_or(usize::MAX));
+        warnings.push(json::TRUNCATED.to_owned());
+    }
+    Ok(json::success_strings(&texts, &warnings))
 }
 
 /// The bytes between `/label/` and `/values` of a path.

@@ -293,3 +293,54 @@ async fn prometheus_reads_from_this_server() {
     }
     ours.stop().await.unwrap();
 }
+
+/// The protocol has no way to ask for labels, and the remote system is away.
+#[tokio::test]
+async fn labels_come_with_a_warning_where_a_remote_system_takes_part() {
+    let remote =
+        |name: &str| format!("- {{url: 'http://127.0.0.1:1/', name: {name}, read_recent: true}}\n");
+    let config = format!("remote_read:\n{}{}", remote("a"), remote("b"));
+    let flags = ["--web.enable-remote-write-receiver"];
+    let Some(theirs) = start_reference(&config, &flags).await else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let ours = start(text(&config), &dir.path().join("data"), |_| {}).await;
+    let samples = vec![(base_ms(), 1.0), (base_ms() + 15_000, 2.0)];
+    let labels: &[(&str, &str)] = &[("__name__", "up"), ("job", "a")];
+    let body = write_request(&[Written { labels, samples }]);
+    for address in [ours.address, theirs.address] {
+        let body = body.clone();
+        let written = send(address, "POST", "/api/v1/write", WRITE_HEADERS, body).await;
+        assert_eq!(written.status, 204, "{written:?}");
+    }
+    for path in [
+        "/api/v1/labels",
+        "/api/v1/labels?match[]=up&match[]=down",
+        "/api/v1/labels?limit=1",
+        "/api/v1/label/job/values",
+        "/api/v1/label/none/values?match[]=up",
+    ] {
+        let a = get(ours.address, path).await.json();
+        let b = get(theirs.address, path).await.json();
+        let sorted = |answer: &serde_json::Value| {
+            let mut warnings = answer["warnings"].as_array().cloned().unwrap_or_default();
+            warnings.sort_by_key(ToString::to_string);
+            warnings
+        };
+        assert_eq!(a["data"], b["data"], "{path}: {a} {b}");
+        assert_eq!(sorted(&a), sorted(&b), "{path}");
+        assert!(sorted(&a).contains(&"not implemented".into()), "{path}");
+    }
+    // Why an address cannot be reached each program says in its own words. For one selector alone Prometheus does not
+    // warn: it asks for warnings before it has looked.
+    let path = "/api/v1/series?match[]=up&match[]=down";
+    let a = get(ours.address, path).await.json();
+    let b = get(theirs.address, path).await.json();
+    assert_eq!(a["data"], b["data"]);
+    for answer in [a, b] {
+        let warnings = answer["warnings"].to_string();
+        assert!(warnings.contains("remote_read: "), "{warnings}");
+    }
+    ours.stop().await.unwrap();
+}
