@@ -12,6 +12,7 @@ mod logging;
 mod process;
 mod registry;
 mod render;
+pub mod trace;
 
 pub use family::{Counter, Gauge, Histogram, Summary};
 pub use logging::{LogFormat, init as init_logging};

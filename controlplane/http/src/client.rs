@@ -142,6 +142,24 @@ impl Client {
         })
     }
 
+    /// Opens connections as the client would, for protocols that have clients of their own. Certificates are read from
+    /// their files here. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When certificates cannot be read or used.
+    pub fn connector(
+        settings: &ClientSettings,
+        name: &str,
+        registry: &Registry,
+    ) -> Result<Connector, NewClientError> {
+        let env = |name: &str| std::env::var(name).ok();
+        let proxies = Arc::new(Proxies::new(&settings.proxy, env));
+        let texts = settings.tls.read()?;
+        settings.tls.check(&texts)?;
+        let dialing = Dialing::new(registry, name);
+        Ok(connector(settings, &proxies, texts, dialing))
+    }
+
     /// What the client runs with.
     #[must_use]
     pub fn settings(&self) -> &ClientSettings {

@@ -37,9 +37,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Opens connections.
+/// Opens connections: a `tower` service from URLs to streams.
 #[derive(Clone)]
-pub(crate) struct Connector {
+pub struct Connector {
     tcp: HttpConnector<Addresses>,
     shared: Arc<Shared>,
 }
@@ -323,8 +323,8 @@ impl Service<Uri> for Ready {
     }
 }
 
-/// A connection.
-pub(crate) struct Conn {
+/// A connection, plain or TLS.
+pub struct Conn {
     io: Io,
     /// The other end is a proxy that wants whole URLs.
     proxied: bool,

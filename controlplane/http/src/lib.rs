@@ -40,6 +40,7 @@ mod tls;
 
 pub use client::{Client, NewClientError, USER_AGENT_TEXT};
 pub use config::{HttpClientConfig, HttpConfigError};
+pub use connect::{Conn, Connector};
 pub use error::{Cause, ClientError, SecretError, TlsError};
 pub use oauth2::TokenError;
 pub use settings::{ClientSettings, SecretSource};

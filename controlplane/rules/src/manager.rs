@@ -9,6 +9,7 @@ use std::time::Duration;
 use bellwether_model::Labels;
 use bellwether_model::storage::{Appendable, Queryable};
 use bellwether_telemetry::Registry;
+use bellwether_telemetry::trace::Traces;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ pub struct ManagerOptions {
     /// Rules that do not need each other run at the same time, at most this many in all groups together; `None` runs
     /// rules one after the other.
     pub concurrent_evals: Option<usize>,
+    /// Where the spans of evaluations come from.
+    pub traces: Traces,
 }
 
 /// What the configuration says.
@@ -252,6 +255,7 @@ pub(crate) fn context(parts: ManagerParts, options: ManagerOptions) -> GroupCont
         options: Arc::new(options.groups),
         slots,
         default_query_offset: Arc::new(AtomicU64::new(0)),
+        traces: options.traces,
     }
 }
 

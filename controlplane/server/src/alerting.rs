@@ -14,6 +14,7 @@ use bellwether_rules::{
     RuleManager, RuleQuery, RuleSnapshot, RulesConfig, glob,
 };
 use bellwether_telemetry::Registry;
+use bellwether_telemetry::trace::Traces;
 use bellwether_tsdb::Db;
 use tokio::runtime::Handle;
 
@@ -56,6 +57,7 @@ impl Rules {
         features: &Features,
         registry: &Registry,
         external_url: &str,
+        traces: &Traces,
     ) -> Self {
         let notifier = Arc::new(Notifier::new(settings.notifier, registry));
         let (to, url) = (Arc::clone(&notifier), external_url.to_owned());
@@ -78,6 +80,7 @@ impl Rules {
             groups: settings.groups.clone(),
             external_url: external_url.to_owned(),
             concurrent_evals: concurrent.then_some(settings.max_concurrent_evals),
+            traces: traces.clone(),
         };
         Self {
             manager: Arc::new(RuleManager::new(parts, options)),

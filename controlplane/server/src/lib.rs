@@ -18,6 +18,7 @@
 //! | `active_queries`, `query_log` | which queries run, and which ran |
 //! | `rules` | what the API shows of rules, alerts and Alertmanagers |
 //! | `http` | the router and what wraps every request |
+//! | `spans` | where the server's own spans go |
 //! | `api` | `/api/v1` and `/federate` |
 //! | `metrics`, `version` | what the server says about itself |
 //! | [`tools`] | backfilling and the write benchmark, for the command line |
@@ -46,6 +47,7 @@ mod rules;
 mod runtime;
 mod server;
 mod settings;
+mod spans;
 mod state;
 #[cfg(test)]
 mod testing;

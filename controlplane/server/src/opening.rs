@@ -78,6 +78,7 @@ async fn open_server(state: &Arc<AppState>, parts: &Parts) -> Result<Arc<OpenCor
         &parts.features,
         &state.registry,
         &parts.external_url,
+        state.spans.traces(),
     );
     let own = Arc::clone(&db);
     let intake = intake(
@@ -151,6 +152,7 @@ fn intake(
         type_and_unit_labels: parts.features.has(Feature::TypeAndUnitLabels),
         dir: parts.data_dir.join(REMOTE_WRITE_DIR),
         flush_deadline: parts.remote_flush_deadline,
+        traces: state.spans.traces().clone(),
     };
     Arc::new(Intake {
         storage,

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bellwether_model::storage::Queryable;
+use bellwether_promql::ast::Expr;
 use bellwether_promql::{
     Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
 use bellwether_rules::RuleQuery;
+use bellwether_telemetry::trace::{self, KeyValue};
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -230,10 +232,15 @@ impl Queries {
         runtime: &tokio::runtime::Handle,
         query: RuleQuery<'_>,
     ) -> Result<QueryResult, QueryError> {
+        trace::set_on_current(|| vec![query_attribute(query.expr)]);
+        let exec = trace::span("promqlExec");
+        let _exec = exec.enter();
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
         let arrived = Instant::now();
+        let queueing = trace::span("promqlExecQueue");
         let _slot = runtime.block_on(self.slot_unless(query.cancel))?;
+        drop(queueing);
         let queued = arrived.elapsed();
         self.metrics.queue.observe(queued.as_secs_f64());
         let options = QueryOptions {
@@ -244,7 +251,8 @@ impl Queries {
         let started = Instant::now();
         let engine = self.engine.load_full();
         let noted = self.active.begin(query.text, now_ms() / 1000);
-        let result = engine.instant_expr(&*self.storage, query.expr, query.at_ms, &options);
+        let result =
+            evaluating(|| engine.instant_expr(&*self.storage, query.expr, query.at_ms, &options));
         drop(noted);
         let evaluated = started.elapsed();
         self.metrics.inner_eval.observe(evaluated.as_secs_f64());
@@ -304,6 +312,23 @@ impl Queries {
         kind: QueryKind,
         timeout: Option<Duration>,
         lookback_ms: Option<i64>,
+        how: (Origin, bool),
+    ) -> Result<(QueryResult, QueryTimes, PerStep), QueryError> {
+        trace::set_on_current(|| {
+            let parsed = self.engine.load().parse(&text);
+            parsed.iter().map(query_attribute).collect()
+        });
+        let exec = trace::span("promqlExec");
+        exec.around(self.execute(text, kind, timeout, lookback_ms, how))
+            .await
+    }
+
+    async fn execute(
+        &self,
+        text: String,
+        kind: QueryKind,
+        timeout: Option<Duration>,
+        lookback_ms: Option<i64>,
         (origin, per_step): (Origin, bool),
     ) -> Result<(QueryResult, QueryTimes, PerStep), QueryError> {
         self.metrics.running.inc();
@@ -312,7 +337,9 @@ impl Queries {
             .unwrap_or(self.options.timeout)
             .min(self.options.timeout);
         let arrived = Instant::now();
+        let queueing = trace::span("promqlExecQueue");
         let slot = tokio::time::timeout(limit, Arc::clone(&self.slots).acquire_owned()).await;
+        drop(queueing);
         let log = self.log.load_full();
         let Ok(slot) = slot else {
             let error = QueryError::Timeout("query queue");
@@ -349,16 +376,16 @@ impl Queries {
         let (engine, storage) = (self.engine.load_full(), Arc::clone(&self.storage));
         let active = Arc::clone(&self.active);
         let started = Instant::now();
-        let result = tokio::task::spawn_blocking(move || {
+        let work = trace::carry(move || {
             // The slot is held by the work, not by the waiting request: a cancelled query counts until it ends.
             let _slot = slot;
             let noted = active.begin(&text, now_ms() / 1000);
-            let result = match kind {
+            let result = evaluating(|| match kind {
                 QueryKind::Instant(t) => engine.instant(&*storage, &text, t, &options),
                 QueryKind::Range { start, end, step } => {
                     engine.range(&*storage, &text, start, end, step, &options)
                 }
-            };
+            });
             let steps = match &result {
                 Ok(result) if per_step => {
                     let again = |t| engine.instant(&*storage, &text, t, &options);
@@ -385,8 +412,8 @@ impl Queries {
                 });
             }
             result.and_then(|result| Ok((result, steps?)))
-        })
-        .await;
+        });
+        let result = tokio::task::spawn_blocking(work).await;
         drop(guard);
         let evaluated = started.elapsed();
         self.metrics.inner_eval.observe(evaluated.as_secs_f64());
@@ -400,6 +427,20 @@ impl Queries {
         self.metrics.samples.add(result.stats.total_samples as f64);
         Ok((result, QueryTimes { queued, evaluated }, steps))
     }
+}
+
+/// What Prometheus says of a query in the span of what asked for it.
+fn query_attribute(expr: &Expr) -> KeyValue {
+    KeyValue::new("query", format!("EVAL {expr}"))
+}
+
+/// Evaluates within the spans that Prometheus makes around it.
+fn evaluating<T>(work: impl FnOnce() -> T) -> T {
+    let eval = trace::span("promqlEval");
+    let _eval = eval.enter();
+    let inner = trace::span("promqlInnerEval");
+    let _inner = inner.enter();
+    work()
 }
 
 /// Samples by step. A step's number is that of an instant query at its time, by definition, and that is how it is

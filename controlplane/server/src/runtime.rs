@@ -27,6 +27,7 @@ use crate::settings::{
     AgentSettings, DEFAULT_RETENTION, EXEMPLARS_MAX, QuerySettings, RemoteReadSettings,
     RuleSettings, ServerSettings, StorageSettings, WalCompressionSetting,
 };
+use crate::spans::Spans;
 use crate::state::{
     AgentCore, AppState, Opened, Phase, RunningConfig, hostname, now_rfc3339_nanos,
 };
@@ -66,6 +67,7 @@ pub(crate) fn prepare(
     settings: ServerSettings,
     config: Config,
     cors: Re2,
+    is_tls: bool,
 ) -> (Arc<AppState>, mpsc::Receiver<ReloadReply>, Parts) {
     let db_options = db_options(&settings.storage, &settings.features, &config);
     let mut flags = settings.flags;
@@ -100,6 +102,8 @@ pub(crate) fn prepare(
         reload,
         rules: RuleSource::default(),
         notifications,
+        spans: Spans::default(),
+        is_tls,
         auto_reload: settings.auto_reload.is_some(),
         quit: CancellationToken::new(),
         hostname: hostname(),
@@ -150,7 +154,7 @@ pub(crate) async fn run_core(
     let stopping = || shutdown.is_cancelled() || state.quit.is_cancelled();
     let first = state.config.load_full();
     if !stopping() {
-        apply(&opened, &first.config, &parts.features)
+        apply(state, &opened, &first.config, &parts.features)
             .await
             .map_err(ServerError::Internal)?;
     }
@@ -250,7 +254,7 @@ async fn reload(state: &AppState, parts: &Parts, opened: &Opened) -> Result<(), 
         Err(error) => Err(error.to_string()),
     };
     let applied = match loaded {
-        Ok(config) => match apply(opened, &config, &parts.features).await {
+        Ok(config) => match apply(state, opened, &config, &parts.features).await {
             Ok(()) => Ok(config),
             Err(error) => Err(format!(
                 "one or more errors occurred while applying the new configuration (--config.file={:?}): {error}",
@@ -291,8 +295,17 @@ async fn reload(state: &AppState, parts: &Parts, opened: &Opened) -> Result<(), 
 }
 
 /// Brings what runs in line with a configuration.
-async fn apply(opened: &Opened, config: &Config, features: &Features) -> Result<(), String> {
+async fn apply(
+    state: &AppState,
+    opened: &Opened,
+    config: &Config,
+    features: &Features,
+) -> Result<(), String> {
     let writes = config.write_settings()?;
+    state
+        .spans
+        .apply(config.tracing.as_ref(), &config.base_dir)
+        .await?;
     if let Opened::Server(core) = opened {
         let (db, window) = (Arc::clone(&core.db), out_of_order_window(config));
         // Before the queues start, so that they miss nothing.

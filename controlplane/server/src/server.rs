@@ -121,7 +121,12 @@ impl Server {
             .iter()
             .filter_map(|l| l.local_addr().ok())
             .collect();
-        let (state, reloads, mut parts) = prepare(settings, config, cors);
+        let (state, reloads, mut parts) = prepare(
+            settings,
+            config,
+            cors,
+            gate.as_ref().is_some_and(Gate::is_tls),
+        );
         parts.loaded_text = loaded_text;
         parts.external_url = alerting::external_url(&state, &addresses);
         Ok(Self {
@@ -171,7 +176,6 @@ impl Server {
             mut reloads,
             parts,
         } = self;
-        let is_tls = gate.as_ref().is_some_and(Gate::is_tls);
         // HTTP outlives the main part: requests are drained after scraping has stopped.
         let http_stop = CancellationToken::new();
         let mut http = JoinSet::new();
@@ -193,7 +197,11 @@ impl Server {
                 http_stop.clone(),
             ));
         }
-        tracing::info!(?addresses, tls = is_tls, "metrics server is listening");
+        tracing::info!(
+            ?addresses,
+            tls = state.is_tls,
+            "metrics server is listening"
+        );
         let result = run_core(&state, &parts, &mut reloads, &shutdown).await;
         state.notifications.add(notifications::STOPPING);
         state.phase.send_replace(Phase::Stopping);
@@ -220,6 +228,7 @@ impl Server {
             }
             None => Ok(()),
         };
+        state.spans.shutdown().await;
         tracing::info!("metrics server has stopped");
         result.and(closed)
     }

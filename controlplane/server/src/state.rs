@@ -29,6 +29,7 @@ use crate::queries::Queries;
 use crate::reload::ReloadHandle;
 use crate::rules::RuleSource;
 use crate::settings::{StorageSettings, WebSettings};
+use crate::spans::Spans;
 
 /// The extractor of the shared state.
 pub(crate) type Shared = State<Arc<AppState>>;
@@ -145,6 +146,9 @@ pub(crate) struct AppState {
     pub(crate) reload: ReloadHandle,
     pub(crate) rules: RuleSource,
     pub(crate) notifications: Arc<Notifications>,
+    pub(crate) spans: Spans,
+    /// Whether the listeners speak TLS.
+    pub(crate) is_tls: bool,
     /// Whether changes of the configuration file are looked for.
     pub(crate) auto_reload: bool,
     /// Cancelled by `/-/quit`.

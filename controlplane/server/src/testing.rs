@@ -67,7 +67,7 @@ pub(crate) async fn start_with(
     change(&mut settings);
     let config = settings.config.load().unwrap();
     let cors = Re2::anchored(&settings.web.cors_origin).unwrap();
-    let (state, _reloads, parts) = prepare(settings, config, cors);
+    let (state, _reloads, parts) = prepare(settings, config, cors, false);
     opening::open(&state, &parts).await.unwrap();
     state.phase.send_replace(Phase::Ready);
     TestServer {

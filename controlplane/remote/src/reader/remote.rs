@@ -7,6 +7,7 @@ use std::time::Instant;
 use bellwether_http::USER_AGENT_TEXT;
 use bellwether_model::storage::{Querier, Series, StorageError};
 use bellwether_model::{Labels, MatchOp, Matcher};
+use bellwether_telemetry::trace::{self, SpanKind};
 use bellwether_telemetry::{Gauge, Registry};
 use bytes::{Bytes, BytesMut};
 use http::header::{
@@ -310,10 +311,9 @@ impl Querier for RemoteQuerier {
         if self.failure.lock().is_some() || !self.remote.is_required(matchers) {
             return Ok(Vec::new());
         }
-        match self
-            .runtime
-            .block_on(self.remote.read(self.range, matchers))
-        {
+        let span = trace::span_of("Remote Read", SpanKind::Client);
+        let reading = span.around(self.remote.read(self.range, matchers));
+        match self.runtime.block_on(reading) {
             Ok(series) => Ok(series),
             Err(error) => {
                 tracing::warn!(

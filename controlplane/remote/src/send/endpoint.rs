@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bellwether_http::USER_AGENT_TEXT;
+use bellwether_telemetry::trace::{self, SpanKind};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -97,7 +98,8 @@ impl Endpoint {
             let response = (self.post)(request).await?;
             Ok::<_, String>(read(response).await)
         };
-        match tokio::time::timeout(self.timeout, exchange).await {
+        let span = trace::span_of("Remote Store", SpanKind::Client);
+        match tokio::time::timeout(self.timeout, span.around(exchange)).await {
             Ok(Ok(answer)) => self.judge(&answer),
             Ok(Err(message)) => Err(recoverable(message)),
             Err(_) => Err(recoverable(format!(

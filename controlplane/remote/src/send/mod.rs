@@ -52,6 +52,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellwether_model::{Labels, MetricType};
 use bellwether_telemetry::Registry;
+use bellwether_telemetry::trace::Traces;
 use bellwether_tsdb::{Ingested, LogTail};
 use hashbrown::HashSet;
 use tokio::sync::Mutex;
@@ -90,6 +91,8 @@ pub struct Sources {
     pub dir: PathBuf,
     /// How long queues may still send at the end and when they are replaced.
     pub flush_deadline: Duration,
+    /// Where the spans of requests come from.
+    pub traces: Traces,
 }
 
 impl std::fmt::Debug for Sources {

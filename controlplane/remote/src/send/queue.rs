@@ -100,6 +100,7 @@ impl Queue {
             hold_shards: Mutex::new(None),
             writers: Mutex::default(),
             spare: Mutex::default(),
+            traces: common.sources.traces.clone(),
             settings,
         });
         let watcher = Watcher::new(

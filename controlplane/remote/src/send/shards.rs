@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use bellwether_telemetry::trace::{Context, KeyValue, Span, SpanKind, Traces};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) hold_shards: Mutex<Option<Instant>>,
     pub(crate) writers: Mutex<Vec<BodyWriter>>,
     pub(crate) spare: Mutex<Vec<Batch>>,
+    pub(crate) traces: Traces,
 }
 
 /// Tells the reader of the log that there may be room in a shard's queue.
@@ -239,16 +241,23 @@ async fn attempt_until_answered(
         shared.metrics.sent(counts, body.metadata);
         let begin = Instant::now();
         let endpoint = shared.endpoint.load_full();
+        let span = span_of_attempt(shared, &body, attempt);
         let stored = tokio::select! {
             biased;
             () = shared.hard_stop.cancelled() => return (batch, counts, Outcome::Stopped),
-            stored = endpoint.store(body.bytes.clone(), attempt) => stored,
+            stored = span.around(endpoint.store(body.bytes.clone(), attempt)) => stored,
         };
         shared
             .metrics
             .send_seconds
             .observe(begin.elapsed().as_secs_f64());
         let stored = checked(shared, counts, stored);
+        if let Err(StoreError::Fatal { message, .. } | StoreError::Recoverable { message, .. }) =
+            &stored
+        {
+            span.record_error(message);
+        }
+        drop(span);
         if shared.settings.failed_request_logging && stored.is_err() {
             log_request(shared, &batch);
         }
@@ -279,6 +288,36 @@ async fn attempt_until_answered(
         backoff = (wait * 2).min(longest);
     }
     unreachable!("attempts are endless");
+}
+
+/// The span of one request.
+fn span_of_attempt(shared: &Shared, body: &Body, attempt: u32) -> Span {
+    let none_above = Context::new();
+    let span = shared
+        .traces
+        .start("Remote Send Batch", SpanKind::Internal, &none_above);
+    span.set(|| {
+        let number = |name, n: u64| KeyValue::new(name, i64::try_from(n).unwrap_or(i64::MAX));
+        let Counts {
+            samples,
+            histograms,
+            exemplars,
+        } = body.counts;
+        let mut attributes = vec![
+            number("request_size", body.bytes.len() as u64),
+            number("samples", samples),
+            number("try", attempt.into()),
+            KeyValue::new("remote_name", shared.settings.name.clone()),
+            KeyValue::new("remote_url", shared.settings.endpoint.clone()),
+        ];
+        for (name, n) in [("exemplars", exemplars), ("histograms", histograms)] {
+            if n > 0 {
+                attributes.push(number(name, n));
+            }
+        }
+        attributes
+    });
+    span
 }
 
 /// A receiver of version 1 takes a request of version 2 for an empty one and answers 2xx: nothing is written then.

@@ -216,6 +216,7 @@ fn start_with(dir: &Path, out_of_order_window: Duration) -> Sender {
         type_and_unit_labels: false,
         dir: dir.join("remote_write"),
         flush_deadline: Duration::from_secs(5),
+        traces: Default::default(),
     };
     let writer = RemoteWriter::new(sources, &registry);
     Sender {

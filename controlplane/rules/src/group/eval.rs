@@ -7,6 +7,7 @@ use std::time::Instant;
 use bellwether_model::storage::{AppendError, Appender};
 use bellwether_model::{Labels, stale_nan};
 use bellwether_promql::{Point, VectorSample};
+use bellwether_telemetry::trace::{Context, KeyValue, SpanKind};
 
 use super::Group;
 use crate::rule::{EvalContext, Health, Rule, RuleError};
@@ -79,6 +80,10 @@ impl Group {
     fn evaluate_rule(&self, index: usize, at: Time) -> usize {
         let rule = &self.rules[index];
         let (began, clock) = (Time::now(), Instant::now());
+        let traces = &self.context.traces;
+        let span = traces.start("rule", SpanKind::Internal, &Context::new());
+        span.set(|| vec![KeyValue::new("name", rule.name.clone())]);
+        let _entered = span.enter();
         self.metrics.evaluations.inc();
         let context = EvalContext {
             queries: &*self.context.queries,
@@ -99,6 +104,7 @@ impl Group {
                 count
             }
             Err(error) => {
+                span.fail(&error.to_string());
                 self.failed(rule, &error, "Evaluating rule failed");
                 0
             }

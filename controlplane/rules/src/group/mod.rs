@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bellwether_model::Labels;
 use bellwether_model::storage::{Appendable, Queryable};
+use bellwether_telemetry::trace::Traces;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,7 @@ pub(crate) struct GroupContext {
     pub(crate) slots: Option<Arc<AtomicUsize>>,
     /// `global.rule_query_offset` in nanoseconds.
     pub(crate) default_query_offset: Arc<std::sync::atomic::AtomicU64>,
+    pub(crate) traces: Traces,
 }
 
 /// Times around alerts, set by flags.

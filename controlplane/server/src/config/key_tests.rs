@@ -542,7 +542,7 @@ fn file_patterns_and_the_document() {
 }
 
 #[test]
-fn tracing_is_checked_and_has_no_effect() {
+fn tracing_is_checked_and_shown() {
     for (text, expected) in [
         (
             "tracing: {client_type: grpc}",
@@ -560,11 +560,17 @@ fn tracing_is_checked_and_has_no_effect() {
             "tracing: {endpoint: x, headers: {Host: y}}",
             "Host is a reserved header. It must not be changed",
         ),
+        (
+            "tracing: {endpoint: x, tls_config: {cert_file: x}}",
+            "exactly one of key or key_file must be configured when a client certificate is configured",
+        ),
         ("tracing: {endpoints: x}", "did you mean \"endpoint\"?"),
     ] {
         refused(text, &["p.yml:1:", expected]);
     }
-    let config = parse("tracing: {endpoint: x, timeout: 5s}").unwrap();
-    assert_eq!(config.without_effect()[0].0, "tracing");
-    assert!(parse("tracing:\n").unwrap().without_effect().is_empty());
+    let config = parse("tracing: {endpoint: x, timeout: 5s, sampling_fraction: 0.5}").unwrap();
+    let shown =
+        "tracing:\n  client_type: grpc\n  endpoint: x\n  sampling_fraction: 0.5\n  timeout: 5s\n";
+    assert!(config.to_yaml().contains(shown), "{}", config.to_yaml());
+    assert_eq!(parse("tracing:\n").unwrap().tracing, None);
 }

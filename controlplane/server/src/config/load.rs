@@ -114,6 +114,9 @@ pub struct Config {
     /// `storage`.
     #[serde(skip_serializing_if = "is_default")]
     pub storage: StorageConfig,
+    /// `tracing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<TracingConfig>,
     /// `remote_write`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remote_write: Vec<RemoteWriteConfig>,
@@ -125,9 +128,6 @@ pub struct Config {
     /// The scrape configurations of `scrape_config_files`.
     #[serde(skip)]
     pub file_scrape_configs: Vec<ScrapeConfig>,
-    /// Whether there is a section `tracing`.
-    #[serde(skip)]
-    has_tracing: bool,
     /// The external labels as a label set.
     #[serde(skip)]
     pub external_labels: Labels,
@@ -206,7 +206,7 @@ impl Config {
             otlp,
             remote_write: remote::write(raw.remote_write, name, base_dir)?,
             remote_read: remote::read(raw.remote_read, name, base_dir)?,
-            has_tracing: tracing(raw.tracing, name)?,
+            tracing: tracing(raw.tracing, name, base_dir)?,
             external_labels,
             base_dir: base_dir.to_owned(),
         };
@@ -224,11 +224,7 @@ impl Config {
     /// The keys that are set and change nothing here, each with the reason.
     #[must_use]
     pub fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
-        let mut keys = self.storage.without_effect();
-        if self.has_tracing {
-            keys.push(("tracing", "the server makes no spans that it could export"));
-        }
-        keys
+        self.storage.without_effect()
     }
 
     /// Refuses what agent mode does not have: rules, alerts, queries.
@@ -271,14 +267,18 @@ impl Config {
     }
 }
 
-/// Checks `tracing`; whether it is there.
-fn tracing(raw: Option<Spanned<Option<TracingConfig>>>, file: &str) -> Result<bool, ConfigError> {
+/// The checked section `tracing`.
+fn tracing(
+    raw: Option<Spanned<Option<TracingConfig>>>,
+    file: &str,
+    base_dir: &Path,
+) -> Result<Option<TracingConfig>, ConfigError> {
     let Some((tracing, at)) = raw.and_then(|raw| Some((raw.value?, raw.referenced))) else {
-        return Ok(false);
+        return Ok(None);
     };
-    match tracing.problem() {
+    match tracing.problem(base_dir) {
         Some(problem) => Err(invalid(file, at, "tracing".to_owned(), problem)),
-        None => Ok(true),
+        None => Ok(Some(tracing)),
     }
 }
 

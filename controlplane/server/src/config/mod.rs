@@ -15,7 +15,7 @@
 //! | `remote` | the sections `remote_write` and `remote_read` |
 //! | `storage` | the `storage` section |
 //! | `sections` | the section `runtime` |
-//! | `tracing_config` | the section `tracing`, which is checked and has no effect |
+//! | `tracing_config` | the section `tracing` |
 //! | `shown` | the defaults in force, for `/api/v1/status/config` |
 //! | `error` | [`ConfigError`]: file, line, column, key and what would be right |
 //!
@@ -43,6 +43,7 @@ pub use sections::RuntimeConfig;
 pub use storage::{
     ChunkEncodingConfig, ExemplarsConfig, FloatEncoding, RetentionConfig, StorageConfig, TsdbConfig,
 };
+pub use tracing_config::TracingConfig;
 
 #[cfg(test)]
 mod key_tests;

@@ -1,11 +1,12 @@
-//! `tracing`: read and checked as Prometheus does. This server makes no spans that could be exported, which the log says.
+//! `tracing`: where the server's own spans go.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bellwether_http::config::TlsConfig;
 use bellwether_yaml::{PromDuration, Strict};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Headers that the protocol sets itself.
 const RESERVED: &[&str] = &[
@@ -27,25 +28,63 @@ const RESERVED: &[&str] = &[
     "x-amz-content-sha256",
 ];
 
-/// `tracing` as written.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// `tracing`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self", default)]
-#[allow(dead_code, reason = "read to be checked")]
-pub(super) struct TracingConfig {
+pub struct TracingConfig {
+    /// `grpc` or `http`. Default `grpc`.
     #[serde(deserialize_with = "client_type")]
-    client_type: String,
-    endpoint: Option<String>,
-    sampling_fraction: f64,
-    insecure: bool,
-    tls_config: Option<TlsConfig>,
-    headers: BTreeMap<String, String>,
-    compression: Option<String>,
-    timeout: Option<PromDuration>,
+    pub client_type: String,
+    /// Host and port of the receiver. Required.
+    pub endpoint: Option<String>,
+    /// The share of traces that begin here and are sent. Default 0; traces of others are sent when those say so.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sampling_fraction: f64,
+    /// No TLS. Default false.
+    #[serde(skip_serializing_if = "is_default")]
+    pub insecure: bool,
+    /// TLS towards the receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_config: Option<TlsConfig>,
+    /// Headers of each request.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// `gzip`, or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+    /// How long a request may take. Default 10 s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<PromDuration>,
+}
+
+impl Default for TracingConfig {
+    fn default() -> Self {
+        Self {
+            client_type: "grpc".to_owned(),
+            endpoint: None,
+            sampling_fraction: 0.0,
+            insecure: false,
+            tls_config: None,
+            headers: BTreeMap::new(),
+            compression: None,
+            timeout: None,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl<'de> Deserialize<'de> for TracingConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::deserialize(Strict::new(deserializer, "tracing", &[]))
+    }
+}
+
+impl Serialize for TracingConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
     }
 }
 
@@ -61,7 +100,7 @@ fn client_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
 
 impl TracingConfig {
     /// What is wrong with the section.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(super) fn problem(&self, base_dir: &Path) -> Option<String> {
         for header in self.headers.keys() {
             let lower = header.to_lowercase();
             if lower == "authorization" {
@@ -77,6 +116,11 @@ impl TracingConfig {
         }
         if self.endpoint.as_deref().unwrap_or_default().is_empty() {
             return Some("tracing endpoint must be set".to_owned());
+        }
+        if let Some(tls) = &self.tls_config
+            && let Err(error) = tls.resolve(base_dir)
+        {
+            return Some(error.to_string());
         }
         match self.compression.as_deref() {
             None | Some("" | "gzip") => None,

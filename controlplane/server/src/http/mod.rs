@@ -1,13 +1,14 @@
 //! The server's router and what wraps every request.
 //!
 //! ```text
-//! request -> counting -> compression -> route: CORS, OPTIONS -> /api/v1/...; /federate, /-/..., /metrics, pages, 404
+//! request -> span -> counting -> compression -> route: CORS, OPTIONS -> /api/v1/...; /federate, /-/..., /metrics, pages, 404
 //! ```
 
 mod cors;
 mod lifecycle;
 mod observe;
 mod router;
+mod spans;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};

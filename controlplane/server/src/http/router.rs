@@ -10,7 +10,7 @@ use http::header::ALLOW;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
-use super::{cors, lifecycle, method_not_allowed, not_found, observe};
+use super::{cors, lifecycle, method_not_allowed, not_found, observe, spans};
 use crate::api;
 use crate::state::AppState;
 
@@ -63,5 +63,6 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     routes
         .fallback(not_found)
         .layer(CompressionLayer::new().compress_when(compressible()))
-        .layer(from_fn_with_state(state, observe::count))
+        .layer(from_fn_with_state(Arc::clone(&state), observe::count))
+        .layer(from_fn_with_state(state, spans::of_request))
 }

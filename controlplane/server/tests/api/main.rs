@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod dialers;
 mod headers;
 mod otlp;
 mod promtool;
@@ -12,4 +13,5 @@ mod stats;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
+mod tracing;
 mod type_and_unit;
