@@ -8,12 +8,14 @@
 //! - a connection never outlives [`serve`]: after the shutdown signal the listener closes at once, idle
 //!   connections end, requests under way may finish within the drain time, the rest is cut;
 //! - the number of open connections is bounded; further ones wait in the kernel's accept queue;
-//! - a client that sends its request head too slowly is closed.
+//! - a client that sends its request head too slowly is closed;
+//! - an answer is not lost because nobody read the whole request.
 
 mod bind;
 mod counters;
 mod serve;
 mod tls;
+mod unread;
 pub mod web;
 
 pub use bind::{BindError, bind};

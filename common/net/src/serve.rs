@@ -7,7 +7,8 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use hyper::body::Incoming;
+use http::Version;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -20,6 +21,7 @@ use tower::ServiceExt;
 
 use crate::counters::ConnectionCounters;
 use crate::tls;
+use crate::unread::{DrainedBody, Drains};
 use crate::web::{Gate, guard};
 
 /// Time for a client to shake hands: it holds a connection that others may wait for.
@@ -92,10 +94,14 @@ pub async fn serve(
         };
         let (stream, peer) = stream;
         let app = app.clone();
-        let (options, shutdown, cut) = (Arc::clone(&options), shutdown.clone(), cut.clone());
+        let (options, shutdown) = (Arc::clone(&options), shutdown.clone());
+        let drains = Drains {
+            tasks: connections.clone(),
+            cut: cut.clone(),
+        };
         let accepted = options.counters.as_ref().map(ConnectionCounters::accept);
         connections.spawn(async move {
-            connection(stream, peer, app, &options, &shutdown, &cut).await;
+            connection(stream, peer, app, &options, &shutdown, &drains).await;
             drop((permit, accepted));
         });
     }
@@ -120,14 +126,14 @@ async fn connection(
     app: Router,
     options: &ServeOptions,
     shutdown: &CancellationToken,
-    cut: &CancellationToken,
+    drains: &Drains,
 ) {
     // Answers are written whole; waiting for more data would only add latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     match options.web.as_ref().filter(|gate| gate.is_tls()) {
-        None => speak(stream, peer, app, options, shutdown, cut).await,
+        None => speak(stream, peer, app, options, shutdown, drains).await,
         Some(gate) => {
             let timeout = options.header_timeout.min(HANDSHAKE_TIMEOUT);
             let handshake = tls::accept(gate, stream, timeout);
@@ -141,7 +147,7 @@ async fn connection(
                     }
                 },
             };
-            speak(stream, peer, app, options, shutdown, cut).await;
+            speak(stream, peer, app, options, shutdown, drains).await;
         }
     }
 }
@@ -153,11 +159,19 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     app: Router,
     options: &ServeOptions,
     shutdown: &CancellationToken,
-    cut: &CancellationToken,
+    drains: &Drains,
 ) {
+    let (cut, of_bodies) = (&drains.cut, drains.clone());
     let service = app.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
+        let (head, body) = request.into_parts();
+        // HTTP/2 ends the stream alone.
+        let body = if head.version == Version::HTTP_2 || body.is_end_stream() {
+            axum::body::Body::new(body)
+        } else {
+            axum::body::Body::new(DrainedBody::new(body, &head.headers, &of_bodies))
+        };
+        Request::from_parts(head, body)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     if options
@@ -200,7 +214,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use axum::routing::{any, get};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     async fn start(
@@ -215,7 +229,7 @@ mod tests {
             .unwrap();
         let address = listener.local_addr().unwrap();
         let started = Arc::new(tokio::sync::Notify::new());
-        let app = Router::new().route("/", get(|| async { "ok" })).route(
+        let app = Router::new().route("/", any(|| async { "ok" })).route(
             "/hang",
             get(move || {
                 started.notify_one();
@@ -260,6 +274,66 @@ mod tests {
                 format!("net_conntrack_listener_conn_{name}_total{{listener_name=\"http\"}} 1\n");
             assert!(page.contains(&line), "{page}");
         }
+    }
+
+    /// Reads one answer, whose body is two bytes.
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(b"\r\n\r\nok") {
+            assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0, "{text:?}");
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_is_drained_and_the_connection_goes_on() {
+        let (address, shutdown, task) = start(ServeOptions::default()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let half = vec![b'x'; 100 << 10];
+        for _ in 0..2 {
+            let head = format!(
+                "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+                200 << 10
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&half).await.unwrap();
+            assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+            stream.write_all(&half).await.unwrap();
+        }
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_arrives_before_the_end_of_a_body_that_is_too_long_to_drain() {
+        let (address, shutdown, task) = start(ServeOptions::default()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8000000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let begin = std::time::Instant::now();
+        stream.write_all(&vec![b'x'; 300 << 10]).await.unwrap();
+        let mut text = Vec::new();
+        // The end is a reset, because the server does not wait for the rest; but it waits for the client.
+        let _ = stream.read_to_end(&mut text).await;
+        assert!(begin.elapsed() >= Duration::from_millis(500));
+        assert!(text.starts_with(b"HTTP/1.1 200"), "{text:?}");
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_to_be_asked_for_its_body_is_not_asked() {
+        let (address, shutdown, task) = start(ServeOptions::default()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head =
+            "POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+        shutdown.cancel();
+        task.await.unwrap();
     }
 
     #[tokio::test]
