@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -170,6 +172,52 @@ fn health_is_told_as_by_promtool() {
             if !url.contains(&closed.to_string()) {
                 assert_eq!(text(&found.stderr), text(&expected.stderr), "{args:?}");
             }
+        }
+    }
+}
+
+/// A server that only knows one user.
+fn guarded() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut line, mut known) = (String::new(), false);
+            while reader.read_line(&mut line).unwrap() > 2 {
+                // ada:secret
+                known |= line.trim_end().ends_with(": Basic YWRhOnNlY3JldA==");
+                line.clear();
+            }
+            let status = if known { "200 OK" } else { "401 Unauthorized" };
+            let answer =
+                format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nme");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+#[test]
+fn health_is_asked_with_credentials_of_a_file() {
+    let Some(promtool) = peers::find("promtool") else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let good = "basic_auth: {username: ada, password: secret}\n";
+    std::fs::write(dir.path().join("good.yml"), good).unwrap();
+    std::fs::write(dir.path().join("bad.yml"), "basic_auth: {username: bob}\n").unwrap();
+    let url = format!("--url=http://127.0.0.1:{}", guarded());
+    for what in ["healthy", "ready"] {
+        for (file, code) in [("good.yml", 0), ("bad.yml", 1)] {
+            let file = format!("--http.config.file={file}");
+            let args = ["check", what, &file, &url];
+            let found = ours(&args, dir.path(), "");
+            let expected = run(&promtool, &args, dir.path(), "");
+            assert_eq!(found.status.code(), Some(code), "{args:?}");
+            assert_eq!(expected.status.code(), Some(code), "{args:?}");
+            assert_eq!(text(&found.stderr), text(&expected.stderr), "{args:?}");
         }
     }
 }

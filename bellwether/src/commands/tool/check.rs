@@ -87,8 +87,8 @@ pub(super) async fn run(command: &CheckCommand, lookback: Duration) -> anyhow::R
         CheckCommand::Promql(args) => promql::check(args),
         CheckCommand::ServiceDiscovery(args) => service_discovery::run(args).await,
         CheckCommand::WebConfig(args) => web_config(&args.files, &mut std::io::stderr().lock()),
-        CheckCommand::Healthy(args) => status::run(args, "/-/healthy").await,
-        CheckCommand::Ready(args) => status::run(args, "/-/ready").await,
+        CheckCommand::Healthy(args) => status::run(args, "-/healthy").await,
+        CheckCommand::Ready(args) => status::run(args, "-/ready").await,
     }
 }
 

@@ -1,13 +1,15 @@
 //! `bellwether tool check healthy` and `check ready`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::Url;
+use http::StatusCode;
 
 use crate::commands::tool::output;
+use crate::commands::tool::query::client::Client;
 
 /// As promtool waits.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,11 +19,14 @@ pub(crate) struct StatusArgs {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://localhost:9090")]
     url: String,
+    /// A file with the keys of an HTTP client: credentials, TLS, proxies.
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    http_config: Option<PathBuf>,
 }
 
-/// Asks an endpoint such as `/-/ready`.
+/// Asks an endpoint such as `-/ready`.
 pub(super) async fn run(args: &StatusArgs, endpoint: &str) -> anyhow::Result<ExitCode> {
-    match ask(&args.url, endpoint).await {
+    match ask(args, endpoint).await {
         Ok(text) => {
             output::tell(&format!("  SUCCESS:  {text}"));
             Ok(ExitCode::SUCCESS)
@@ -33,22 +38,17 @@ pub(super) async fn run(args: &StatusArgs, endpoint: &str) -> anyhow::Result<Exi
     }
 }
 
-async fn ask(server: &str, endpoint: &str) -> anyhow::Result<String> {
-    let with_scheme = if server.contains("://") {
-        server.to_owned()
-    } else {
-        format!("http://{server}")
-    };
-    let base = Url::parse(&with_scheme).with_context(|| format!("bad URL {server:?} (--url)"))?;
-    let mut url = base.clone();
-    url.set_path(&format!("{}{endpoint}", base.path().trim_end_matches('/')));
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-    let response = client.get(url).send().await.context("check failed")?;
-    let status = response.status();
-    let text = response.text().await.context("check failed")?;
+async fn ask(args: &StatusArgs, endpoint: &str) -> anyhow::Result<String> {
+    let client = Client::new(&args.url, &[], args.http_config.as_deref())?;
+    let asking = tokio::time::timeout(TIMEOUT, client.page(endpoint)).await;
+    let (status, text) = asking
+        .context("no answer in ten seconds")
+        .and_then(|done| done)
+        .context("check failed")?;
     anyhow::ensure!(
-        status == reqwest::StatusCode::OK,
-        "check failed: URL={server}, status={}",
+        status == StatusCode::OK,
+        "check failed: URL={}, status={}",
+        args.url,
         status.as_u16()
     );
     Ok(text)

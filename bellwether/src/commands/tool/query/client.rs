@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use bellwether_http::HttpClientConfig;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use url::{Url, form_urlencoded};
@@ -116,6 +116,24 @@ impl Client {
         self.send(Method::GET, &url, Bytes::new()).await
     }
 
+    /// A page of the server, whatever its status.
+    pub(in crate::commands::tool) async fn page(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<(StatusCode, String)> {
+        let url = self.base.join(path)?;
+        let mut request = Request::get(url.as_str()).body(Bytes::new())?;
+        request.headers_mut().clone_from(&self.headers);
+        self.exchange(request).await
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> anyhow::Result<(StatusCode, String)> {
+        let answer = self.http.send(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
     fn url(&self, path: &str) -> anyhow::Result<Url> {
         Ok(self.base.join(&format!("api/v1/{path}"))?)
     }
@@ -130,13 +148,7 @@ impl Client {
             }
         }
         let request = request.body(body).context("query error")?;
-        let exchange = async {
-            let answer = self.http.send(request).await?;
-            let status = answer.status();
-            let body = answer.into_body().collect().await?.to_bytes();
-            anyhow::Ok((status, String::from_utf8_lossy(&body).into_owned()))
-        };
-        let exchange = tokio::time::timeout(TIMEOUT, exchange).await;
+        let exchange = tokio::time::timeout(TIMEOUT, self.exchange(request)).await;
         let (status, body) = exchange
             .context("no answer in two minutes")
             .and_then(|done| done)
