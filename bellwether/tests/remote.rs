@@ -209,6 +209,15 @@ fn wait_for_samples(what: &str, node: &Node, name: &str, expected: &Samples) {
     }
 }
 
+/// Waits until a server sends on what it takes: Prometheus leaves out what is older than its reader of the log.
+fn wait_until_sending(from: &Node, to: &Node) {
+    let name = format!("probe_{}", from.port);
+    wait_for("a sample that is sent on", || {
+        from.push(&from.api(), &body(&name, now_ms()));
+        (!to.samples(&name).is_empty()).then_some(())
+    });
+}
+
 fn entry(name: &str, url: &str, more: &str) -> String {
     format!(
         "- {{url: '{url}', name: {name}, remote_timeout: 2s, queue_config: {{batch_send_deadline: 100ms, min_backoff: 20ms, max_backoff: 200ms, min_shards: 2, max_samples_per_send: 100}}, metadata_config: {{send_interval: 500ms}}{more}}}\n"
@@ -245,8 +254,8 @@ fn samples_agree_at_every_receiver() {
     };
     let theirs = Node::start(Kind::Prometheus, &from_prometheus("")).unwrap();
     let theirs_v2 = Node::start(Kind::Prometheus, &from_prometheus(V2)).unwrap();
-    // Prometheus sends only what is newer than its start.
-    std::thread::sleep(Duration::from_secs(2));
+    wait_until_sending(&theirs, &ours);
+    wait_until_sending(&theirs_v2, &ours);
     let begin = now_ms();
     let times: Vec<i64> = (0..150).map(|i| begin + i).collect();
     for t in &times {

@@ -378,6 +378,8 @@ async fn gzip_redirects_and_credentials() {
     answer.headers.push(("Content-Encoding", "gzip".into()));
     answer.body = body;
     let stack = Stack::start("", |c| {
+        // Finding the address of a name may take longer than a tenth of a second.
+        c.scrape_interval = Some(PromDuration(Duration::from_secs(1)));
         c.http.basic_auth = Some(bellwether_scrape::config::BasicAuth {
             username: "me".into(),
             password: Some(bellwether_scrape::config::Secret("pw".into())),
