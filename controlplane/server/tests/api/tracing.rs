@@ -21,6 +21,7 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::support::{eventually, get, send, start, start_reference_in};
@@ -75,11 +76,15 @@ impl Received {
     }
 
     async fn grpc(&self) -> SocketAddr {
+        self.grpc_by(tonic::transport::Server::builder()).await
+    }
+
+    async fn grpc_by(&self, mut server: tonic::transport::Server) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service =
             TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
-        let server = tonic::transport::Server::builder().add_service(service);
+        let server = server.add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         address
     }
@@ -273,6 +278,30 @@ async fn a_reload_turns_spans_on_and_off_and_the_end_sends_the_rest() {
     send(ours.address, "GET", "/version", &header, Vec::new()).await;
     ours.stop().await.unwrap();
     assert_eq!(names(), ["GET /api/v1/series", "GET /version"]);
+}
+
+#[tokio::test]
+async fn a_receiver_may_speak_tls() {
+    let names = vec!["localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ca.pem"), &cert).unwrap();
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
+    let server = tonic::transport::Server::builder().tls_config(tls).unwrap();
+    let received = Received::default();
+    let port = received.grpc_by(server).await.port();
+    let file = dir.path().join("p.yml");
+    let config = format!(
+        "tracing: {{endpoint: 'localhost:{port}', sampling_fraction: 1, tls_config: {{ca_file: ca.pem}}}}\n"
+    );
+    std::fs::write(&file, config).unwrap();
+    let source = bellwether_server::config::ConfigSource::File(file);
+    let ours = start(source, &dir.path().join("data"), |_| {}).await;
+    get(ours.address, "/version").await;
+    ours.stop().await.unwrap();
+    let spans = received.spans.lock().unwrap();
+    assert!(spans.iter().any(|span| span.name == "GET /version"));
 }
 
 #[tokio::test]
