@@ -580,12 +580,15 @@ async fn equal_entries_of_two_jobs_are_one_watch() {
         configs: &configs,
         base_dir: Path::new("."),
     };
-    let mut receivers = manager.apply(&[set("one"), set("two")]);
+    let mut followers = manager.apply(&[set("one"), set("two")]);
     for name in ["one", "two"] {
-        let receiver = receivers.get_mut(name).unwrap();
-        let found =
-            tokio::time::timeout(PATIENCE, receiver.wait_for(|groups| groups.len() == 1)).await;
-        found.unwrap().unwrap();
+        let follower = followers.get_mut(name).unwrap();
+        let found = async {
+            while follower.take().len() != 1 {
+                follower.next().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap();
     }
     let lists = cluster
         .requests()

@@ -229,8 +229,8 @@ async fn an_entry_that_cannot_be_built_is_counted_and_the_others_run() {
         configs: &configs,
         base_dir: Path::new("."),
     };
-    let found = manager.apply(&[set]).remove("job").unwrap();
-    assert_eq!(found.borrow().len(), 1);
+    let mut found = manager.apply(&[set]).remove("job").unwrap();
+    assert_eq!(found.take().len(), 1);
     let page = registry.render_text();
     assert!(
         page.contains("prometheus_sd_failed_configs{name=\"scrape\"} 1\n"),
@@ -261,4 +261,21 @@ async fn many_changes_are_published_together() {
     discovery.wait_for(&["a:50"]).await;
     let sent = discovery.metric(updates).unwrap() - before;
     assert!((1.0..10.0).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn an_update_before_the_last_one_was_taken_counts_as_delayed() {
+    let yaml = "static_configs: [{targets: ['a:1']}]";
+    let mut discovery = Discovery::start(yaml, Path::new("."));
+    let delayed = |discovery: &Discovery| {
+        discovery.metric("prometheus_sd_updates_delayed_total{name=\"scrape\"}")
+    };
+    discovery.groups.take();
+    discovery.reload(yaml, Path::new("."));
+    assert_eq!(delayed(&discovery), Some(0.0));
+    discovery.reload(yaml, Path::new("."));
+    assert_eq!(delayed(&discovery), Some(1.0));
+    discovery.groups.take();
+    discovery.reload(yaml, Path::new("."));
+    assert_eq!(delayed(&discovery), Some(1.0));
 }
