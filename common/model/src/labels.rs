@@ -139,6 +139,20 @@ impl Labels {
         self.0.as_bytes()
     }
 
+    /// Whether both are clones of one set. Equal sets need not be.
+    #[inline]
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The same number for all clones of a set as long as one of them lives.
+    #[inline]
+    #[must_use]
+    pub fn identity(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// Labels in order of their names.
     #[must_use]
     pub fn iter(&self) -> LabelsIter<'_> {

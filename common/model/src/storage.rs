@@ -164,6 +164,44 @@ impl SampleBuffer {
 pub type SeriesStream<'a> =
     Box<dyn Iterator<Item = Result<Arc<dyn Series>, StorageError>> + Send + 'a>;
 
+/// What [`Querier::scan`] is to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// As for [`Querier::select`].
+    pub matchers: &'a [Matcher],
+    /// Oldest time in milliseconds, inclusive.
+    pub mint: i64,
+    /// Newest time in milliseconds, inclusive.
+    pub maxt: i64,
+    /// The labels that the caller looks at, besides the metric name. Others may be missing where no series of the
+    /// storage has a type or a unit among its labels. `None` wants them all.
+    pub labels: Option<&'a [String]>,
+}
+
+/// Takes a series' labels and samples, which it may change or keep. False ends the scan.
+pub type SeriesVisitor<'a> = dyn FnMut(&Labels, &mut SampleBuffer) -> bool + 'a;
+
+/// [`Querier::scan`] of a storage that has no shorter way.
+///
+/// # Errors
+/// On unreadable data.
+pub fn scan_stream(
+    stream: SeriesStream<'_>,
+    scan: &Scan<'_>,
+    visit: &mut SeriesVisitor<'_>,
+) -> Result<(), StorageError> {
+    let mut samples = SampleBuffer::default();
+    for series in stream {
+        let series = series?;
+        samples.clear();
+        series.read(scan.mint, scan.maxt, &mut samples)?;
+        if !visit(series.labels(), &mut samples) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// A point in time view of a storage's readable part.
 pub trait Queryable: Send + Sync {
     /// A querier over `mint..=maxt` (milliseconds, inclusive). It sees only whole transactions.
@@ -198,6 +236,16 @@ pub trait Querier: Send + Sync {
         matchers: &[Matcher],
     ) -> Result<SeriesStream<'a>, StorageError> {
         Ok(Box::new(self.select(sorted, matchers)?.into_iter().map(Ok)))
+    }
+
+    /// Hands over the series that match, one after the other in any order, each with its samples in time order, stale
+    /// markers included. A series may have none. Costs less than [`Querier::stream`] where each is read once and the
+    /// same labels serve many series.
+    ///
+    /// # Errors
+    /// On unreadable data.
+    fn scan(&self, scan: &Scan<'_>, visit: &mut SeriesVisitor<'_>) -> Result<(), StorageError> {
+        scan_stream(self.stream(false, scan.matchers)?, scan, visit)
     }
 
     /// Sorted label names of the matching series (of all series without matchers).

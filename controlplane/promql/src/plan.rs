@@ -4,7 +4,8 @@
 //! modifiers, `start()`, `end()`, `range()`, `step()`. It drops parentheses and wraps the largest
 //! sub-trees whose value is the same at every step into [`Kind::Invariant`], which are evaluated once.
 
-use bellwether_model::Matcher;
+use bellwether_model::labels::METRIC_NAME;
+use bellwether_model::{MatchOp, Matcher};
 
 use crate::ast::{
     AggregateExpr, AggregateOp, AtModifier, BinaryOp, DurationExpr, DurationNode, DurationNodeKind,
@@ -12,6 +13,7 @@ use crate::ast::{
 };
 use crate::error::QueryError;
 use crate::eval::grid::StepGrid;
+use crate::functions::streams;
 use crate::signature::Signature;
 
 /// A planned expression.
@@ -48,9 +50,17 @@ pub(crate) struct Selector {
     pub(crate) smoothed: bool,
     /// Of native histograms only count, sum and reset hint are looked at.
     pub(crate) stats_only: bool,
+    /// The only labels that are looked at besides the name, sorted; `None` for all.
+    pub(crate) labels: Option<Vec<String>>,
 }
 
 impl Selector {
+    /// Whether all series have the same metric name. Then they differ without it too.
+    pub(crate) fn has_one_name(&self) -> bool {
+        let mut names = self.matchers.iter();
+        names.any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty())
+    }
+
     /// The time whose data an evaluation at `t` looks at.
     #[inline]
     pub(crate) fn data_time(&self, t: i64) -> i64 {
@@ -402,10 +412,14 @@ impl Planner {
         let mut grouping = a.grouping.clone();
         grouping.sort_unstable();
         let (invariant, wrap) = (expr.invariant, expr.wrap);
+        let mut expr = expr.node;
+        if !a.without && folds(a.op) {
+            want_labels(&mut expr, &grouping);
+        }
         let aggregate = Aggregate {
             op: a.op,
             param: param.map(|p| p.node),
-            expr: expr.node,
+            expr,
             grouping,
             without: a.without,
         };
@@ -441,6 +455,7 @@ impl Planner {
             anchored: v.anchored,
             smoothed: v.smoothed,
             stats_only: self.around.stats && !self.around.buckets,
+            labels: None,
         })
     }
 
@@ -514,6 +529,35 @@ impl Planner {
                 }
             }
         })
+    }
+}
+
+/// Whether an aggregation looks at the labels of its operand only to find the group.
+fn folds(op: AggregateOp) -> bool {
+    use AggregateOp::{Avg, Count, Group, Max, Min, Quantile, Stddev, Stdvar, Sum};
+    matches!(
+        op,
+        Sum | Avg | Count | Group | Min | Max | Quantile | Stddev | Stdvar
+    )
+}
+
+/// Notes the labels that an aggregation's operand is grouped by, where its series go into the groups as they are read.
+/// Series of several names may become equal without it, which all their labels have to tell.
+fn want_labels(operand: &mut Node, grouping: &[String]) {
+    let selector = match &mut operand.kind {
+        Kind::Selector(s) => s,
+        Kind::Call(c) if streams(c) => {
+            let window = c.args.iter_mut().find_map(|arg| match &mut arg.kind {
+                Kind::Window(w) => Some(w),
+                _ => None,
+            });
+            let Some(window) = window else { return };
+            &mut window.selector
+        }
+        _ => return,
+    };
+    if selector.has_one_name() {
+        selector.labels = Some(grouping.to_vec());
     }
 }
 

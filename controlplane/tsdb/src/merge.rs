@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellwether_model::histogram::{CounterResetHint, FloatHistogram};
-use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
+use bellwether_model::storage::{
+    Querier, SampleBuffer, Scan, Series, SeriesStream, SeriesVisitor, StorageError, scan_stream,
+};
 use bellwether_model::{Labels, Matcher};
 
 /// Queriers by rising time range; where two have a sample at the same time, the earlier querier's counts.
@@ -56,6 +58,13 @@ impl Querier for MergeQuerier {
             }
         }
         Ok(Box::new(Merged { sources }))
+    }
+
+    fn scan(&self, scan: &Scan<'_>, visit: &mut SeriesVisitor<'_>) -> Result<(), StorageError> {
+        if let [only] = self.parts.as_slice() {
+            return only.scan(scan, visit);
+        }
+        scan_stream(self.stream(false, scan.matchers)?, scan, visit)
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {

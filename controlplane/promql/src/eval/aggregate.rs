@@ -18,6 +18,7 @@ use super::aggregate_histogram::{HistogramSum, Histograms, Noter};
 use super::column::{Cell, Row, RowBuilder, SeriesSet, absent, is_absent};
 use super::context::Context;
 use super::grid::StepGrid;
+use super::memo::Memo;
 use super::{aggregate_k, eval_scalar, for_each_batch};
 
 /// The value of an aggregation.
@@ -76,6 +77,7 @@ pub(super) struct Grouping<'a> {
     groups: Vec<Labels>,
     /// The labels of the group that is looked for.
     wanted: Selection,
+    seen: Memo<usize>,
 }
 
 impl<'a> Grouping<'a> {
@@ -86,6 +88,7 @@ impl<'a> Grouping<'a> {
             hasher: foldhash::fast::FixedState::default(),
             groups: Vec::new(),
             wanted: Selection::default(),
+            seen: Memo::default(),
         }
     }
 
@@ -96,20 +99,26 @@ impl<'a> Grouping<'a> {
             hasher,
             groups,
             wanted,
-            ..
+            seen,
+            a,
         } = self;
-        fill_group(wanted, labels, &self.a.grouping, self.a.without);
-        let key = wanted.as_packed();
-        let hash = hasher.hash_one(key);
-        if let Some(at) = index.find(hash, |at| groups[*at].as_packed() == key) {
-            return (*at, None);
-        }
-        let new = wanted.to_labels();
-        groups.push(new.clone());
-        index.insert_unique(hash, groups.len() - 1, |at| {
-            hasher.hash_one(groups[*at].as_packed())
+        let mut new = None;
+        let at = seen.get(labels, |labels| {
+            fill_group(wanted, labels, &a.grouping, a.without);
+            let key = wanted.as_packed();
+            let hash = hasher.hash_one(key);
+            if let Some(at) = index.find(hash, |at| groups[*at].as_packed() == key) {
+                return *at;
+            }
+            let labels = wanted.to_labels();
+            groups.push(labels.clone());
+            new = Some(labels);
+            index.insert_unique(hash, groups.len() - 1, |at| {
+                hasher.hash_one(groups[*at].as_packed())
+            });
+            groups.len() - 1
         });
-        (groups.len() - 1, Some(new))
+        (at, new)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bellwether_model::histogram::CounterResetHint;
 use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::storage::{SampleBuffer, Series};
-use bellwether_model::{FloatHistogram, Labels, MatchOp};
+use bellwether_model::{FloatHistogram, Labels};
 use hashbrown::HashSet;
 use rayon::prelude::*;
 
@@ -15,13 +15,14 @@ use crate::ast::{Span, ValueType};
 use crate::error::QueryError;
 use crate::explain::NodeCost;
 use crate::functions::range_table::RangeDef;
-use crate::plan::{Call, Kind, Node, Selector, Subquery};
+use crate::plan::{Call, Kind, Node, Selector, Subquery, Window as PlannedWindow};
 
 use super::column::{Cell, Row, Sample, drop_metadata, is_metadata_label, same_labelset};
 use super::context::Context;
 use super::grid::StepGrid;
+use super::memo::Memo;
 use super::sliding::{Regular, Sliding, Weights};
-use super::{Sink, eval, range_span, scalar_args, selector, smoothed};
+use super::{Sink, eval, range_span, scalar_args, scan, selector, smoothed};
 
 /// The samples of one series, floats and histograms apart, each in time order.
 #[derive(Debug, Default)]
@@ -73,45 +74,56 @@ impl RangeInput {
         selector: &Selector,
         (mint, maxt): (i64, i64),
     ) -> Result<(), QueryError> {
-        selector::read(series, mint, maxt, &mut self.buffer)?;
-        if selector.stats_only {
-            selector::keep_stats(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let read = series.read(mint, maxt, &mut buffer);
+        if read.is_ok() {
+            self.take(&mut buffer, selector);
         }
-        if self.buffer.histograms.is_empty() {
+        self.buffer = buffer;
+        Ok(read?)
+    }
+
+    /// Takes the samples of a series, stale markers left out.
+    pub(super) fn take(&mut self, buffer: &mut SampleBuffer, selector: &Selector) {
+        selector::drop_stale(buffer);
+        if selector.stats_only {
+            selector::keep_stats(buffer);
+        }
+        if buffer.histograms.is_empty() {
             self.histogram_times.clear();
             self.histograms.clear();
             self.histogram_starts.clear();
             // The buffer's columns are exactly what is needed: trade instead of copying.
-            std::mem::swap(&mut self.float_times, &mut self.buffer.timestamps);
-            std::mem::swap(&mut self.floats, &mut self.buffer.values);
-            std::mem::swap(&mut self.float_starts, &mut self.buffer.start_timestamps);
+            std::mem::swap(&mut self.float_times, &mut buffer.timestamps);
+            std::mem::swap(&mut self.floats, &mut buffer.values);
+            std::mem::swap(&mut self.float_starts, &mut buffer.start_timestamps);
             if !self.float_starts.is_empty() {
                 self.float_starts.resize(self.floats.len(), 0);
             }
-            return Ok(());
+            return;
         }
         self.clear();
-        let starts = !self.buffer.start_timestamps.is_empty();
-        for i in 0..self.buffer.len() {
-            let t = self.buffer.timestamps[i];
-            match self.buffer.histogram(i) {
+        let starts = !buffer.start_timestamps.is_empty();
+        for i in 0..buffer.len() {
+            let t = buffer.timestamps[i];
+            match buffer.histogram(i) {
                 Some(h) => {
                     self.histogram_times.push(t);
                     self.histograms.push(Arc::clone(h));
                     if starts {
-                        self.histogram_starts.push(self.buffer.start_timestamp(i));
+                        self.histogram_starts.push(buffer.start_timestamp(i));
                     }
                 }
                 None => {
                     self.float_times.push(t);
-                    self.floats.push(self.buffer.values[i]);
+                    self.floats.push(buffer.values[i]);
                     if starts {
-                        self.float_starts.push(self.buffer.start_timestamp(i));
+                        self.float_starts.push(buffer.start_timestamp(i));
                     }
                 }
             }
         }
-        Ok(())
     }
 
     /// Takes the samples of a sub-query's row.
@@ -289,29 +301,26 @@ pub(crate) fn range_call(
     };
     let names = ctx.delayed_names || def.keeps_name;
     let mut unique = Unique::default();
-    let mut checked = |rows: Vec<Row>, differ: bool, notes: &mut Annotations| {
-        if !names && !differ {
-            unique.check(&rows)?;
-        }
-        sink(rows, notes)
-    };
+    let mut checked =
+        |rows: Vec<Row>, differ: bool, notes: &mut Annotations| -> Result<(), QueryError> {
+            if !names && !differ {
+                unique.check(&rows)?;
+            }
+            sink(rows, notes)
+        };
     match &plain(arg).kind {
         Kind::Window(w) => {
             smoothed::check_function(&w.selector, call.func.name)?;
             let job = job(Source::Selector(&w.selector), w.range_ms);
-            let one_name = has_one_name(&w.selector);
-            let mut untyped = true;
-            let mut state = job.fresh();
-            let mut cost = NodeCost::default();
-            selector::each_batch(ctx, &w.selector, grid.steps(), |series| {
-                untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
-                let before = ctx.looked_at();
-                let rows = job.over_series(ctx, series, &mut state, notes)?;
-                cost.series += series.len() as u64;
-                cost.samples += ctx.looked_at() - before;
-                checked(rows, untyped, notes)
-            })?;
+            let before = ctx.looked_at();
+            let series = job.over_window(ctx, w, notes, &mut checked)?;
             if let Some(profile) = ctx.profile {
+                let samples = ctx.looked_at() - before;
+                let cost = NodeCost {
+                    series,
+                    samples,
+                    ..NodeCost::default()
+                };
                 profile.add(plain(arg), cost);
             }
         }
@@ -335,14 +344,8 @@ pub(crate) fn range_call(
     Ok(())
 }
 
-/// Whether all series of a selector have the same metric name. Then they differ without it too.
-fn has_one_name(selector: &Selector) -> bool {
-    let mut names = selector.matchers.iter();
-    names.any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty())
-}
-
 /// Whether the name is all that describes the metric.
-fn is_untyped(labels: &Labels) -> bool {
+pub(super) fn is_untyped(labels: &Labels) -> bool {
     // Labels are sorted by name.
     let mut first = labels.iter().take_while(|l| l.name <= "__unit__");
     first.all(|l| l.name == METRIC_NAME || !is_metadata_label(l.name))
@@ -371,11 +374,24 @@ impl Unique {
 }
 
 /// What is used for one series after the other.
-type State = (RangeInput, Box<dyn RangeFunction>);
+pub(super) struct State {
+    pub(super) input: RangeInput,
+    function: Box<dyn RangeFunction>,
+    /// Label sets without name, type and unit.
+    dropped: Memo<Labels>,
+}
+
+/// Takes rows, and whether their labels surely differ.
+pub(super) type Checked<'a> =
+    dyn FnMut(Vec<Row>, bool, &mut Annotations) -> Result<(), QueryError> + 'a;
 
 impl Job<'_> {
-    fn fresh(&self) -> State {
-        (RangeInput::default(), (self.def.make)())
+    pub(super) fn fresh(&self) -> State {
+        State {
+            input: RangeInput::default(),
+            function: (self.def.make)(),
+            dropped: Memo::default(),
+        }
     }
 
     /// Whether all steps look at the same time.
@@ -393,36 +409,68 @@ impl Job<'_> {
         }
     }
 
+    /// Runs over the series of a selector. Returns how many there were.
+    fn over_window(
+        &self,
+        ctx: &Context<'_>,
+        window: &PlannedWindow,
+        notes: &mut Annotations,
+        checked: &mut Checked<'_>,
+    ) -> Result<u64, QueryError> {
+        let selector = &window.selector;
+        let times = self.reach(ctx, selector);
+        if scan::pays(times.1.saturating_sub(times.0), self.grid.steps()) {
+            return self.scan(ctx, selector, times, notes, checked);
+        }
+        let one_name = selector.has_one_name();
+        let (mut state, mut count, mut untyped) = (self.fresh(), 0, true);
+        selector::each_batch(ctx, selector, self.grid.steps(), |series| {
+            untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
+            count += series.len() as u64;
+            let rows = self.over_series(ctx, selector, times, series, &mut state, notes)?;
+            checked(rows, untyped, notes)
+        })?;
+        Ok(count)
+    }
+
+    /// The oldest and newest time whose samples some window looks at.
+    fn reach(&self, ctx: &Context<'_>, selector: &Selector) -> (i64, i64) {
+        let (back, ahead) = smoothed::reach(selector, ctx.lookback_ms);
+        let reach = self.range_ms.saturating_add(back);
+        (
+            self.data_time(self.grid.start).saturating_sub(reach - 1),
+            self.data_time(self.grid.last()).saturating_add(ahead),
+        )
+    }
+
+    /// The row of a series whose samples are in `state`.
+    pub(super) fn row(
+        &self,
+        ctx: &Context<'_>,
+        labels: &Labels,
+        state: &mut State,
+        notes: &mut Annotations,
+    ) -> Result<Option<Row>, QueryError> {
+        if !ctx.start_timestamps {
+            state.input.forget_starts();
+        }
+        self.one(ctx, state, labels, false, notes)
+    }
+
     fn over_series(
         &self,
         ctx: &Context<'_>,
+        selector: &Selector,
+        (mint, maxt): (i64, i64),
         series: &[Arc<dyn Series>],
         state: &mut State,
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
-        let Source::Selector(s) = &self.source else {
-            return Ok(Vec::new());
-        };
-        let (back, ahead) = smoothed::reach(s, ctx.lookback_ms);
-        let reach = self.range_ms.saturating_add(back);
-        let mint = self.data_time(self.grid.start).saturating_sub(reach - 1);
-        let maxt = self.data_time(self.grid.last()).saturating_add(ahead);
         let one = |state: &mut State, series: &Arc<dyn Series>| {
-            let (input, function) = state;
             ctx.check()?;
-            input.load(&**series, s, (mint, maxt))?;
-            if !ctx.start_timestamps {
-                input.forget_starts();
-            }
+            state.input.load(&**series, selector, (mint, maxt))?;
             let mut notes = Annotations::new();
-            let row = self.one(
-                ctx,
-                input,
-                &mut **function,
-                series.labels(),
-                false,
-                &mut notes,
-            )?;
+            let row = self.row(ctx, series.labels(), state, &mut notes)?;
             Ok((row, notes))
         };
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
@@ -442,18 +490,10 @@ impl Job<'_> {
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
         let one = |state: &mut State, row: &Row| {
-            let (input, function) = state;
             ctx.check()?;
-            input.load_row(row, grid);
+            state.input.load_row(row, grid);
             let mut notes = Annotations::new();
-            let row = self.one(
-                ctx,
-                input,
-                &mut **function,
-                &row.labels,
-                row.drop_name,
-                &mut notes,
-            )?;
+            let row = self.one(ctx, state, &row.labels, row.drop_name, &mut notes)?;
             Ok((row, notes))
         };
         let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
@@ -470,12 +510,16 @@ impl Job<'_> {
     fn one(
         &self,
         ctx: &Context<'_>,
-        input: &RangeInput,
-        function: &mut dyn RangeFunction,
+        state: &mut State,
         labels: &Labels,
         drop_name: bool,
         notes: &mut Annotations,
     ) -> Result<Option<Row>, QueryError> {
+        let State {
+            input,
+            function,
+            dropped,
+        } = state;
         if input.is_empty() {
             return Ok(None);
         }
@@ -489,7 +533,7 @@ impl Job<'_> {
         let name = labels.metric_name().unwrap_or("");
         let drop = drop_name || !self.def.keeps_name;
         let out_labels = if drop && !ctx.delayed_names {
-            drop_metadata(labels)
+            dropped.get(labels, drop_metadata)
         } else {
             labels.clone()
         };
@@ -526,9 +570,9 @@ impl Job<'_> {
         row: &Row,
         notes: &mut Annotations,
     ) {
-        let kind = labels.value("__type__");
+        let kind = || labels.value("__type__");
         let like_counter = if ctx.type_labels {
-            matches!(kind, "counter" | "histogram")
+            matches!(kind(), "counter" | "histogram")
         } else {
             ["_total", "_sum", "_count", "_bucket"]
                 .iter()
@@ -540,7 +584,7 @@ impl Job<'_> {
         }
         let name = name.to_owned();
         let kind = if ctx.type_labels {
-            AnnotationKind::PossibleNonCounterType(name, kind.to_owned())
+            AnnotationKind::PossibleNonCounterType(name, kind().to_owned())
         } else {
             AnnotationKind::PossibleNonCounter(name)
         };

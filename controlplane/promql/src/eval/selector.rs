@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use bellwether_model::histogram::CounterResetHint;
 use bellwether_model::storage::{SampleBuffer, Series, StorageError};
-use bellwether_model::{FloatHistogram, is_stale_nan};
+use bellwether_model::{FloatHistogram, Labels, is_stale_nan};
 use rayon::prelude::*;
 
 use crate::annotations::Annotations;
 use crate::error::QueryError;
 use crate::plan::Selector;
 
-use super::Sink;
 use super::column::{Row, SeriesSet, histogram_weight};
 use super::context::Context;
 use super::grid::StepGrid;
 use super::sliding::Slider;
+use super::{Sink, scan};
 
 /// The most series per batch: large enough to keep all cores busy.
 pub(crate) const BATCH: usize = 256;
@@ -32,6 +32,11 @@ const USUAL_INTERVAL: i64 = 15_000;
 pub(crate) fn pays_threads(series: usize, span_ms: i64, steps: usize) -> bool {
     let one = (span_ms / USUAL_INTERVAL).saturating_add(2 * steps as i64);
     series > 1 && one.saturating_mul(series as i64) >= PARALLEL_FROM
+}
+
+/// Series of a batch when each has so many steps.
+pub(super) fn batch_size(steps: usize) -> usize {
+    (BATCH_STEPS / steps.max(1)).clamp(BATCH_MIN, BATCH)
 }
 
 /// The series of a selector in the storage's order.
@@ -56,7 +61,7 @@ pub(crate) fn each_batch(
     mut each: impl FnMut(&mut Vec<Arc<dyn Series>>) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
     let mut stream = ctx.querier.stream(false, &selector.matchers)?;
-    let size = (BATCH_STEPS / steps.max(1)).clamp(BATCH_MIN, BATCH);
+    let size = batch_size(steps);
     let mut batch = Vec::new();
     loop {
         ctx.check()?;
@@ -81,15 +86,21 @@ pub(crate) fn read(
 ) -> Result<(), StorageError> {
     buffer.clear();
     series.read(mint, maxt, buffer)?;
+    drop_stale(buffer);
+    Ok(())
+}
+
+/// Leaves stale markers out.
+pub(super) fn drop_stale(buffer: &mut SampleBuffer) {
     if buffer.histograms.is_empty() && !has_stale(&buffer.values) {
-        return Ok(());
+        return;
     }
     let stale = |b: &SampleBuffer, i: usize| match b.histogram(i) {
         Some(h) => is_stale_nan(h.sum),
         None => is_stale_nan(b.values[i]),
     };
     let Some(first) = (0..buffer.len()).find(|&i| stale(buffer, i)) else {
-        return Ok(());
+        return;
     };
     let starts = !buffer.start_timestamps.is_empty();
     if starts {
@@ -116,7 +127,6 @@ pub(crate) fn read(
         buffer.histograms.truncate(kept);
     }
     buffer.start_timestamps.truncate(kept);
-    Ok(())
 }
 
 /// Whether there is a stale marker, which is rare.
@@ -197,6 +207,13 @@ pub(crate) enum Show {
     InfoTime,
 }
 
+/// The oldest and newest time whose samples a selector may show.
+fn reach(ctx: &Context<'_>, selector: &Selector, grid: StepGrid) -> (i64, i64) {
+    let first = selector.data_time(grid.start);
+    let mint = first.saturating_sub(ctx.lookback_ms - 1);
+    (mint, selector.data_time(grid.last()))
+}
+
 fn row(
     ctx: &Context<'_>,
     selector: &Selector,
@@ -207,17 +224,27 @@ fn row(
 ) -> Result<Option<Row>, QueryError> {
     ctx.check()?;
     buffer.clear();
-    let mint = selector
-        .data_time(grid.start)
-        .saturating_sub(ctx.lookback_ms - 1);
-    series.read(mint, selector.data_time(grid.last()), buffer)?;
+    let (mint, maxt) = reach(ctx, selector, grid);
+    series.read(mint, maxt, buffer)?;
+    row_of(ctx, selector, grid, show, series.labels(), buffer)
+}
+
+/// The row of a series' samples.
+fn row_of(
+    ctx: &Context<'_>,
+    selector: &Selector,
+    grid: StepGrid,
+    show: Show,
+    labels: &Labels,
+    buffer: &mut SampleBuffer,
+) -> Result<Option<Row>, QueryError> {
     if selector.stats_only {
         keep_stats(buffer);
     }
     if buffer.is_empty() {
         return Ok(None);
     }
-    let mut row = Row::floats(series.labels().clone(), ctx.column(grid.steps()));
+    let mut row = Row::floats(labels.clone(), ctx.column(grid.steps()));
     let mut weight = 0;
     let mut no_info = false;
     visible(selector, grid, ctx.lookback_ms, buffer, |step, i| {
@@ -243,8 +270,7 @@ fn row(
     });
     if no_info {
         return Err(QueryError::Execution(format!(
-            "this should be an info metric, with float samples: {}",
-            series.labels()
+            "this should be an info metric, with float samples: {labels}"
         )));
     }
     if weight == 0 {
@@ -307,6 +333,15 @@ pub(super) fn batches(
     notes: &mut Annotations,
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
+    let reach = reach(ctx, selector, grid);
+    if scan::pays(reach.1.saturating_sub(reach.0), grid.steps()) {
+        let mut make = |labels: &Labels, samples: &mut SampleBuffer| {
+            row_of(ctx, selector, grid, Show::Value, labels, samples)
+        };
+        return scan::each_batch(ctx, selector, reach, grid.steps(), &mut make, |rows| {
+            sink(rows, notes)
+        });
+    }
     each_batch(ctx, selector, grid.steps(), |series| {
         sink(rows_of(ctx, selector, grid, Show::Value, series)?, notes)
     })

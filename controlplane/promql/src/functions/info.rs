@@ -143,6 +143,7 @@ fn select(
         anchored: false,
         smoothed: false,
         stats_only: false,
+        labels: None,
     };
     let series = crate::eval::selector::select(inv.ctx, &selector)?;
     rows_of(inv.ctx, &selector, inv.grid, Show::InfoTime, &series)

@@ -38,8 +38,16 @@ impl<M> BlockWriter<M> {
 
     /// A copy of the bytes so far; unused bits of the last one are zero.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
-        let mut out = vec![0; self.len()];
-        let mut rest = &mut out[..];
+        let mut out = Vec::new();
+        self.copy_to(&mut out, 0);
+        out
+    }
+
+    /// The same in place of a buffer's content, with some zeros behind it.
+    pub(crate) fn copy_to(&self, out: &mut Vec<u8>, zeros: usize) {
+        out.clear();
+        out.resize(self.len() + zeros, 0);
+        let mut rest = &mut out[..self.len()];
         let mut used = usize::from(self.used);
         let mut block = &self.newest;
         while let Some(b) = block {
@@ -47,7 +55,6 @@ impl<M> BlockWriter<M> {
             own.copy_from_slice(&b.bytes[..used]);
             (rest, used, block) = (before, ROOM, &b.before);
         }
-        out
     }
 
     /// The newest byte, 0 while there is none.

@@ -1,5 +1,6 @@
 //! XOR chunks: float samples, times as delta of deltas, values as XOR (Gorilla, with Prometheus' widths).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bellwether_model::storage::SampleBuffer;
@@ -8,6 +9,9 @@ use super::bits::{BitReader, PutBits, XorWindow};
 use super::blocks::BlockWriter;
 use super::columns;
 use crate::encoding::{DecodeError, put_uvarint, put_varint};
+
+/// The decoder reads so many bytes at once: with that many zeros behind them the last samples are like the others.
+const LOOKS_AHEAD: usize = 8;
 
 /// Most bytes of a chunk's header and first sample.
 const FIRST_BYTES: usize = 2 + 10 + 8;
@@ -45,9 +49,15 @@ impl XorAppender {
         maxt: i64,
         out: &mut SampleBuffer,
     ) -> Result<(), DecodeError> {
-        let bytes = self.bits.to_vec();
-        let body = bytes.get(2..).unwrap_or_default();
-        columns::decode_body(usize::from(self.count()).min(limit), body, mint, maxt, out)
+        thread_local! {
+            static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let count = usize::from(self.count()).min(limit);
+        BYTES.with_borrow_mut(|bytes| {
+            self.bits.copy_to(bytes, LOOKS_AHEAD);
+            let body = bytes.get(2..).unwrap_or_default();
+            columns::decode_body(count, body, mint, maxt, out)
+        })
     }
 
     /// Samples in the chunk.

@@ -67,12 +67,25 @@ impl LabelSets {
     /// Calls `each` with the symbols of a set, until it says false.
     #[inline]
     pub(super) fn each_symbol(&self, at: LabelsAt, each: impl FnMut(Symbol) -> bool) {
-        let group = self.bytes.get((at / GROUP) as usize..);
-        let mut rest = Dec::new(group.unwrap_or_default());
-        let mut set = Set::new();
+        let mut cursor = Cursor::default();
+        self.read(at, &mut cursor).iter().copied().all(each);
+    }
+
+    /// The symbols of a set. Who reads sets in their order with one cursor decodes each only once.
+    pub(super) fn read<'c>(&self, at: LabelsAt, cursor: &'c mut Cursor) -> &'c [Symbol] {
+        let (group, place) = (at / GROUP, at % GROUP);
+        if cursor.read == 0 || cursor.group != group || cursor.read > place + 1 {
+            cursor.group = group;
+            cursor.read = 0;
+            cursor.pos = group as usize;
+            cursor.set.clear();
+        }
+        let mut rest = Dec::new(self.bytes.get(cursor.pos..).unwrap_or_default());
+        let before = rest.remaining();
+        let set = &mut cursor.set;
         // The bytes are `add`'s own.
         let mut next = || rest.uvarint().unwrap_or(0);
-        for _ in 0..=at % GROUP {
+        while cursor.read <= place {
             set.resize(next() as usize, 0);
             let mask = next();
             let mut low = mask & !(1 << REST);
@@ -87,9 +100,22 @@ impl LabelSets {
                     *symbol = next() as Symbol;
                 }
             }
+            cursor.read += 1;
         }
-        set.into_iter().all(each);
+        cursor.pos += before - rest.remaining();
+        set
     }
+}
+
+/// A place among the sets of one page, and the set that was read there.
+#[derive(Default)]
+pub(super) struct Cursor {
+    set: Set,
+    group: u32,
+    /// Sets of the group that were read.
+    read: u32,
+    /// Where the next one begins.
+    pos: usize,
 }
 
 #[cfg(test)]
@@ -109,6 +135,7 @@ mod tests {
                 0..60,
             ),
             shrunk in any::<prop::sample::Index>(),
+            jumps in proptest::collection::vec(any::<prop::sample::Index>(), 0..40),
         ) {
             let mut sets = LabelSets::default();
             let mut places = Vec::new();
@@ -118,7 +145,14 @@ mod tests {
                     sets.shrink();
                 }
             }
+            let mut cursor = Cursor::default();
+            for jump in jumps.iter().filter(|_| !all.is_empty()) {
+                let i = jump.index(all.len());
+                prop_assert_eq!(sets.read(places[i], &mut cursor), &all[i]);
+            }
+            let mut cursor = Cursor::default();
             for (at, set) in places.into_iter().zip(&all) {
+                prop_assert_eq!(sets.read(at, &mut cursor), set);
                 let mut read = Vec::new();
                 sets.each_symbol(at, |symbol| {
                     read.push(symbol);

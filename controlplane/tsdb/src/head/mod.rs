@@ -24,6 +24,7 @@ mod postings;
 mod publish;
 pub(crate) mod query;
 pub(crate) mod replay;
+mod scan;
 pub(crate) mod series;
 mod slab;
 mod symbols;

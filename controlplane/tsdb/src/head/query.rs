@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
+use bellwether_model::storage::{
+    Querier, SampleBuffer, Scan, Series, SeriesStream, SeriesVisitor, StorageError,
+};
 use bellwether_model::{Labels, Matcher};
 
 use super::Head;
 use super::isolation::Reader;
-use super::postings::HeadIndex;
 use super::series::MemSeries;
 use crate::error::TsdbError;
-use crate::select;
 use crate::tombstones::{self, Interval};
 
 /// A read of the head between two times.
@@ -28,15 +28,7 @@ pub(crate) struct HeadQuerier {
 impl Head {
     /// The series that match.
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<Vec<Arc<MemSeries>>, TsdbError> {
-        let ids = {
-            let symbols = self.symbols.read();
-            let postings = self.postings.read();
-            let index = HeadIndex {
-                postings: &postings,
-                symbols: &symbols,
-            };
-            select::select(&index, matchers)?
-        };
+        let ids = self.matching_ids(matchers)?;
         let slab = self.slab.read();
         Ok(ids.iter().filter_map(|id| slab.get(id).cloned()).collect())
     }
@@ -100,6 +92,10 @@ impl Querier for HeadQuerier {
         Ok(Box::new(all.into_iter().map(
             |s| -> Result<Arc<dyn Series>, _> { Ok(Arc::new(s)) },
         )))
+    }
+
+    fn scan(&self, scan: &Scan<'_>, visit: &mut SeriesVisitor<'_>) -> Result<(), StorageError> {
+        self.scan_series(scan, visit)
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {

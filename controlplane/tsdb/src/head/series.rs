@@ -122,6 +122,11 @@ impl MemSeries {
         }
     }
 
+    /// Where its page has its labels.
+    pub(super) fn labels(&self) -> LabelsAt {
+        self.labels
+    }
+
     /// Symbols of its labels: name, value, name, value...
     pub(crate) fn symbols(&self) -> Vec<Symbol> {
         let mut symbols = Vec::with_capacity(16);

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
-use super::label_sets::LabelSets;
 pub(crate) use super::label_sets::LabelsAt;
+use super::label_sets::{Cursor, LabelSets};
 use super::series::MemSeries;
 use super::symbols::Symbol;
 
@@ -48,6 +48,17 @@ impl Marks {
     #[inline]
     pub(crate) fn each_symbol(&self, at: LabelsAt, each: impl FnMut(Symbol) -> bool) {
         self.labels.read().each_symbol(at, each);
+    }
+
+    /// Hands over the symbols of a series' labels; the cursor is one that reads this page only.
+    #[inline]
+    pub(super) fn read_symbols(
+        &self,
+        at: LabelsAt,
+        cursor: &mut Cursor,
+        take: impl FnOnce(&[Symbol]),
+    ) {
+        take(self.labels.read().read(at, cursor));
     }
 
     /// Time of a series' newest sample. It may lag behind the series for a moment, which the commit then notices;
