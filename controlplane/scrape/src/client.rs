@@ -15,6 +15,10 @@ use parking_lot::Mutex;
 
 use crate::config::PoolSettings;
 
+/// A page of so many bytes is parsed and stored where it was read: that takes about a millisecond, and handing it to
+/// another thread costs as much as many of its lines. A compressed page may be some ten times as large.
+const SMALL_PAGE: usize = 256 << 10;
+const SMALL_COMPRESSED_PAGE: usize = 24 << 10;
 /// Buffers kept for the next pages.
 const SPARE_PAGES: usize = 2;
 /// A larger buffer is not kept.
@@ -26,6 +30,15 @@ const SPARE_PAGE_BYTES: usize = 8 << 20;
 pub(crate) struct HttpClient {
     http: Client,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    prepared: Arc<Mutex<Option<Prepared>>>,
+}
+
+/// The headers of the latest request: those of the next one are the same, but for targets with a time-out of their own.
+#[derive(Debug)]
+struct Prepared {
+    settings: Arc<PoolSettings>,
+    timeout: Duration,
+    headers: HeaderMap,
 }
 
 impl HttpClient {
@@ -38,7 +51,29 @@ impl HttpClient {
         Ok(Self {
             http: Client::observed(settings, job, registry)?,
             spare: Arc::default(),
+            prepared: Arc::default(),
         })
+    }
+
+    fn headers(
+        &self,
+        settings: &Arc<PoolSettings>,
+        timeout: Duration,
+    ) -> Result<HeaderMap, FetchError> {
+        let mut prepared = self.prepared.lock();
+        if let Some(p) = &*prepared
+            && p.timeout == timeout
+            && Arc::ptr_eq(&p.settings, settings)
+        {
+            return Ok(p.headers.clone());
+        }
+        let headers = headers(settings, timeout)?;
+        *prepared = Some(Prepared {
+            settings: Arc::clone(settings),
+            timeout,
+            headers: headers.clone(),
+        });
+        Ok(headers)
     }
 
     /// An empty buffer for a page of about `size_hint` bytes.
@@ -90,13 +125,13 @@ pub(crate) struct Fetched {
 async fn fetch(
     client: &HttpClient,
     url: &Uri,
-    settings: &PoolSettings,
+    settings: &Arc<PoolSettings>,
     timeout: Duration,
     size_hint: usize,
 ) -> Result<Fetched, FetchError> {
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() = url.clone();
-    *request.headers_mut() = headers(settings, timeout)?;
+    *request.headers_mut() = client.headers(settings, timeout)?;
     let response = client.http.send(request).await?;
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status()));
@@ -108,7 +143,7 @@ async fn fetch(
 pub(crate) async fn fetch_in_time(
     client: &HttpClient,
     url: &Uri,
-    settings: &PoolSettings,
+    settings: &Arc<PoolSettings>,
     timeout: Duration,
     size_hint: usize,
 ) -> Result<Fetched, FetchError> {
@@ -163,6 +198,16 @@ async fn read(
 }
 
 impl Fetched {
+    /// Whether the page takes little time.
+    pub(crate) fn is_small(&self) -> bool {
+        let limit = if self.gzip {
+            SMALL_COMPRESSED_PAGE
+        } else {
+            SMALL_PAGE
+        };
+        self.body.len() <= limit
+    }
+
     /// The page, uncompressed. Blocking work for a large page.
     pub(crate) fn into_page(
         self,

@@ -18,6 +18,7 @@
 //! | `append`, `labels` | one exposition into one transaction; the labels of its series |
 //! | `report`, `metadata` | the report series; families |
 //! | `scrape_loop`, `pool`, `manager` | the tasks and who owns them |
+//! | `threads` | the threads that they run on |
 //! | `check` | what can be told about targets without scraping them |
 //! | `metrics` | the scraper's own metrics under Prometheus' names |
 //!
@@ -25,7 +26,7 @@
 //! - one scrape is one transaction: all samples of a page or none (then only the report series);
 //! - a series that vanishes, a failed scrape and a removed target end in stale markers; a shutdown does not,
 //!   as in Prometheus, because the next process goes on with the same series;
-//! - parsing and appending never run on an async worker thread;
+//! - parsing and appending never run on a thread that answers requests;
 //! - a known series costs no allocation.
 
 pub mod append;
@@ -47,6 +48,7 @@ mod report;
 mod scrape_loop;
 mod snapshot;
 mod target;
+mod threads;
 
 pub use check::{GroupError, check_group};
 pub use client::FetchError;

@@ -8,6 +8,7 @@ use bellwether_discovery::SetConfig;
 use bellwether_model::storage::Appendable;
 use bellwether_telemetry::Registry;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,7 +41,7 @@ impl Default for ScrapeOptions {
     }
 }
 
-/// How many pages are parsed and stored at a time: as many as there are processors. More threads would only wait for
+/// How many large pages are parsed and stored at a time: as many as there are processors. More threads would only wait for
 /// them, and each has memory of its own in the allocator.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get().max(2))
@@ -77,6 +78,8 @@ impl ScrapeManager {
                 storage,
                 metrics: ScrapeMetrics::new(registry),
                 options: Arc::new(options),
+                threads: Arc::default(),
+                runtime: Handle::current(),
                 workers: Arc::new(Semaphore::new(workers())),
                 tasks: TaskTracker::new(),
                 shutdown: CancellationToken::new(),

@@ -1,6 +1,6 @@
 //! One job: its targets, one loop for each.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bellwether_discovery::GroupList;
@@ -8,6 +8,7 @@ use bellwether_model::storage::Appendable;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +21,7 @@ use crate::metrics::{PoolMetrics, ScrapeMetrics};
 use crate::scrape_loop::{LoopSpec, ScrapeLoop};
 use crate::snapshot::{DroppedTarget, TargetMetadata, TargetsSnapshot};
 use crate::target::{TargetKey, TargetSpec, TargetState};
+use crate::threads::ScrapeThreads;
 
 /// What every pool shares.
 #[derive(Clone)]
@@ -27,11 +29,29 @@ pub(crate) struct PoolContext {
     pub(crate) storage: Arc<dyn Appendable>,
     pub(crate) metrics: ScrapeMetrics,
     pub(crate) options: Arc<ScrapeOptions>,
-    /// Pages that are parsed and stored at the same time.
+    /// Started by the first target.
+    pub(crate) threads: Arc<OnceLock<Arc<ScrapeThreads>>>,
+    /// Has the threads for blocking work.
+    pub(crate) runtime: Handle,
+    /// Large pages that are parsed and stored at the same time.
     pub(crate) workers: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     /// The process ends.
     pub(crate) shutdown: CancellationToken,
+}
+
+impl PoolContext {
+    /// The threads that scrape; `None` where the system has none to give.
+    fn threads(&self) -> Option<&ScrapeThreads> {
+        if self.threads.get().is_none() {
+            match ScrapeThreads::start() {
+                // Whoever was first.
+                Ok(threads) => drop(self.threads.set(threads)),
+                Err(error) => tracing::error!(%error, "cannot start threads for scraping"),
+            }
+        }
+        self.threads.get().map(|threads| &**threads)
+    }
 }
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -213,6 +233,7 @@ impl Pool {
             storage: Arc::clone(&self.context.storage),
             state: Arc::clone(&state),
             metrics: self.context.metrics.clone(),
+            runtime: self.context.runtime.clone(),
             workers: Arc::clone(&self.context.workers),
             spec: receiver,
             hash: key.stable_hash() ^ self.context.options.offset_seed,
@@ -220,7 +241,11 @@ impl Pool {
             removed: removed.clone(),
             shutdown: self.context.shutdown.clone(),
         };
-        self.context.tasks.spawn(scrape_loop.run());
+        let tasks = &self.context.tasks;
+        match self.context.threads() {
+            Some(threads) => tasks.spawn_on(scrape_loop.run(), threads.next()),
+            None => tasks.spawn(scrape_loop.run()),
+        };
         Running {
             state,
             spec: sender,

@@ -5,10 +5,13 @@
 //! writes stale markers) -> ended. A shutdown of the process ends it at once, without stale markers: the next
 //! process goes on where this one stopped.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bellwether_model::storage::{AppendError, Appendable};
+use bellwether_telemetry::Summary;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +45,9 @@ pub(crate) struct ScrapeLoop {
     pub(crate) storage: Arc<dyn Appendable>,
     pub(crate) state: Arc<TargetState>,
     pub(crate) metrics: ScrapeMetrics,
-    /// Shared by all loops: a permit is for the thread that parses and stores a page.
+    /// Has the threads for blocking work.
+    pub(crate) runtime: Handle,
+    /// Shared by all loops: a permit is for the thread that parses and stores a large page.
     pub(crate) workers: Arc<Semaphore>,
     pub(crate) spec: watch::Receiver<LoopSpec>,
     /// Place in the interval.
@@ -144,6 +149,7 @@ impl ScrapeLoop {
         };
         let mut warm_up = WarmUp::new(self.fast_first, slot);
         let mut last_start: Option<Instant> = None;
+        let mut lengths: Option<(Duration, Summary)> = None;
         let mut last_size = 0;
         loop {
             tokio::select! {
@@ -164,9 +170,11 @@ impl ScrapeLoop {
             if let Some(last) = last_start.replace(started)
                 && !warm_up.is_active()
             {
-                self.metrics
-                    .interval_length(interval)
-                    .observe((started - last).as_secs_f64());
+                let known = lengths.take().filter(|(of, _)| *of == interval);
+                let (_, length) = lengths.insert(
+                    known.unwrap_or_else(|| (interval, self.metrics.interval_length(interval))),
+                );
+                length.observe((started - last).as_secs_f64());
             }
             let time_ms = align(now_ms(), slot, interval);
             let Some(back) = self
@@ -217,18 +225,13 @@ impl ScrapeLoop {
             started,
             size_hint: *last_size,
         };
-        let permit = tokio::select! {
-            () = self.shutdown.cancelled() => return None,
-            permit = Arc::clone(&self.workers).acquire_owned() => permit,
+        let is_small = fetched.as_ref().map_or(true, Fetched::is_small);
+        let done = if is_small {
+            catch_unwind(AssertUnwindSafe(|| work.run(memory, fetched))).ok()
+        } else {
+            self.run_elsewhere(work, memory, fetched).await?
         };
-        // Parsing a page and writing the log take milliseconds: not on an async worker.
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work.run(memory, fetched);
-            drop(permit);
-            done
-        })
-        .await;
-        let Ok(done) = done else {
+        let Some(done) = done else {
             tracing::error!(url = %spec.target.url, error = %ScrapeError::Worker, "scrape loop ends");
             let mut last = self.state.last.lock();
             last.health = Health::Down;
@@ -255,6 +258,26 @@ impl ScrapeLoop {
         Some(done.memory)
     }
 
+    /// Parses and stores a large page, which takes milliseconds, on a thread of its own. `None` at a shutdown,
+    /// nothing inside when the worker broke down.
+    async fn run_elsewhere(
+        &self,
+        work: Work,
+        memory: Box<TargetMemory>,
+        fetched: Result<Fetched, ScrapeError>,
+    ) -> Option<Option<Done>> {
+        let permit = tokio::select! {
+            () = self.shutdown.cancelled() => return None,
+            permit = Arc::clone(&self.workers).acquire_owned() => permit,
+        };
+        let done = self.runtime.spawn_blocking(move || {
+            let done = work.run(memory, fetched);
+            drop(permit);
+            done
+        });
+        Some(done.await.ok())
+    }
+
     /// The target is gone: what it left becomes stale, unless the process ends first.
     async fn linger(&self, spec: &LoopSpec, mut memory: Box<TargetMemory>, next_slot_ms: i64) {
         let interval_ms = i64::try_from(spec.target.interval.as_millis()).unwrap_or(i64::MAX);
@@ -269,15 +292,15 @@ impl ScrapeLoop {
         }
         let storage = Arc::clone(&self.storage);
         let target = Arc::clone(&spec.target);
-        let result = tokio::task::spawn_blocking(move || {
+        let write = move || {
             let mut appender = storage.appender();
             crate::append::append_failure(&mut memory, &mut *appender, next_slot_ms);
             memory
                 .report
                 .write_stale(&mut *appender, &target.labels, next_slot_ms)?;
             appender.commit()
-        })
-        .await;
+        };
+        let result = self.runtime.spawn_blocking(write).await;
         if let Ok(Err(error)) = result {
             tracing::warn!(url = %spec.target.url, %error, "cannot write the stale markers of a removed target");
         }

@@ -145,6 +145,33 @@ fn a_recording_rule_writes_its_name_and_labels_and_ends_what_vanishes() {
 }
 
 #[test]
+fn results_keep_their_series_in_any_order_and_number() {
+    let world = World::new();
+    let group = world.group(&rules("  - {record: r, expr: 'sort(x > 1)'}\n"));
+    // What is remembered of the results before must never put a value into another series.
+    let rounds: [&[(&str, &str, f64)]; 6] = [
+        &[("x", "a", 2.0), ("x", "b", 3.0), ("x", "c", 4.0)],
+        &[("x", "a", 9.0), ("x", "b", 8.0), ("x", "c", 7.0)],
+        &[("x", "a", 0.0), ("x", "b", 2.0), ("x", "c", 3.0)],
+        &[("x", "a", 5.0), ("x", "b", 0.0), ("x", "c", 4.0)],
+        &[("x", "a", 5.0), ("x", "b", 6.0), ("x", "d", 4.0)],
+        &[("x", "a", 0.0), ("x", "b", 0.0), ("x", "d", 0.0)],
+    ];
+    let mut latest = std::collections::BTreeMap::new();
+    for (minute, samples) in rounds.into_iter().enumerate() {
+        let at = at(minute as i64);
+        world.write(at, samples);
+        group.evaluate(at);
+        for (_, job, v) in samples {
+            latest.insert(*job, *v);
+        }
+        let wanted = latest.iter().filter(|(_, v)| **v > 1.0);
+        let wanted = wanted.map(|(job, v)| format!("{{__name__=\"r\", job=\"{job}\"}} {v}"));
+        assert_eq!(world.query("r", at), wanted.collect::<Vec<_>>(), "{minute}");
+    }
+}
+
+#[test]
 fn failures_set_health_and_name_their_reason() {
     let world = World::new();
     let group = world.group(
