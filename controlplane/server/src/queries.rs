@@ -233,7 +233,10 @@ impl Queries {
         self.metrics.running.inc();
         let _running = Running(&self.metrics.running);
         let arrived = Instant::now();
-        let _slot = runtime.block_on(self.slot_unless(query.cancel))?;
+        let _slot = match self.slots.try_acquire() {
+            Ok(slot) => slot,
+            Err(_) => runtime.block_on(self.slot_unless(query.cancel))?,
+        };
         let queued = arrived.elapsed();
         self.metrics.queue.observe(queued.as_secs_f64());
         let options = QueryOptions {

@@ -1,14 +1,14 @@
 //! One evaluation of a group.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bellwether_model::storage::{AppendError, Appender};
 use bellwether_model::{Labels, stale_nan};
-use bellwether_promql::{Point, VectorSample};
+use bellwether_promql::VectorSample;
 
 use super::Group;
+use super::stored::Stored;
 use crate::rule::{EvalContext, Health, Rule, RuleError};
 use crate::time::Time;
 
@@ -137,13 +137,11 @@ impl Group {
         let rule = &self.rules[index];
         let mut previous = self.previous[index].lock();
         let mut appender = self.context.appendable.appender();
-        let mut returned = HashSet::with_capacity(samples.len());
+        let mut returned = Stored::default();
         let mut dropped = Dropped::default();
-        for sample in samples {
-            match append(&mut *appender, &sample) {
-                Ok(()) => {
-                    returned.insert(sample.labels);
-                }
+        for (place, sample) in samples.into_iter().enumerate() {
+            match previous.append(&mut *appender, place, &sample) {
+                Ok(series) => returned.push(sample.labels, series),
                 Err(error) => {
                     dropped.count(&error);
                     let labels = &sample.labels;
@@ -154,7 +152,7 @@ impl Group {
         }
         dropped.log(rule);
         let gone_at = at.before(self.query_offset()).millis();
-        for labels in previous.difference(&returned) {
+        for labels in previous.vanished(&returned) {
             end_series(&mut *appender, labels, gone_at);
         }
         match appender.commit() {
@@ -199,14 +197,6 @@ fn set_health(rule: &Rule, error: Option<&RuleError>) {
         Health::Bad
     };
     status.last_error = error.map(ToString::to_string).unwrap_or_default();
-}
-
-fn append(appender: &mut dyn Appender, sample: &VectorSample) -> Result<(), AppendError> {
-    let series = appender.series(&sample.labels)?;
-    match &sample.point {
-        Point::Float(v) => appender.append(series, sample.t, *v),
-        Point::Histogram(h) => appender.append_float_histogram(series, sample.t, (**h).clone()),
-    }
 }
 
 /// Writes a stale marker. That the series has a newer sample is expected where another rule writes it now.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `eval` | one evaluation: results into the storage, stale markers behind what vanished |
 //! | `batches` | which rules need others of the group; what may run at the same time |
+//! | `stored` | the series of a rule's results |
 //! | `restore` | `for` goes on after a restart |
 //! | `schedule` | slots in time; the task that evaluates |
 
@@ -11,6 +12,7 @@ mod batches;
 mod eval;
 mod restore;
 mod schedule;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +34,7 @@ use crate::query::Evaluate;
 use crate::rule::{Alert, Rule, RuleSurroundings};
 use crate::snapshot::GroupSnapshot;
 use crate::time::Time;
+use stored::Stored;
 
 pub use schedule::slot;
 
@@ -105,7 +108,7 @@ pub(crate) struct Group {
     should_restore: AtomicBool,
     times: Mutex<Times>,
     /// By rule: the series of its latest results. One lock for each, because rules may run beside each other.
-    previous: Vec<Mutex<HashSet<Labels>>>,
+    previous: Vec<Mutex<Stored>>,
     /// Series of rules that are gone, to be ended.
     stale: Mutex<HashSet<Labels>>,
     /// The group ends after the rule under evaluation.

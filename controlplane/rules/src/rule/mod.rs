@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 pub use alert::{Alert, AlertState, RESOLVED_RETENTION};
 pub(crate) use alerting::Alerting;
+use recording::Recording;
 
 use crate::expand::ExternalUrl;
 use crate::file::RuleSpec;
@@ -109,7 +110,7 @@ pub(crate) struct Rule {
 
 #[derive(Debug)]
 pub(crate) enum Kind {
-    Recording,
+    Recording(Recording),
     Alerting(Box<Alerting>),
 }
 
@@ -164,7 +165,7 @@ impl Rule {
         let mut labels = around.group_labels.clone();
         labels.extend(spec.labels.clone());
         let kind = if spec.alert.is_empty() {
-            Kind::Recording
+            Kind::Recording(Recording::default())
         } else {
             Kind::Alerting(Box::new(Alerting::new(spec, &labels, around)?))
         };
@@ -185,14 +186,14 @@ impl Rule {
         context: EvalContext<'_>,
     ) -> Result<Vec<VectorSample>, RuleError> {
         match &self.kind {
-            Kind::Recording => self.record(at, context),
+            Kind::Recording(recording) => self.record(recording, at, context),
             Kind::Alerting(alerting) => self.alert(alerting, at, context),
         }
     }
 
     pub(crate) fn alerting(&self) -> Option<&Alerting> {
         match &self.kind {
-            Kind::Recording => None,
+            Kind::Recording(_) => None,
             Kind::Alerting(alerting) => Some(alerting),
         }
     }
@@ -219,7 +220,7 @@ impl Rule {
     /// What makes two rules the same for a reload.
     pub(crate) fn definition(&self) -> String {
         let kind = match &self.kind {
-            Kind::Recording => "record".to_owned(),
+            Kind::Recording(_) => "record".to_owned(),
             Kind::Alerting(alerting) => alerting.definition(),
         };
         format!("{kind} {:?} {:?} {:?}", self.name, self.query, self.labels)
