@@ -39,22 +39,28 @@ impl<M> BlockWriter<M> {
     /// A copy of the bytes so far; unused bits of the last one are zero.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.copy_to(&mut out, 0);
+        self.copy_from(0, &mut out, 0);
         out
     }
 
-    /// The same in place of a buffer's content, with some zeros behind it.
-    pub(crate) fn copy_to(&self, out: &mut Vec<u8>, zeros: usize) {
+    /// Copies the blocks from the one with a byte on, in place of a buffer's content, and some zeros behind them.
+    /// Returns how many bytes were left out.
+    pub(crate) fn copy_from(&self, byte: usize, out: &mut Vec<u8>, zeros: usize) -> usize {
+        let left_out = byte.min(self.len()) / ROOM * ROOM;
+        let wanted = self.len() - left_out;
         out.clear();
-        out.resize(self.len() + zeros, 0);
-        let mut rest = &mut out[..self.len()];
+        out.resize(wanted + zeros, 0);
+        let mut rest = &mut out[..wanted];
         let mut used = usize::from(self.used);
         let mut block = &self.newest;
-        while let Some(b) = block {
+        while let Some(b) = block
+            && !rest.is_empty()
+        {
             let (before, own) = rest.split_at_mut(rest.len() - used);
             own.copy_from_slice(&b.bytes[..used]);
             (rest, used, block) = (before, ROOM, &b.before);
         }
+        left_out
     }
 
     /// The newest byte, 0 while there is none.
@@ -144,6 +150,13 @@ mod tests {
                 prop_assert_eq!(one.bytes().last().copied().unwrap_or(0), blocks.last_byte());
             }
             prop_assert_eq!(one.bytes(), blocks.to_vec());
+            let mut tail = Vec::new();
+            for byte in (0..=blocks.len()).step_by(11) {
+                let left_out = blocks.copy_from(byte, &mut tail, 3);
+                prop_assert!(left_out <= byte && byte - left_out < ROOM);
+                let zeros = tail.split_off(tail.len() - 3);
+                prop_assert_eq!((&one.bytes()[left_out..], zeros), (&tail[..], vec![0; 3]));
+            }
         }
     }
 

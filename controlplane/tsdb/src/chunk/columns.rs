@@ -68,6 +68,113 @@ pub(super) fn decode_body(
     Ok(())
 }
 
+/// A sample of a growing chunk from which on decoding can go on: whoever asks for the newest samples again and again
+/// need not decode all those before them each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Resume {
+    t: i64,
+    delta: i64,
+    v: u64,
+    /// Where the next sample begins, in bits after the chunk's header.
+    pos: u32,
+    trailing: u32,
+    width: u8,
+    /// Samples up to this one; 0 for none.
+    samples: u8,
+    /// So many more samples are decoded again and again rather than moving on, for readers who look further back.
+    kept: u8,
+}
+
+/// The least and the most of [`Resume::kept`].
+const KEPT_MIN: u8 = 4;
+const KEPT_MAX: u8 = 64;
+
+impl Resume {
+    /// Makes it a place before `mint` among the first `count` samples.
+    pub(super) fn begin(&mut self, count: usize, mint: i64) {
+        if self.samples == 0 {
+            return;
+        }
+        if self.t >= mint {
+            let kept = self.kept.saturating_mul(2).clamp(KEPT_MIN, KEPT_MAX);
+            *self = Self {
+                kept,
+                ..Self::default()
+            };
+        } else if usize::from(self.samples) > count {
+            *self = Self::default();
+        }
+    }
+
+    /// The byte of the next sample.
+    pub(super) fn byte(&self) -> usize {
+        self.pos as usize / 8
+    }
+}
+
+/// Appends those of the first `count` samples that lie in `mint..=maxt` to a buffer. `body` is the chunk without its
+/// count and without so many bytes more. The chunk is one that this program is writing.
+pub(super) fn decode_on(
+    count: usize,
+    (body, left_out): (&[u8], usize),
+    (mint, maxt): (i64, i64),
+    resume: &mut Resume,
+    out: &mut SampleBuffer,
+) -> Result<(), DecodeError> {
+    if count == 0 {
+        return Ok(());
+    }
+    let (mut samples, mut read) = match resume.samples {
+        0 => (Samples::begin(body)?, 1),
+        n => (Samples::resume(body, left_out, resume), usize::from(n)),
+    };
+    let mut last = None;
+    while samples.t < mint {
+        last = Some((samples.place(left_out), read));
+        if read == count {
+            break;
+        }
+        samples.advance(read)?;
+        read += 1;
+    }
+    if let Some((place, read)) = last
+        && read >= 2
+        && (resume.samples == 0
+            || read - usize::from(resume.samples) > usize::from(resume.kept.max(KEPT_MIN)))
+    {
+        *resume = Resume {
+            samples: read as u8,
+            kept: resume.kept,
+            ..place
+        };
+    }
+    if samples.t < mint {
+        return samples.check();
+    }
+    let base = out.len();
+    let most = base + (count - read + 1);
+    out.timestamps.resize(most, 0);
+    out.values.resize(most, 0.0);
+    let mut len = base;
+    while samples.t <= maxt {
+        (out.timestamps[len], out.values[len]) = samples.sample();
+        len += 1;
+        if read == count {
+            break;
+        }
+        if let Err(error) = samples.advance(read) {
+            truncate(out, base);
+            return Err(error);
+        }
+        read += 1;
+    }
+    truncate(out, len);
+    if !out.histograms.is_empty() {
+        out.histograms.resize(len, None);
+    }
+    samples.check()
+}
+
 fn truncate(out: &mut SampleBuffer, len: usize) {
     out.timestamps.truncate(len);
     out.values.truncate(len);
@@ -172,6 +279,44 @@ impl<'a> Samples<'a> {
             trailing: UNSET,
             used: 0,
         })
+    }
+
+    /// Goes on after a sample that is not the first.
+    fn resume(data: &'a [u8], left_out: usize, from: &Resume) -> Self {
+        Self {
+            data,
+            pos: from.pos as usize - left_out * 8,
+            t: from.t,
+            delta: from.delta,
+            v: from.v,
+            width: u32::from(from.width),
+            trailing: from.trailing,
+            used: 0,
+        }
+    }
+
+    /// Where it is, but for the number of samples.
+    #[inline(always)]
+    fn place(&self, left_out: usize) -> Resume {
+        Resume {
+            t: self.t,
+            delta: self.delta,
+            v: self.v,
+            pos: (self.pos + left_out * 8) as u32,
+            trailing: self.trailing,
+            width: self.width as u8,
+            ..Resume::default()
+        }
+    }
+
+    /// Reads the sample after the first `read`.
+    #[inline(always)]
+    fn advance(&mut self, read: usize) -> Result<(), DecodeError> {
+        if read == 1 {
+            return self.second();
+        }
+        self.next();
+        Ok(())
     }
 
     /// The newest sample.
@@ -348,6 +493,38 @@ mod tests {
             ];
             for (mint, maxt) in ranges {
                 prop_assert_eq!(fast(&data, limit, mint, maxt), plain(&data, limit, mint, maxt));
+            }
+        }
+
+        #[test]
+        fn reading_on_finds_what_reading_finds(
+            samples in proptest::collection::vec((step(), value()), 1..240),
+            reads in proptest::collection::vec((0usize..240, 0usize..240, 0usize..6), 1..60),
+        ) {
+            let mut appender = xor::XorAppender::default();
+            let (mut t, mut last, mut times) = (0, 0, Vec::new());
+            let mut resume = Resume::default();
+            let mut reads = reads.into_iter();
+            let count = samples.len();
+            for (i, (step, value)) in samples.into_iter().enumerate() {
+                appender.append(last, t, value);
+                times.push(t);
+                last = t;
+                t += step;
+                // Mostly of the newest samples, as they come; the rest at the end.
+                let many = if i + 1 == count { usize::MAX } else { i % 3 };
+                for (back, until, hidden) in reads.by_ref().take(many) {
+                    let from = times.len().saturating_sub(if back > 200 { back } else { back % 30 });
+                    let mint = times.get(from).map_or(last + 1, |t| t + (until as i64 % 2));
+                    let maxt = times.get(until).copied().unwrap_or(i64::MAX);
+                    let limit = times.len() - hidden.min(times.len());
+                    let mut out = SampleBuffer::default();
+                    out.push_float(-7, 7.0);
+                    appender.read_on(limit, (mint, maxt), &mut resume, &mut out).unwrap();
+                    let values = out.values.iter().map(|v| v.to_bits());
+                    let got: Vec<_> = out.timestamps.iter().copied().zip(values).skip(1).collect();
+                    prop_assert_eq!(Some(got), plain(&appender.to_chunk(), limit, mint, maxt));
+                }
             }
         }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bellwether_model::storage::SampleBuffer;
 
 use crate::encoding::DecodeError;
+pub(crate) use columns::Resume;
 
 /// Encoding byte of XOR float chunks.
 pub(crate) const ENC_XOR: u8 = 1;

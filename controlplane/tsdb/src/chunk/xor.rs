@@ -7,14 +7,16 @@ use bellwether_model::storage::SampleBuffer;
 
 use super::bits::{BitReader, PutBits, XorWindow};
 use super::blocks::BlockWriter;
-use super::columns;
+use super::columns::{self, Resume};
 use crate::encoding::{DecodeError, put_uvarint, put_varint};
 
 /// The decoder reads so many bytes at once: with that many zeros behind them the last samples are like the others.
 const LOOKS_AHEAD: usize = 8;
 
+/// Bytes before the first sample: the number of samples.
+const HEADER: usize = 2;
 /// Most bytes of a chunk's header and first sample.
-const FIRST_BYTES: usize = 2 + 10 + 8;
+const FIRST_BYTES: usize = HEADER + 10 + 8;
 
 /// A chunk that is being appended to. Appending touches only the end of the bits: the sample count at their beginning
 /// is filled in when the chunk is copied out. The newest time is the caller's, who has it anyway.
@@ -54,9 +56,38 @@ impl XorAppender {
         }
         let count = usize::from(self.count()).min(limit);
         BYTES.with_borrow_mut(|bytes| {
-            self.bits.copy_to(bytes, LOOKS_AHEAD);
-            let body = bytes.get(2..).unwrap_or_default();
+            self.bits.copy_from(0, bytes, LOOKS_AHEAD);
+            let body = bytes.get(HEADER..).unwrap_or_default();
             columns::decode_body(count, body, mint, maxt, out)
+        })
+    }
+
+    /// As [`Self::read_into`], from where `resume` says if that is not too late, which it learns for the next time.
+    pub(crate) fn read_on(
+        &self,
+        limit: usize,
+        (mint, maxt): (i64, i64),
+        resume: &mut Resume,
+        out: &mut SampleBuffer,
+    ) -> Result<(), DecodeError> {
+        thread_local! {
+            static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let count = usize::from(self.count()).min(limit);
+        resume.begin(count, mint);
+        BYTES.with_borrow_mut(|bytes| {
+            let left_out = self
+                .bits
+                .copy_from(HEADER + resume.byte(), bytes, LOOKS_AHEAD);
+            let header = HEADER.saturating_sub(left_out);
+            let body = bytes.get(header..).unwrap_or_default();
+            columns::decode_on(
+                count,
+                (body, left_out.saturating_sub(HEADER)),
+                (mint, maxt),
+                resume,
+                out,
+            )
         })
     }
 

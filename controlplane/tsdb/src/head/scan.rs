@@ -18,8 +18,8 @@ use super::Head;
 use super::label_sets::Cursor;
 use super::postings::HeadIndex;
 use super::query::HeadQuerier;
-use super::series::{MemSeries, SeriesState};
-use super::slab::Page;
+use super::series::{MemSeries, OpenResume, SeriesState};
+use super::slab::{PAGE, Page};
 use super::symbols::Symbol;
 use crate::encoding::DecodeError;
 use crate::error::TsdbError;
@@ -72,7 +72,7 @@ impl HeadQuerier {
                 if batch.is_empty() {
                     break;
                 }
-                let found = self.read_batch(scan, &batch, &mut buffers)?;
+                let found = self.read_batch(scan, &page, &batch, &mut buffers)?;
                 for ((series, samples), found) in batch.iter().zip(&mut buffers).zip(found) {
                     if found && !visit(labels.of(&page, series), samples) {
                         return Ok(());
@@ -87,6 +87,7 @@ impl HeadQuerier {
     fn read_batch(
         &self,
         scan: &Scan<'_>,
+        page: &Page,
         batch: &[&MemSeries],
         buffers: &mut [SampleBuffer; BATCH],
     ) -> Result<[bool; BATCH], StorageError> {
@@ -95,10 +96,13 @@ impl HeadQuerier {
         let near = batch.iter().filter(|s| s.state.is_locked() || s.id == 0);
         black_box(near.count());
         let mut held: Held<'_> = SmallVec::new();
+        let mut resumes = page.resumes();
         let mut read = |held: &mut Held<'_>| {
             black_box(held.iter().map(|h| u32::from(h.1.last_byte())).sum::<u32>());
             for (i, state) in held.drain(..) {
-                let result = self.read_state(scan, &state, &mut buffers[i]);
+                let place = batch[i].id as usize % PAGE;
+                let resume = resumes.as_mut().map(|all| &mut all[place]);
+                let result = self.read_state(scan, &state, resume, &mut buffers[i]);
                 found[i] = result.map_err(|e| StorageError::Corrupt {
                     place: format!("head chunk of {}", self.head.labels(batch[i])),
                     reason: e.to_string(),
@@ -125,6 +129,7 @@ impl HeadQuerier {
         &self,
         scan: &Scan<'_>,
         state: &SeriesState,
+        resume: Option<&mut OpenResume>,
         out: &mut SampleBuffer,
     ) -> Result<bool, DecodeError> {
         out.clear();
@@ -132,7 +137,11 @@ impl HeadQuerier {
             return Ok(false);
         }
         let (mint, maxt) = (scan.mint.max(self.mint), scan.maxt.min(self.maxt));
-        state.read((mint, self.in_order_from, maxt), self.reader.seen, out)?;
+        let (times, seen) = ((mint, self.in_order_from, maxt), self.reader.seen);
+        match resume {
+            Some(resume) => state.read_on(times, seen, resume, out)?,
+            None => state.read(times, seen, out)?,
+        }
         Ok(true)
     }
 

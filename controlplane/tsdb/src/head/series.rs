@@ -19,6 +19,8 @@ use crate::encoding::DecodeError;
 
 mod read;
 
+pub(super) use read::OpenResume;
+
 /// Samples that a float chunk aims at.
 const SAMPLES_PER_CHUNK: u16 = 120;
 /// A float chunk with more bytes gets no further sample, so that it stays within 1024 bytes: a sample takes 19 at most.

@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::RwLock;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard, RwLock};
 
 pub(crate) use super::label_sets::LabelsAt;
 use super::label_sets::{Cursor, LabelSets};
-use super::series::MemSeries;
+use super::series::{MemSeries, OpenResume};
 use super::symbols::Symbol;
 
 /// Series of a page; a power of two. Pages of dead series are freed.
-const PAGE: usize = 256;
+pub(super) const PAGE: usize = 256;
 
 /// Pages that are copied at once.
 const COPIED: usize = 8;
@@ -22,7 +22,12 @@ pub(crate) struct Page {
     number: usize,
     slots: [OnceLock<Arc<MemSeries>>; PAGE],
     marks: Arc<Marks>,
+    /// Made by the first scan.
+    resumes: Mutex<Option<Box<Resumes>>>,
 }
+
+/// Where decoding the open chunk of each series of a page can go on.
+type Resumes = [OpenResume; PAGE];
 
 /// What the series of a page have together. What taking a sample in needs to know of each is close together:
 /// reading it from the series themselves would wait for the memory at each one. Their labels are a tenth as large
@@ -91,7 +96,17 @@ impl Page {
             number,
             slots: [const { OnceLock::new() }; PAGE],
             marks: Marks::new(),
+            resumes: Mutex::default(),
         })
+    }
+
+    /// Where decoding the series' open chunks can go on. `None` while somebody else has it.
+    pub(super) fn resumes(&self) -> Option<MappedMutexGuard<'_, Resumes>> {
+        let resumes = self.resumes.try_lock()?;
+        Some(MutexGuard::map(resumes, |resumes| {
+            let new = || Box::new([OpenResume::default(); PAGE]);
+            &mut **resumes.get_or_insert_with(new)
+        }))
     }
 
     /// Whether an id belongs to this page.

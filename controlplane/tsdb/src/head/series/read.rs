@@ -5,11 +5,20 @@ use bellwether_model::storage::SampleBuffer;
 use super::{SeriesState, UNCUT};
 use crate::block::chunks::EncodedChunk;
 use crate::block::write;
-use crate::chunk;
+use crate::chunk::{self, Resume};
 use crate::encoding::DecodeError;
 use crate::head::chunk_files::ChunkData;
+use crate::head::open::Open;
 use crate::head::out_of_order::OutOfOrder;
 use crate::merge;
+
+/// Where decoding a series' open chunk can go on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OpenResume {
+    /// Which chunk that is: no other one of the series begins at the same time.
+    open_mint: i64,
+    place: Resume,
+}
 
 impl SeriesState {
     /// Whether a reader may find samples in `mint..=maxt`, with those in order only from `in_order_from` on.
@@ -43,6 +52,35 @@ impl SeriesState {
             }
         }
         Ok(())
+    }
+
+    /// As [`Self::read`], from where `resume` says if that is not too late, which it learns for the next time.
+    pub(crate) fn read_on(
+        &self,
+        (mint, in_order_from, maxt): (i64, i64, i64),
+        seen: u64,
+        resume: &mut OpenResume,
+        out: &mut SampleBuffer,
+    ) -> Result<(), DecodeError> {
+        let from = mint.max(in_order_from);
+        let only_open =
+            self.out_of_order().is_none() && self.closed().last().is_none_or(|c| c.maxt < from);
+        match &self.open {
+            Open::Float(c) if only_open => {
+                let limit = usize::from(c.count()).saturating_sub(self.hidden(seen));
+                if limit == 0 || self.open_mint > maxt || self.last_t < from {
+                    return Ok(());
+                }
+                if resume.open_mint != self.open_mint {
+                    *resume = OpenResume {
+                        open_mint: self.open_mint,
+                        place: Resume::default(),
+                    };
+                }
+                c.read_on(limit, (from, maxt), &mut resume.place, out)
+            }
+            _ => self.read((mint, in_order_from, maxt), seen, out),
+        }
     }
 
     /// How many of the newest samples a reader of transactions up to `seen` must not see.
