@@ -5,7 +5,7 @@ use bellwether_model::storage::SampleBuffer;
 use super::{SeriesState, UNCUT};
 use crate::block::chunks::EncodedChunk;
 use crate::block::write;
-use crate::chunk;
+use crate::chunk::{self, Piece};
 use crate::encoding::DecodeError;
 use crate::head::chunk_files::ChunkData;
 use crate::head::out_of_order::OutOfOrder;
@@ -72,12 +72,23 @@ impl SeriesState {
                 hidden = hidden.saturating_sub(n);
             }
         }
-        for (i, c) in self.closed().iter().enumerate() {
-            if c.maxt < mint || c.mint > maxt {
-                continue;
-            }
-            let limit = limits.get(i).copied().unwrap_or(usize::MAX);
-            chunk::read_into(c.encoding, &c.data, limit, mint, maxt, out)?;
+        let closed = self.closed().iter().enumerate();
+        let mut closed = closed.filter(|(_, c)| c.maxt >= mint && c.mint <= maxt);
+        if limits.is_empty() {
+            let pieces: Vec<Piece<'_>> = closed
+                .map(|(_, c)| Piece {
+                    mint: c.mint,
+                    maxt: c.maxt,
+                    encoding: c.encoding,
+                    data: &c.data,
+                })
+                .collect();
+            chunk::read_all(&pieces, mint, maxt, out).map_err(|(_, error)| error)?;
+        } else {
+            closed.try_for_each(|(i, c)| {
+                let limit = limits.get(i).copied().unwrap_or(usize::MAX);
+                chunk::read_into(c.encoding, &c.data, limit, mint, maxt, out)
+            })?;
         }
         if open_limit > 0 && self.open_mint <= maxt && self.last_t >= mint {
             self.open.read_into(open_limit, mint, maxt, out)?;

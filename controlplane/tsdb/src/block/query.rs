@@ -1,0 +1,280 @@
+//! Reads of blocks.
+
+use std::sync::Arc;
+
+use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
+use bellwether_model::{Labels, Matcher};
+use smallvec::{SmallVec, smallvec};
+
+use super::Block;
+use super::index_write::ChunkMeta;
+use crate::chunk::{self, Piece};
+use crate::encoding::DecodeError;
+use crate::error::TsdbError;
+use crate::merge::{self, Aligned, Labelled, Union};
+use crate::select;
+use crate::tombstones::{self, Interval};
+
+/// A read of a block between two times.
+pub(crate) struct BlockQuerier {
+    pub(crate) block: Arc<Block>,
+    pub(crate) mint: i64,
+    pub(crate) maxt: i64,
+}
+
+impl BlockQuerier {
+    /// The matching series that have chunks in range, in order of labels; each has this block as its only part.
+    pub(crate) fn found(
+        &self,
+        matchers: &[Matcher],
+    ) -> Result<impl Iterator<Item = Result<BlockSeries, StorageError>> + use<'_>, StorageError>
+    {
+        let deleted = self.block.tombstones();
+        let mut entries = self.block.index.entries();
+        let mut chunks = Vec::new();
+        let mut one = move |reference| -> Result<Option<BlockSeries>, StorageError> {
+            let labels = entries.series(reference, &mut chunks)?;
+            let deleted: Box<[Interval]> = deleted.of(u64::from(reference)).into();
+            chunks.retain(|c| {
+                c.maxt >= self.mint
+                    && c.mint <= self.maxt
+                    && !tombstones::covers_all(&deleted, c.mint, c.maxt)
+            });
+            Ok((!chunks.is_empty()).then(|| BlockSeries {
+                labels,
+                parts: smallvec![Part {
+                    block: Arc::clone(&self.block),
+                    chunks: chunks.as_slice().into(),
+                    deleted,
+                }],
+                mint: self.mint,
+                maxt: self.maxt,
+            }))
+        };
+        // References rise with the labels: the index is sorted by them.
+        let references = select::select(&self.block.index, matchers)?;
+        Ok(references
+            .into_iter()
+            .filter_map(move |reference| one(reference).transpose()))
+    }
+
+    /// Calls `each` with the values of a label among the matching series (of all series without matchers), sorted.
+    fn each_value(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        each: impl FnMut(&str),
+    ) -> Result<(), TsdbError> {
+        if matchers.is_empty() {
+            return self.block.index.label_values(name, each);
+        }
+        // As in Prometheus the block's index decides, whether or not a series has samples in range.
+        let series = select::select(&self.block.index, matchers)?;
+        self.block.index.label_values_among(name, &series, each)
+    }
+}
+
+/// Blocks, by rising time, as one querier: of a series that several have, chunks are decoded together.
+struct BlocksQuerier {
+    blocks: Vec<BlockQuerier>,
+}
+
+/// A querier over blocks in order of time, if there are any.
+pub(crate) fn block_querier<'a>(
+    blocks: impl Iterator<Item = &'a Arc<Block>>,
+    mint: i64,
+    maxt: i64,
+) -> Option<Box<dyn Querier>> {
+    let blocks: Vec<BlockQuerier> = blocks
+        .map(|block| BlockQuerier {
+            block: Arc::clone(block),
+            mint,
+            maxt,
+        })
+        .collect();
+    (!blocks.is_empty()).then(|| -> Box<dyn Querier> { Box::new(BlocksQuerier { blocks }) })
+}
+
+impl Querier for BlocksQuerier {
+    fn select(
+        &self,
+        sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<Vec<Arc<dyn Series>>, StorageError> {
+        self.stream(sorted, matchers)?.collect()
+    }
+
+    fn stream<'a>(
+        &'a self,
+        _sorted: bool,
+        matchers: &[Matcher],
+    ) -> Result<SeriesStream<'a>, StorageError> {
+        fn erase<'a>(
+            found: impl Iterator<Item = Result<BlockSeries, StorageError>> + Send + 'a,
+        ) -> SeriesStream<'a> {
+            Box::new(found.map(|s| s.map(|s| -> Arc<dyn Series> { Arc::new(s) })))
+        }
+        if let [only] = self.blocks.as_slice() {
+            return Ok(erase(only.found(matchers)?));
+        }
+        let found = self.blocks.iter().map(|block| block.found(matchers));
+        let aligned = Aligned::new(found)?;
+        Ok(erase(aligned.map(|series| series.map(BlockSeries::join))))
+    }
+
+    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        let mut names = Union::default();
+        for block in &self.blocks {
+            if matchers.is_empty() {
+                let own = block.block.index.label_names();
+                own.iter().for_each(|name| names.add(name));
+                names.next_list();
+                continue;
+            }
+            for series in block.found(matchers)? {
+                for label in &series?.labels {
+                    names.add(label.name);
+                }
+                names.next_list();
+            }
+        }
+        Ok(names.into_texts())
+    }
+
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
+        let mut values = Union::default();
+        for block in &self.blocks {
+            block.each_value(name, matchers, |value| values.add(value))?;
+            values.next_list();
+        }
+        Ok(values.into_texts())
+    }
+}
+
+/// A series of blocks within a query.
+pub(crate) struct BlockSeries {
+    pub(crate) labels: Labels,
+    /// By rising time, never empty; where two have a sample at the same time, the earlier one's counts.
+    pub(crate) parts: SmallVec<[Part; 1]>,
+    mint: i64,
+    maxt: i64,
+}
+
+/// What a block has of a series.
+pub(crate) struct Part {
+    pub(crate) block: Arc<Block>,
+    pub(crate) chunks: Box<[ChunkMeta]>,
+    pub(crate) deleted: Box<[Interval]>,
+}
+
+impl Part {
+    /// Adds the chunks that reach into a range.
+    fn add_pieces<'a>(
+        &'a self,
+        mint: i64,
+        maxt: i64,
+        pieces: &mut Vec<Piece<'a>>,
+    ) -> Result<(), TsdbError> {
+        for c in &self.chunks {
+            if c.maxt < mint || c.mint > maxt {
+                continue;
+            }
+            let (encoding, data) = self.block.chunks.get(c.reference)?;
+            pieces.push(Piece {
+                mint: c.mint,
+                maxt: c.maxt,
+                encoding,
+                data,
+            });
+        }
+        Ok(())
+    }
+
+    /// Appends the samples in a range.
+    fn read(&self, mint: i64, maxt: i64, out: &mut SampleBuffer) -> Result<(), StorageError> {
+        let from = out.len();
+        let mut pieces = Vec::with_capacity(self.chunks.len());
+        self.add_pieces(mint, maxt, &mut pieces)?;
+        let overlap = chunk::read_all(&pieces, mint, maxt, out).map_err(|(n, e)| {
+            let mut in_range = self.chunks.iter();
+            let in_range = in_range
+                .by_ref()
+                .filter(|c| c.maxt >= mint && c.mint <= maxt);
+            self.corrupt(in_range.map(|c| c.reference).nth(n), e)
+        })?;
+        if overlap {
+            merge::sort_and_dedup(out, from);
+        }
+        tombstones::mask(out, from, &self.deleted);
+        Ok(())
+    }
+
+    fn corrupt(&self, chunk: Option<u64>, error: DecodeError) -> StorageError {
+        let chunk = chunk.unwrap_or_default();
+        StorageError::Corrupt {
+            place: format!("{}, chunk {chunk:#x}", self.block.dir.display()),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl Labelled for BlockSeries {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+}
+
+impl BlockSeries {
+    /// One series of what several blocks have of it.
+    fn join((mut first, others): (Self, Vec<Self>)) -> Self {
+        first.parts.extend(others.into_iter().flat_map(|s| s.parts));
+        first
+    }
+
+    /// Appends the samples of all parts at once. False when they are not that simple; then nothing is done.
+    fn read_together(
+        &self,
+        mint: i64,
+        maxt: i64,
+        out: &mut SampleBuffer,
+    ) -> Result<bool, StorageError> {
+        if self.parts.len() == 1 || self.parts.iter().any(|p| !p.deleted.is_empty()) {
+            return Ok(false);
+        }
+        let chunks = self.parts.iter().map(|p| p.chunks.len()).sum();
+        let mut pieces = Vec::with_capacity(chunks);
+        for part in &self.parts {
+            part.add_pieces(mint, maxt, &mut pieces)?;
+        }
+        let base = out.len();
+        if let Ok(false) = chunk::read_all(&pieces, mint, maxt, out) {
+            return Ok(true);
+        }
+        out.timestamps.truncate(base);
+        out.values.truncate(base);
+        out.histograms.truncate(base);
+        Ok(false)
+    }
+}
+
+impl Series for BlockSeries {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn read(&self, mint: i64, maxt: i64, out: &mut SampleBuffer) -> Result<(), StorageError> {
+        let (mint, maxt) = (mint.max(self.mint), maxt.min(self.maxt));
+        if self.read_together(mint, maxt, out)? {
+            return Ok(());
+        }
+        let base = out.len();
+        for part in &self.parts {
+            let from = out.len();
+            part.read(mint, maxt, out)?;
+            if chunk::falls(out, base, from) {
+                merge::sort_and_dedup(out, base);
+            }
+        }
+        Ok(())
+    }
+}
