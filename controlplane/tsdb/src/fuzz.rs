@@ -14,7 +14,8 @@ use crate::block::chunks::ChunkReader;
 use crate::block::index_read::IndexReader;
 use crate::block::meta::BlockMeta;
 use crate::block::write;
-use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR, Piece};
+use crate::chunk::together::{self, Piece};
+use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR};
 use crate::error::TsdbError;
 use crate::files::{DirEntry, FileBytes, Files, HeldLock, OpenFile};
 use crate::head::chunk_files;
@@ -115,7 +116,7 @@ pub fn chunk(bytes: &[u8]) {
         encoding,
         data,
     });
-    let _ = chunk::read_all(&pieces, i64::MIN, i64::MAX, &mut out);
+    let _ = together::read_all(&pieces, i64::MIN, i64::MAX, &mut out);
 }
 
 pub fn index(bytes: &[u8]) {

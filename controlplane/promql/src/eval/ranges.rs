@@ -20,6 +20,7 @@ use crate::plan::{Call, Kind, Node, Selector, Subquery};
 use super::column::{Cell, Row, Sample, drop_metadata, is_metadata_label, same_labelset};
 use super::context::Context;
 use super::grid::StepGrid;
+use super::selector::Buffers;
 use super::sliding::{Regular, Sliding, Weights};
 use super::{Sink, eval, range_span, scalar_args, selector, smoothed};
 
@@ -34,7 +35,6 @@ pub(crate) struct RangeInput {
     pub(crate) float_starts: Vec<i64>,
     /// As `float_starts`, of the histograms.
     pub(crate) histogram_starts: Vec<i64>,
-    buffer: SampleBuffer,
 }
 
 impl RangeInput {
@@ -66,52 +66,46 @@ impl RangeInput {
         self.float_times.is_empty() && self.histogram_times.is_empty()
     }
 
-    /// Decodes `mint..=maxt` of a series, stale markers left out.
-    fn load(
-        &mut self,
-        series: &dyn Series,
-        selector: &Selector,
-        (mint, maxt): (i64, i64),
-    ) -> Result<(), QueryError> {
-        selector::read(series, mint, maxt, &mut self.buffer)?;
+    /// Takes the samples of a series, stale markers left out.
+    fn load(&mut self, buffer: &mut SampleBuffer, selector: &Selector) {
+        selector::drop_stale(buffer);
         if selector.stats_only {
-            selector::keep_stats(&mut self.buffer);
+            selector::keep_stats(buffer);
         }
-        if self.buffer.histograms.is_empty() {
+        if buffer.histograms.is_empty() {
             self.histogram_times.clear();
             self.histograms.clear();
             self.histogram_starts.clear();
             // The buffer's columns are exactly what is needed: trade instead of copying.
-            std::mem::swap(&mut self.float_times, &mut self.buffer.timestamps);
-            std::mem::swap(&mut self.floats, &mut self.buffer.values);
-            std::mem::swap(&mut self.float_starts, &mut self.buffer.start_timestamps);
+            std::mem::swap(&mut self.float_times, &mut buffer.timestamps);
+            std::mem::swap(&mut self.floats, &mut buffer.values);
+            std::mem::swap(&mut self.float_starts, &mut buffer.start_timestamps);
             if !self.float_starts.is_empty() {
                 self.float_starts.resize(self.floats.len(), 0);
             }
-            return Ok(());
+            return;
         }
         self.clear();
-        let starts = !self.buffer.start_timestamps.is_empty();
-        for i in 0..self.buffer.len() {
-            let t = self.buffer.timestamps[i];
-            match self.buffer.histogram(i) {
+        let starts = !buffer.start_timestamps.is_empty();
+        for i in 0..buffer.len() {
+            let t = buffer.timestamps[i];
+            match buffer.histogram(i) {
                 Some(h) => {
                     self.histogram_times.push(t);
                     self.histograms.push(Arc::clone(h));
                     if starts {
-                        self.histogram_starts.push(self.buffer.start_timestamp(i));
+                        self.histogram_starts.push(buffer.start_timestamp(i));
                     }
                 }
                 None => {
                     self.float_times.push(t);
-                    self.floats.push(self.buffer.values[i]);
+                    self.floats.push(buffer.values[i]);
                     if starts {
-                        self.float_starts.push(self.buffer.start_timestamp(i));
+                        self.float_starts.push(buffer.start_timestamp(i));
                     }
                 }
             }
         }
-        Ok(())
     }
 
     /// Takes the samples of a sub-query's row.
@@ -371,11 +365,13 @@ impl Unique {
 }
 
 /// What is used for one series after the other.
-type State = (RangeInput, Box<dyn RangeFunction>);
+type State = (RangeInput, Box<dyn RangeFunction>, Buffers);
+/// Rows and what is to be said about them.
+type Results = Vec<(Option<Row>, Annotations)>;
 
 impl Job<'_> {
     fn fresh(&self) -> State {
-        (RangeInput::default(), (self.def.make)())
+        (RangeInput::default(), (self.def.make)(), Buffers::new())
     }
 
     /// Whether all steps look at the same time.
@@ -407,31 +403,34 @@ impl Job<'_> {
         let reach = self.range_ms.saturating_add(back);
         let mint = self.data_time(self.grid.start).saturating_sub(reach - 1);
         let maxt = self.data_time(self.grid.last()).saturating_add(ahead);
-        let one = |state: &mut State, series: &Arc<dyn Series>| {
-            let (input, function) = state;
+        let of_group = |state: &mut State, group: &[Arc<dyn Series>]| {
+            let (input, function, buffers) = state;
             ctx.check()?;
-            input.load(&**series, s, (mint, maxt))?;
-            if !ctx.start_timestamps {
-                input.forget_starts();
+            let buffers = selector::read_group(group, mint, maxt, buffers)?;
+            let mut results = Vec::with_capacity(group.len());
+            for (series, buffer) in group.iter().zip(buffers) {
+                input.load(buffer, s);
+                if !ctx.start_timestamps {
+                    input.forget_starts();
+                }
+                let (function, labels) = (&mut **function, series.labels());
+                let mut notes = Annotations::new();
+                let row = self.one(ctx, input, function, labels, false, &mut notes)?;
+                results.push((row, notes));
             }
-            let mut notes = Annotations::new();
-            let row = self.one(
-                ctx,
-                input,
-                &mut **function,
-                series.labels(),
-                false,
-                &mut notes,
-            )?;
-            Ok((row, notes))
+            Ok(results)
         };
-        let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
-            if !selector::pays_threads(series.len(), maxt.saturating_sub(mint), self.grid.steps()) {
-                series.iter().map(|s| one(state, s)).collect()
+        let span = maxt.saturating_sub(mint);
+        let size = selector::group_size(span);
+        let results: Result<Vec<Results>, QueryError> =
+            if !selector::pays_threads(series.len(), span, self.grid.steps()) {
+                let groups = series.chunks(size);
+                groups.map(|group| of_group(state, group)).collect()
             } else {
-                series.par_iter().map_init(|| self.fresh(), one).collect()
+                let groups = series.par_chunks(size);
+                groups.map_init(|| self.fresh(), of_group).collect()
             };
-        Ok(collect(results?, notes))
+        Ok(collect(results?.into_iter().flatten(), notes))
     }
 
     fn over_rows(
@@ -442,7 +441,7 @@ impl Job<'_> {
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
         let one = |state: &mut State, row: &Row| {
-            let (input, function) = state;
+            let (input, function, _) = state;
             ctx.check()?;
             input.load_row(row, grid);
             let mut notes = Annotations::new();
@@ -456,7 +455,7 @@ impl Job<'_> {
             )?;
             Ok((row, notes))
         };
-        let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
+        let results: Result<Results, QueryError> =
             if !selector::pays_threads(rows.len(), 0, grid.steps() + self.grid.steps()) {
                 let mut state = self.fresh();
                 rows.iter().map(|r| one(&mut state, r)).collect()
@@ -548,8 +547,12 @@ impl Job<'_> {
     }
 }
 
-fn collect(results: Vec<(Option<Row>, Annotations)>, notes: &mut Annotations) -> Vec<Row> {
-    let mut rows = Vec::with_capacity(results.len());
+fn collect(
+    results: impl IntoIterator<Item = (Option<Row>, Annotations)>,
+    notes: &mut Annotations,
+) -> Vec<Row> {
+    let results = results.into_iter();
+    let mut rows = Vec::with_capacity(results.size_hint().0);
     for (row, own) in results {
         rows.extend(row);
         if !own.is_empty() {

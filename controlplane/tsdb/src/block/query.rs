@@ -1,5 +1,6 @@
 //! Reads of blocks.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
@@ -8,7 +9,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::Block;
 use super::index_write::ChunkMeta;
-use crate::chunk::{self, Piece};
+use crate::chunk::together::{self, Piece};
 use crate::encoding::DecodeError;
 use crate::error::TsdbError;
 use crate::merge::{self, Aligned, Labelled, Union};
@@ -195,7 +196,7 @@ impl Part {
         let from = out.len();
         let mut pieces = Vec::with_capacity(self.chunks.len());
         self.add_pieces(mint, maxt, &mut pieces)?;
-        let overlap = chunk::read_all(&pieces, mint, maxt, out).map_err(|(n, e)| {
+        let overlap = together::read_all(&pieces, mint, maxt, out).map_err(|(n, e)| {
             let mut in_range = self.chunks.iter();
             let in_range = in_range
                 .by_ref()
@@ -231,23 +232,33 @@ impl BlockSeries {
         first
     }
 
-    /// Appends the samples of all parts at once. False when they are not that simple; then nothing is done.
-    fn read_together(
-        &self,
-        mint: i64,
-        maxt: i64,
-        out: &mut SampleBuffer,
-    ) -> Result<bool, StorageError> {
-        if self.parts.len() == 1 || self.parts.iter().any(|p| !p.deleted.is_empty()) {
-            return Ok(false);
-        }
+    fn has_deletions(&self) -> bool {
+        self.parts.iter().any(|p| !p.deleted.is_empty())
+    }
+
+    /// The chunks of all parts that reach into a range.
+    fn pieces(&self, mint: i64, maxt: i64) -> Result<Vec<Piece<'_>>, TsdbError> {
         let chunks = self.parts.iter().map(|p| p.chunks.len()).sum();
         let mut pieces = Vec::with_capacity(chunks);
         for part in &self.parts {
             part.add_pieces(mint, maxt, &mut pieces)?;
         }
+        Ok(pieces)
+    }
+
+    /// Appends the samples of all parts at once. False when they are not that simple; then nothing is done.
+    fn read_parts(
+        &self,
+        mint: i64,
+        maxt: i64,
+        out: &mut SampleBuffer,
+    ) -> Result<bool, StorageError> {
+        if self.parts.len() == 1 || self.has_deletions() {
+            return Ok(false);
+        }
+        let pieces = self.pieces(mint, maxt)?;
         let base = out.len();
-        if let Ok(false) = chunk::read_all(&pieces, mint, maxt, out) {
+        if let Ok(false) = together::read_all(&pieces, mint, maxt, out) {
             return Ok(true);
         }
         out.timestamps.truncate(base);
@@ -264,17 +275,57 @@ impl Series for BlockSeries {
 
     fn read(&self, mint: i64, maxt: i64, out: &mut SampleBuffer) -> Result<(), StorageError> {
         let (mint, maxt) = (mint.max(self.mint), maxt.min(self.maxt));
-        if self.read_together(mint, maxt, out)? {
+        if self.read_parts(mint, maxt, out)? {
             return Ok(());
         }
         let base = out.len();
         for part in &self.parts {
             let from = out.len();
             part.read(mint, maxt, out)?;
-            if chunk::falls(out, base, from) {
+            if together::falls(out, base, from) {
                 merge::sort_and_dedup(out, base);
             }
         }
         Ok(())
     }
+
+    fn read_group(
+        &self,
+        group: &[Arc<dyn Series>],
+        mint: i64,
+        maxt: i64,
+        out: &mut [SampleBuffer],
+    ) -> Result<(), StorageError> {
+        let (from, to) = (mint.max(self.mint), maxt.min(self.maxt));
+        if let Some(pieces) = pieces_of(group, from, to)?
+            && together::read_series(&pieces, from, to, out)
+        {
+            return Ok(());
+        }
+        let mut series = group.iter().zip(out);
+        series.try_for_each(|(series, out)| series.read(mint, maxt, out))
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+/// The chunks of series that reach into a range, by series. `None` when not all of them are series of blocks of which
+/// nothing is deleted.
+fn pieces_of(
+    group: &[Arc<dyn Series>],
+    mint: i64,
+    maxt: i64,
+) -> Result<Option<Vec<Vec<Piece<'_>>>>, TsdbError> {
+    let mut all = Vec::with_capacity(group.len());
+    for series in group {
+        match series.as_any().and_then(<dyn Any>::downcast_ref) {
+            Some(series @ BlockSeries { .. }) if !series.has_deletions() => {
+                all.push(series.pieces(mint, maxt)?);
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(all))
 }

@@ -7,14 +7,14 @@
 
 use std::cell::Cell;
 
-use bellwether_model::storage::SampleBuffer;
 use fearless_simd::x86::Avx2;
 use fearless_simd::{Level, Select as _, Simd, SimdInt, SimdMask as _, u64x4, u64x8};
 
 use super::columns::{self, Samples};
+use super::together::Job;
 
 /// Fewer chunks are decoded faster one after the other.
-pub(super) const FEWEST: usize = 3;
+const FEWEST: usize = 3;
 /// The most chunks in a group.
 const MOST: usize = 8;
 /// Chunks of fewer samples do not pay for setting the lanes up; those with more are none of ours.
@@ -27,82 +27,41 @@ const ZEROS: usize = *SAMPLES.end() / 4;
 /// What positions point into, and a look at the last one.
 type Bytes = [u8; BYTES + 8];
 
-/// Appends all samples of XOR chunks to a buffer of floats. False when one of them is out of the ordinary or this
-/// processor has no vectors with shifts of each lane; then the buffer is as before.
-pub(super) fn decode(chunks: &[&[u8]], out: &mut SampleBuffer) -> bool {
+/// Decodes XOR chunks. False when one of them is out of the ordinary or this processor has no vectors with shifts of
+/// each lane; then the columns mean nothing.
+pub(super) fn decode(jobs: &mut [Job<'_>]) -> bool {
     let Some(simd) = Level::new().as_avx2() else {
         return false;
     };
-    let base = out.len();
-    let counts = chunks.iter().map(|c| count(c));
-    if !counts.clone().all(|n| SAMPLES.contains(&n)) {
-        return false;
-    }
-    let room = base + counts.sum::<usize>();
-    out.timestamps.resize(room, 0);
-    out.values.resize(room, 0.0);
-    let mut columns = Columns {
-        times: &mut out.timestamps[base..],
-        values: &mut out.values[base..],
-    };
-    let all = chunks.chunks(MOST).try_for_each(|group| {
-        let own = columns.take(group.iter().map(|c| count(c)).sum());
-        own.decode(simd, group)
-    });
-    if all.is_none() {
-        out.timestamps.truncate(base);
-        out.values.truncate(base);
-    }
-    all.is_some()
+    let (mut wide, narrow): (Vec<_>, Vec<_>) = jobs
+        .iter_mut()
+        .partition(|job| SAMPLES.contains(&job.times.len()));
+    let groups = wide.chunks_mut(MOST);
+    let mut done = groups.map(|group| decode_group(simd, group));
+    let mut alone = narrow.into_iter().map(Job::alone);
+    done.all(|one| one.is_some()) && alone.all(|one| one.is_some())
 }
 
-fn count(chunk: &[u8]) -> usize {
-    usize::from(super::count(chunk))
-}
-
-/// Where samples go.
-#[derive(Default)]
-struct Columns<'a> {
-    times: &'a mut [i64],
-    values: &'a mut [f64],
-}
-
-impl<'a> Columns<'a> {
-    /// Takes the first places away.
-    fn take(&mut self, places: usize) -> Self {
-        let (times, rest) = std::mem::take(&mut self.times).split_at_mut(places);
-        self.times = rest;
-        let (values, rest) = std::mem::take(&mut self.values).split_at_mut(places);
-        self.values = rest;
-        Self { times, values }
+/// `None` when something is wrong with a chunk.
+fn decode_group(simd: Avx2, group: &mut [&mut Job<'_>]) -> Option<()> {
+    let bytes: usize = group.iter().map(|job| job.chunk.len()).sum();
+    if group.len() < FEWEST || bytes > BYTES - ZEROS {
+        return group.iter_mut().try_for_each(|job| job.alone());
     }
-
-    /// Decodes the chunks of a group, which fill the columns. `None` when something is wrong with one.
-    fn decode(mut self, simd: Avx2, group: &[&'a [u8]]) -> Option<()> {
-        let bytes: usize = group.iter().map(|c| c.len()).sum();
-        if group.len() < FEWEST || bytes > BYTES - ZEROS {
-            return group.iter().try_for_each(|chunk| {
-                let own = self.take(count(chunk));
-                let columns = (own.times, own.values);
-                let done = columns::columns_of(count(chunk), chunk.get(2..)?, i64::MAX, columns);
-                done.ok().filter(|done| *done == count(chunk)).map(|_| ())
-            });
-        }
-        if group.len() <= 4 {
-            let mut lanes = Lanes::<4>::begin(group, self)?;
-            simd.vectorize(
-                #[inline(always)]
-                || lanes.run::<_, u64x4<_>>(simd),
-            );
-            lanes.finish()
-        } else {
-            let mut lanes = Lanes::<8>::begin(group, self)?;
-            simd.vectorize(
-                #[inline(always)]
-                || lanes.run::<_, u64x8<_>>(simd),
-            );
-            lanes.finish()
-        }
+    if group.len() <= 4 {
+        let mut lanes = Lanes::<4>::begin(group)?;
+        simd.vectorize(
+            #[inline(always)]
+            || lanes.run::<_, u64x4<_>>(simd),
+        );
+        lanes.finish()
+    } else {
+        let mut lanes = Lanes::<8>::begin(group)?;
+        simd.vectorize(
+            #[inline(always)]
+            || lanes.run::<_, u64x8<_>>(simd),
+        );
+        lanes.finish()
     }
 }
 
@@ -132,8 +91,22 @@ struct Lane<'a> {
     chunk: &'a [u8],
     /// Where its bits are in the buffer.
     from: usize,
+    maxt: i64,
     times: Times<'a>,
     values: &'a [Cell<f64>],
+    len: &'a mut usize,
+}
+
+impl Lane<'_> {
+    /// Samples to decode if times go on as they begin.
+    fn wanted(&self) -> usize {
+        let way = self.maxt.saturating_sub(self.times.t);
+        let more = way.checked_div(self.times.delta).unwrap_or(i64::MAX);
+        let more = usize::try_from(more).unwrap_or(0);
+        self.values
+            .len()
+            .min(more.saturating_add(self.times.filled))
+    }
 }
 
 /// What decoding a sample changes, of all lanes.
@@ -176,11 +149,15 @@ impl<V> State<V> {
         self.used |= same.select(all(0), self.trailing);
         let prefix = fresh.select(all(13), all(2));
         let take = prefix + self.width;
+        // More than 56 bits in some lane: not all of them can be seen from here. Seldom even 57 are not enough.
         let significant = if ((take + 7) & 64).simd_ne(all(0)).any_true() {
-            // More than 56 bits in some lane: not all of them can be seen from here.
             let at = self.pos + prefix;
-            let high = look(simd, bytes, at) & (!0 << 32);
-            high | look(simd, bytes, at + 32) >> 32
+            let significant = look(simd, bytes, at);
+            if ((self.width + 6) & 64).simd_ne(all(0)).any_true() {
+                significant & (!0 << 32) | look(simd, bytes, at + 32) >> 32
+            } else {
+                significant
+            }
         } else {
             bits << prefix
         };
@@ -195,7 +172,7 @@ struct Lanes<'a, const N: usize> {
     bytes: Bytes,
     lanes: Vec<Lane<'a>>,
     state: State<[u64; N]>,
-    /// Samples that all chunks have.
+    /// Samples that all chunks have, as far as some chunk's are wanted.
     common: usize,
 }
 
@@ -218,7 +195,7 @@ fn look<S: Simd, V: SimdInt<S, Element = u64, Array = [u64; N]>, const N: usize>
 
 impl<'a, const N: usize> Lanes<'a, N> {
     /// Reads the first two samples of each chunk.
-    fn begin(group: &[&'a [u8]], mut columns: Columns<'a>) -> Option<Self> {
+    fn begin(group: &'a mut [&mut Job<'_>]) -> Option<Self> {
         let mut bytes = [0; BYTES + 8];
         let mut end = 0;
         let mut lanes = Vec::with_capacity(N);
@@ -229,9 +206,9 @@ impl<'a, const N: usize> Lanes<'a, N> {
             trailing: [0; N],
             used: [0; N],
         };
-        for (lane, chunk) in group.iter().enumerate() {
-            let Columns { times, values } = columns.take(count(chunk));
-            let body = chunk.get(2..)?;
+        for (lane, job) in group.iter_mut().enumerate() {
+            let (times, values) = (&mut *job.times, &mut *job.values);
+            let body = job.chunk.get(2..)?;
             let mut samples = Samples::begin(body).ok()?;
             (times[0], values[0]) = samples.sample();
             samples.second().ok()?;
@@ -246,6 +223,7 @@ impl<'a, const N: usize> Lanes<'a, N> {
             lanes.push(Lane {
                 chunk: body,
                 from: end * 8,
+                maxt: job.maxt,
                 times: Times {
                     column: times,
                     filled: 2,
@@ -253,21 +231,24 @@ impl<'a, const N: usize> Lanes<'a, N> {
                     delta: samples.delta,
                 },
                 values: Cell::from_mut(values).as_slice_of_cells(),
+                len: &mut job.len,
             });
             end += body.len();
         }
-        for pos in &mut state.pos[group.len()..] {
+        for pos in &mut state.pos[lanes.len()..] {
             *pos = (end * 8) as u64;
         }
+        let all_have = lanes.iter().map(|lane| lane.values.len()).min()?;
+        let some_want = lanes.iter().map(Lane::wanted).max()?;
         Some(Self {
             bytes,
             lanes,
             state,
-            common: group.iter().map(|c| count(c)).min()?,
+            common: all_have.min(some_want),
         })
     }
 
-    /// Decodes as many samples as all chunks have.
+    /// Decodes the samples that all chunks have.
     #[inline(always)]
     fn run<S: Simd, V: SimdInt<S, Element = u64, Array = [u64; N]>>(&mut self, simd: S) {
         let Some(first) = self.lanes.first().map(|lane| lane.values) else {
@@ -334,12 +315,17 @@ impl<'a, const N: usize> Lanes<'a, N> {
                 trailing: self.state.trailing[i] as u32,
                 used: self.state.used[i] as u32,
             };
+            *lane.len = self.common;
             let rest = times.column[self.common..].iter_mut();
             for (time, value) in rest.zip(&lane.values[self.common..]) {
+                if samples.t > lane.maxt {
+                    break;
+                }
                 samples.next();
                 let (t, v) = samples.sample();
                 *time = t;
                 value.set(v);
+                *lane.len += 1;
             }
             samples.check().ok()?;
         }

@@ -8,6 +8,7 @@ pub(crate) mod histogram;
 mod lanes;
 mod layout;
 mod number;
+pub(crate) mod together;
 pub(crate) mod validate;
 pub(crate) mod xor;
 
@@ -66,79 +67,4 @@ pub(crate) fn read_into(
         }),
         _ => Err(DecodeError("unknown chunk encoding")),
     }
-}
-
-/// An encoded chunk with its first and last time in milliseconds.
-#[derive(Clone, Copy)]
-pub(crate) struct Piece<'a> {
-    pub(crate) mint: i64,
-    pub(crate) maxt: i64,
-    pub(crate) encoding: u8,
-    pub(crate) data: &'a [u8],
-}
-
-/// Appends those samples of some chunks that lie in `mint..=maxt` to a buffer, chunk by chunk. Says whether a chunk
-/// begins before the one before it has ended; an error comes with the number of its chunk.
-pub(crate) fn read_all(
-    pieces: &[Piece<'_>],
-    mint: i64,
-    maxt: i64,
-    out: &mut SampleBuffer,
-) -> Result<bool, (usize, DecodeError)> {
-    let from = out.len();
-    let mut overlap = false;
-    let mut next = 0;
-    while next < pieces.len() {
-        let rest = &pieces[next..];
-        let whole = |p: &&Piece<'_>| p.encoding == ENC_XOR && p.mint >= mint && p.maxt <= maxt;
-        let wholes = rest.iter().take_while(whole).count();
-        let at = out.len();
-        if read_side_by_side(&rest[..wholes], mint, maxt, out) {
-            overlap |= falls(out, from, at);
-            next += wholes;
-            continue;
-        }
-        for piece in &rest[..wholes.max(1)] {
-            let at = out.len();
-            read_into(piece.encoding, piece.data, usize::MAX, mint, maxt, out)
-                .map_err(|error| (next, error))?;
-            overlap |= falls(out, from, at);
-            next += 1;
-        }
-    }
-    Ok(overlap)
-}
-
-/// Whether the sample at an index is not later than the one before, which is at `from` or later.
-pub(crate) fn falls(out: &SampleBuffer, from: usize, at: usize) -> bool {
-    at > from && at < out.len() && out.timestamps[at - 1] >= out.timestamps[at]
-}
-
-/// Appends all samples of XOR chunks if that can be done side by side and they all lie in `mint..=maxt` and rise.
-#[cfg(target_arch = "x86_64")]
-fn read_side_by_side(pieces: &[Piece<'_>], mint: i64, maxt: i64, out: &mut SampleBuffer) -> bool {
-    if pieces.len() < lanes::FEWEST {
-        return false;
-    }
-    let base = out.len();
-    let chunks: Vec<&[u8]> = pieces.iter().map(|p| p.data).collect();
-    if !lanes::decode(&chunks, out) {
-        return false;
-    }
-    let times = &out.timestamps[base..];
-    let inside = times.first() >= Some(&mint) && times.last() <= Some(&maxt);
-    if !inside || !columns::rise(times) {
-        out.timestamps.truncate(base);
-        out.values.truncate(base);
-        return false;
-    }
-    if !out.histograms.is_empty() {
-        out.histograms.resize(out.timestamps.len(), None);
-    }
-    true
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn read_side_by_side(_: &[Piece<'_>], _: i64, _: i64, _: &mut SampleBuffer) -> bool {
-    false
 }
