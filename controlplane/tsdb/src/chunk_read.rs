@@ -83,7 +83,7 @@ pub struct ChunkSeries {
 enum Part {
     Block {
         block: Arc<Block>,
-        chunks: Box<[ChunkMeta]>,
+        chunks: Arc<[ChunkMeta]>,
         deleted: Box<[Interval]>,
     },
     Head {

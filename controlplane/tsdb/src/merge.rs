@@ -190,7 +190,10 @@ impl<I: Iterator<Item = Result<T, StorageError>>, T: Labelled> Aligned<I, T> {
                 let (series, has_more) = self.take(at)?;
                 match first {
                     None => first = Some(series),
-                    Some(_) => others.push(series),
+                    Some(_) => {
+                        others.reserve(self.sources.len());
+                        others.push(series);
+                    }
                 }
                 more = has_more;
             }

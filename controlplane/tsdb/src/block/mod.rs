@@ -8,6 +8,7 @@ pub(crate) mod meta;
 pub(crate) mod mmap;
 mod order;
 pub(crate) mod query;
+mod recent;
 pub(crate) mod write;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::tombstones::{self, Interval, Tombstones};
 use chunks::ChunkReader;
 use index_read::IndexReader;
 use meta::BlockMeta;
+use recent::Recent;
 
 pub(crate) const MAGIC: u32 = 0xBAAA_D700;
 pub(crate) const VERSION_1: u8 = 1;
@@ -38,6 +40,7 @@ pub(crate) struct Block {
     pub(crate) index: IndexReader,
     pub(crate) chunks: ChunkReader,
     tombstones: RwLock<Arc<Tombstones>>,
+    recent: Recent,
     /// First and end time, for use without the lock.
     pub(crate) mint: i64,
     /// Exclusive.
@@ -58,6 +61,7 @@ impl Block {
             maxt: meta.max_time,
             index: IndexReader::open(&**files, &dir.join("index"))?,
             chunks: ChunkReader::open(&**files, &dir.join("chunks"))?,
+            recent: Recent::default(),
             tombstones: RwLock::new(Arc::new(Tombstones::load(&**files, dir)?)),
             meta: RwLock::new(meta),
         }))

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
 use bellwether_model::{Labels, Matcher};
+use roaring::RoaringBitmap;
 use smallvec::{SmallVec, smallvec};
 
 use super::Block;
 use super::index_write::ChunkMeta;
+use super::recent::{Found, Key, Known};
 use crate::chunk::together::{self, Piece};
 use crate::encoding::DecodeError;
 use crate::error::TsdbError;
 use crate::merge::{self, Aligned, Labelled, Union};
 use crate::select;
-use crate::tombstones::{self, Interval};
+use crate::tombstones::{self, Interval, Tombstones};
 
 /// A read of a block between two times.
 pub(crate) struct BlockQuerier {
@@ -23,6 +25,9 @@ pub(crate) struct BlockQuerier {
     pub(crate) maxt: i64,
 }
 
+/// Series that are looked up at once, so that they can be kept.
+const FEW: u64 = 96;
+
 impl BlockQuerier {
     /// The matching series that have chunks in range, in order of labels; each has this block as its only part.
     pub(crate) fn found(
@@ -30,48 +35,122 @@ impl BlockQuerier {
         matchers: &[Matcher],
     ) -> Result<impl Iterator<Item = Result<BlockSeries, StorageError>> + use<'_>, StorageError>
     {
+        self.found_by(&Key::series(matchers), matchers)
+    }
+
+    fn found_by(
+        &self,
+        key: &Key,
+        matchers: &[Matcher],
+    ) -> Result<impl Iterator<Item = Result<BlockSeries, StorageError>> + use<'_>, StorageError>
+    {
         let deleted = self.block.tombstones();
-        let mut entries = self.block.index.entries();
-        let mut chunks = Vec::new();
-        let mut one = move |reference| -> Result<Option<BlockSeries>, StorageError> {
-            let labels = entries.series(reference, &mut chunks)?;
-            let deleted: Box<[Interval]> = deleted.of(u64::from(reference)).into();
-            chunks.retain(|c| {
-                c.maxt >= self.mint
-                    && c.mint <= self.maxt
-                    && !tombstones::covers_all(&deleted, c.mint, c.maxt)
-            });
-            Ok((!chunks.is_empty()).then(|| BlockSeries {
-                labels,
-                parts: smallvec![Part {
-                    block: Arc::clone(&self.block),
-                    chunks: chunks.as_slice().into(),
-                    deleted,
-                }],
-                mint: self.mint,
-                maxt: self.maxt,
-            }))
+        let mut index = self.block.index.entries();
+        let (few, many) = match self.look_up(key, matchers)? {
+            Found::Few(series) => (series, RoaringBitmap::new()),
+            Found::Many(references) => (Arc::default(), Arc::unwrap_or_clone(references)),
+            Found::Values(_) => (Arc::default(), RoaringBitmap::new()),
         };
+        let few = (0..few.len()).map({
+            let deleted = Arc::clone(&deleted);
+            move |i| Ok(self.in_range(&few[i], &deleted))
+        });
+        let mut chunks = Vec::new();
+        let many = many.into_iter().map(move |reference| {
+            let labels = index.series(reference, &mut chunks)?;
+            let deleted = deleted.of(u64::from(reference));
+            chunks.retain(|c| self.wants(c, deleted));
+            Ok(self.series(labels, chunks.as_slice(), deleted))
+        });
+        Ok(few.chain(many).filter_map(Result::transpose))
+    }
+
+    /// The series that match, whenever they have samples.
+    fn look_up(&self, key: &Key, matchers: &[Matcher]) -> Result<Found, TsdbError> {
+        if let Some(found) = self.block.recent.get(key) {
+            return Ok(found);
+        }
         // References rise with the labels: the index is sorted by them.
         let references = select::select(&self.block.index, matchers)?;
-        Ok(references
-            .into_iter()
-            .filter_map(move |reference| one(reference).transpose()))
+        let found = if references.len() <= FEW {
+            let (mut index, mut chunks) = (self.block.index.entries(), Vec::new());
+            let series = references.iter().map(|reference| {
+                Ok(Known {
+                    reference,
+                    labels: index.series(reference, &mut chunks)?,
+                    chunks: chunks.as_slice().into(),
+                })
+            });
+            Found::Few(series.collect::<Result<_, TsdbError>>()?)
+        } else {
+            Found::Many(Arc::new(references))
+        };
+        self.block.recent.put(key, &found);
+        Ok(found)
+    }
+
+    /// Whether a chunk is in range and not deleted.
+    fn wants(&self, c: &ChunkMeta, deleted: &[Interval]) -> bool {
+        let in_range = c.maxt >= self.mint && c.mint <= self.maxt;
+        in_range && !tombstones::covers_all(deleted, c.mint, c.maxt)
+    }
+
+    /// A series with those of its chunks that are wanted, if there are any.
+    fn in_range(&self, series: &Known, deleted: &Tombstones) -> Option<BlockSeries> {
+        let deleted = deleted.of(u64::from(series.reference));
+        let chunks = &series.chunks;
+        if chunks.iter().all(|c| self.wants(c, deleted)) {
+            return self.series(series.labels.clone(), Arc::clone(chunks), deleted);
+        }
+        let wanted = chunks.iter().filter(|c| self.wants(c, deleted));
+        let wanted: SmallVec<[ChunkMeta; 4]> = wanted.copied().collect();
+        self.series(series.labels.clone(), wanted.as_slice(), deleted)
+    }
+
+    /// A series of this block alone, if it has chunks.
+    fn series(
+        &self,
+        labels: Labels,
+        chunks: impl Into<Arc<[ChunkMeta]>> + AsRef<[ChunkMeta]>,
+        deleted: &[Interval],
+    ) -> Option<BlockSeries> {
+        (!chunks.as_ref().is_empty()).then(|| BlockSeries {
+            labels,
+            parts: smallvec![Part {
+                block: Arc::clone(&self.block),
+                chunks: chunks.into(),
+                deleted: deleted.into(),
+            }],
+            mint: self.mint,
+            maxt: self.maxt,
+        })
     }
 
     /// Calls `each` with the values of a label among the matching series (of all series without matchers), sorted.
     fn each_value(
         &self,
         name: &str,
-        matchers: &[Matcher],
-        each: impl FnMut(&str),
+        (key, matchers): (&Key, &[Matcher]),
+        mut each: impl FnMut(&str),
     ) -> Result<(), TsdbError> {
         if matchers.is_empty() {
             return self.block.index.label_values(name, each);
         }
+        if let Some(Found::Values(values)) = self.block.recent.get(key) {
+            values.iter().for_each(|value| each(value));
+            return Ok(());
+        }
         // As in Prometheus the block's index decides, whether or not a series has samples in range.
         let series = select::select(&self.block.index, matchers)?;
-        self.block.index.label_values_among(name, &series, each)
+        let mut values = Vec::new();
+        let index = &self.block.index;
+        index.label_values_among(name, &series, |value| {
+            each(value);
+            values.push(value.to_owned());
+        })?;
+        let values = Found::Values(values.into());
+        self.block.recent.put(key, &values);
+        Ok(())
     }
 }
 
@@ -118,7 +197,9 @@ impl Querier for BlocksQuerier {
         if let [only] = self.blocks.as_slice() {
             return Ok(erase(only.found(matchers)?));
         }
-        let found = self.blocks.iter().map(|block| block.found(matchers));
+        let key = Key::series(matchers);
+        let blocks = self.blocks.iter();
+        let found = blocks.map(|block| block.found_by(&key, matchers));
         let aligned = Aligned::new(found)?;
         Ok(erase(aligned.map(|series| series.map(BlockSeries::join))))
     }
@@ -144,8 +225,9 @@ impl Querier for BlocksQuerier {
 
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
         let mut values = Union::default();
+        let key = Key::values(name, matchers);
         for block in &self.blocks {
-            block.each_value(name, matchers, |value| values.add(value))?;
+            block.each_value(name, (&key, matchers), |value| values.add(value))?;
             values.next_list();
         }
         Ok(values.into_texts())
@@ -164,7 +246,7 @@ pub(crate) struct BlockSeries {
 /// What a block has of a series.
 pub(crate) struct Part {
     pub(crate) block: Arc<Block>,
-    pub(crate) chunks: Box<[ChunkMeta]>,
+    pub(crate) chunks: Arc<[ChunkMeta]>,
     pub(crate) deleted: Box<[Interval]>,
 }
 
@@ -176,7 +258,7 @@ impl Part {
         maxt: i64,
         pieces: &mut Vec<Piece<'a>>,
     ) -> Result<(), TsdbError> {
-        for c in &self.chunks {
+        for c in self.chunks.iter() {
             if c.maxt < mint || c.mint > maxt {
                 continue;
             }
