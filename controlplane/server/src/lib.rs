@@ -42,6 +42,7 @@ mod notifications;
 mod opening;
 mod queries;
 mod query_log;
+mod quick;
 mod reload;
 mod rules;
 mod runtime;

@@ -64,7 +64,7 @@ async fn open_server(state: &Arc<AppState>, parts: &Parts) -> Result<Arc<OpenCor
     ));
     let queries = Queries::new(
         db.dir(),
-        Arc::clone(&fanout) as _,
+        Arc::clone(&fanout),
         &parts.query,
         &parts.features,
         &state.registry,

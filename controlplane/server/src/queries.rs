@@ -1,26 +1,30 @@
 //! Running queries: the engine, the limit on how many run at once, the way to stop one.
 
+mod admitted;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use bellwether_model::storage::Queryable;
 use bellwether_promql::ast::Expr;
 use bellwether_promql::{
     Engine, EngineOptions, ParseOptions, QueryError, QueryOptions, QueryResult, QueryStats,
 };
+use bellwether_remote::reader::Fanout;
 use bellwether_rules::RuleQuery;
 use bellwether_telemetry::trace::{self, KeyValue};
 use bellwether_telemetry::{Counter, Gauge, Registry, Summary};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::active_queries::ActiveQueries;
 use crate::flags::{Feature, Features};
 use crate::query_log::{LoggedQuery, Origin, QueryLog};
+use crate::quick::{Question, Quick};
 use crate::settings::QuerySettings;
 use crate::state::now_ms;
+use admitted::{Admitted, Records, by_step};
 
 /// What to evaluate.
 #[derive(Clone, Debug)]
@@ -72,12 +76,14 @@ impl QueryTimes {
     }
 }
 
-/// Evaluates queries on blocking threads, at most so many at one time.
+/// Evaluates queries, at most so many at one time, on blocking threads where they may take their time.
 pub(crate) struct Queries {
     active: Arc<ActiveQueries>,
     log: ArcSwapOption<QueryLog>,
     per_step_stats: bool,
-    storage: Arc<dyn Queryable>,
+    storage: Arc<Fanout>,
+    /// How long queries took.
+    pub(crate) quick: Arc<Quick>,
     engine: ArcSwap<Engine>,
     options: EngineOptions,
     slots: Arc<Semaphore>,
@@ -153,6 +159,16 @@ pub(crate) fn parse_options(features: &Features) -> ParseOptions {
     }
 }
 
+impl QueryKind {
+    /// Its extent without its place in time: steps and milliseconds from one to the next.
+    fn shape(&self) -> (i64, i64) {
+        match *self {
+            Self::Instant(_) => (1, 0),
+            Self::Range { start, end, step } => (end.saturating_sub(start) / step.max(1), step),
+        }
+    }
+}
+
 impl Queries {
     /// Blocks on the disk.
     ///
@@ -160,7 +176,7 @@ impl Queries {
     /// When the file of active queries cannot be written.
     pub(crate) fn new(
         dir: &Path,
-        storage: Arc<dyn Queryable>,
+        storage: Arc<Fanout>,
         settings: &QuerySettings,
         features: &Features,
         registry: &Registry,
@@ -180,6 +196,7 @@ impl Queries {
             log: ArcSwapOption::empty(),
             per_step_stats: features.has(Feature::PromqlPerStepStats),
             storage,
+            quick: Arc::default(),
             engine: ArcSwap::from_pointee(Engine::new(options.clone())),
             options,
             slots: Arc::new(Semaphore::new(settings.max_concurrency)),
@@ -307,8 +324,8 @@ impl Queries {
         self.engine.load_full()
     }
 
-    /// Waits for a free slot and evaluates on a blocking thread. The time limit covers the waiting. Dropping the
-    /// future stops the evaluation.
+    /// Waits for a free slot and evaluates, on a blocking thread unless the answer is expected at once. The time limit
+    /// covers the waiting. Dropping the future stops the evaluation.
     pub(crate) async fn run(
         &self,
         text: String,
@@ -369,66 +386,112 @@ impl Queries {
         let slot = slot.expect("the semaphore is never closed");
         let queued = arrived.elapsed();
         self.metrics.queue.observe(queued.as_secs_f64());
-        let cancel = Arc::new(AtomicBool::new(false));
-        let guard = CancelOnDrop(Arc::clone(&cancel));
-        let options = QueryOptions {
+        let question = Question::of(&(&text, kind.shape(), lookback_ms));
+        let started = Instant::now();
+        let admitted = Admitted {
+            text,
+            kind,
             lookback_ms,
-            timeout: Some(limit.saturating_sub(queued)),
+            limit: limit.saturating_sub(queued),
+            engine: self.engine.load_full(),
+            storage: Arc::clone(&self.storage),
+        };
+        let plain = log.is_none() && !per_step;
+        let at_once = match plain && self.may_answer_at_once(question) {
+            true => self.evaluate_at_once(&admitted, question),
+            false => None,
+        };
+        let result = match at_once {
+            Some(result) => result.map(|result| (result, PerStep::new())),
+            None => {
+                let records = Records {
+                    log,
+                    origin,
+                    per_step,
+                    queued,
+                };
+                self.evaluate_apart(admitted, question, records, slot).await
+            }
+        };
+        let evaluated = started.elapsed();
+        self.metrics.inner_eval.observe(evaluated.as_secs_f64());
+        let (result, steps) = result?;
+        self.metrics.samples.add(result.stats.total_samples as f64);
+        Ok((result, QueryTimes { queued, evaluated }, steps))
+    }
+
+    /// Whether the answer to a question is expected so soon that it may be found on an async thread.
+    pub(crate) fn may_answer_at_once(&self, question: Question) -> bool {
+        // Other systems may keep us waiting.
+        !self.storage.has_remotes() && self.quick.expects(question)
+    }
+
+    /// Evaluates on this async thread. `None` when that takes too long after all. Such an evaluation is not noted in
+    /// the file of active queries, for which it would have to wait: it ends before it could do any harm.
+    fn evaluate_at_once(
+        &self,
+        admitted: &Admitted,
+        question: Question,
+    ) -> Option<Result<QueryResult, QueryError>> {
+        /// Long enough that a disturbance does not matter, and short enough to be one.
+        const PATIENCE: Duration = Duration::from_millis(1);
+        let options = QueryOptions {
+            lookback_ms: admitted.lookback_ms,
+            timeout: Some(admitted.limit.min(PATIENCE)),
+            cancel: None,
+        };
+        let evaluate = || evaluating(|| admitted.evaluate(&options));
+        match self.quick.here(question, evaluate)? {
+            Err(QueryError::Timeout(_)) => None,
+            result => Some(result),
+        }
+    }
+
+    /// Evaluates on a blocking thread.
+    async fn evaluate_apart(
+        &self,
+        admitted: Admitted,
+        question: Question,
+        records: Records,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<(QueryResult, PerStep), QueryError> {
+        let cancel = Arc::new(AtomicBool::new(false));
+        let _guard = CancelOnDrop(Arc::clone(&cancel));
+        let options = QueryOptions {
+            lookback_ms: admitted.lookback_ms,
+            timeout: Some(admitted.limit),
             cancel: Some(cancel),
         };
-        let (engine, storage) = (self.engine.load_full(), Arc::clone(&self.storage));
-        let active = Arc::clone(&self.active);
-        let started = Instant::now();
+        let (active, quick) = (Arc::clone(&self.active), Arc::clone(&self.quick));
         let work = trace::carry(move || {
             // The slot is held by the work, not by the waiting request: a cancelled query counts until it ends.
             let _slot = slot;
-            let noted = active.begin(&text, now_ms() / 1000);
-            let result = evaluating(|| match kind {
-                QueryKind::Instant(t) => engine.instant(&*storage, &text, t, &options),
-                QueryKind::Range { start, end, step } => {
-                    engine.range(&*storage, &text, start, end, step, &options)
-                }
-            });
+            let started = Instant::now();
+            let noted = active.begin(&admitted.text, now_ms() / 1000);
+            let result = quick.timed(question, || evaluating(|| admitted.evaluate(&options)));
             let steps = match &result {
-                Ok(result) if per_step => {
-                    let again = |t| engine.instant(&*storage, &text, t, &options);
+                Ok(result) if records.per_step => {
+                    let again = |t| {
+                        let (engine, storage) = (&admitted.engine, &*admitted.storage);
+                        engine.instant(storage, &admitted.text, t, &options)
+                    };
                     let total = result.stats.total_samples;
-                    by_step(&kind, total, started + limit, again)
+                    by_step(&admitted.kind, total, started + admitted.limit, again)
                 }
                 _ => Ok(PerStep::new()),
             };
             drop(noted);
-            // Prometheus logs what it executes: not what does not parse.
-            let executed = !matches!(result, Err(QueryError::Parse(_) | QueryError::BadData(_)));
-            if let Some(log) = log.filter(|_| executed) {
-                log.write(&LoggedQuery {
-                    text: &text,
-                    kind: &kind,
-                    times: QueryTimes {
-                        queued,
-                        evaluated: started.elapsed(),
-                    },
-                    stats: result.as_ref().map(|r| r.stats).unwrap_or_default(),
-                    per_step: steps.as_ref().ok(),
-                    error: result.as_ref().err().map(ToString::to_string),
-                    origin: &origin,
-                });
-            }
+            records.log(&admitted, &result, steps.as_ref().ok(), started.elapsed());
             result.and_then(|result| Ok((result, steps?)))
         });
-        let result = tokio::task::spawn_blocking(work).await;
-        drop(guard);
-        let evaluated = started.elapsed();
-        self.metrics.inner_eval.observe(evaluated.as_secs_f64());
-        let (result, steps) = result.unwrap_or_else(|error| {
+        let evaluated = tokio::task::spawn_blocking(work).await;
+        evaluated.unwrap_or_else(|error| {
             // A panic in the evaluator is a bug of ours; one query fails, the server goes on.
             tracing::error!(%error, "query evaluation ended abnormally");
             Err(QueryError::Execution(
                 "unexpected error in query evaluation".to_owned(),
             ))
-        })?;
-        self.metrics.samples.add(result.stats.total_samples as f64);
-        Ok((result, QueryTimes { queued, evaluated }, steps))
+        })
     }
 }
 
@@ -444,30 +507,6 @@ fn evaluating<T>(work: impl FnOnce() -> T) -> T {
     let inner = trace::span("promqlInnerEval");
     let _inner = inner.enter();
     work()
-}
-
-/// Samples by step. A step's number is that of an instant query at its time, by definition, and that is how it is
-/// found out: asking for it costs a second evaluation.
-fn by_step(
-    kind: &QueryKind,
-    total: u64,
-    deadline: Instant,
-    instant: impl Fn(i64) -> Result<QueryResult, QueryError>,
-) -> Result<PerStep, QueryError> {
-    let (start, end, step) = match *kind {
-        QueryKind::Instant(t) => return Ok(vec![(t, total)]),
-        QueryKind::Range { start, end, step } => (start, end, step),
-    };
-    let times = std::iter::successors(Some(start), |t| t.checked_add(step));
-    times
-        .take_while(|t| *t <= end)
-        .map(|t| {
-            if Instant::now() >= deadline {
-                return Err(QueryError::Timeout("expression evaluation"));
-            }
-            Ok((t, instant(t)?.stats.total_samples))
-        })
-        .collect()
 }
 
 pub(crate) fn millis(duration: Duration) -> i64 {

@@ -14,7 +14,8 @@ use hashbrown::HashMap;
 use crate::block::chunks::EncodedChunk;
 use crate::block::index_write::ChunkMeta;
 use crate::block::merge::join;
-use crate::block::{Block, BlockQuerier, write};
+use crate::block::query::BlockQuerier;
+use crate::block::{Block, write};
 use crate::chunk;
 use crate::db::Db;
 use crate::encoding::DecodeError;
@@ -82,7 +83,7 @@ pub struct ChunkSeries {
 enum Part {
     Block {
         block: Arc<Block>,
-        chunks: Box<[ChunkMeta]>,
+        chunks: Arc<[ChunkMeta]>,
         deleted: Box<[Interval]>,
     },
     Head {
@@ -116,11 +117,12 @@ impl Db {
             let querier = BlockQuerier { block, mint, maxt };
             for series in querier.found(matchers)? {
                 let series = series?;
-                found.entry(series.labels).or_default().push(Part::Block {
-                    block: series.block,
-                    chunks: series.chunks,
-                    deleted: series.deleted,
+                let parts = series.parts.into_iter().map(|part| Part::Block {
+                    block: part.block,
+                    chunks: part.chunks,
+                    deleted: part.deleted,
                 });
+                found.entry(series.labels).or_default().extend(parts);
             }
         }
         let head = HeadQuerier {

@@ -10,8 +10,9 @@ use bellwether_model::storage::{Appendable, Appender, Querier, Queryable, Storag
 use bellwether_model::{Exemplar, Labels, Matcher, Metadata};
 use parking_lot::Mutex;
 
+use crate::block::Block;
 use crate::block::meta::BlockMeta;
-use crate::block::{Block, BlockQuerier};
+use crate::block::query::block_querier;
 use crate::error::TsdbError;
 use crate::files::{self, HeldLock};
 use crate::head::appender::HeadAppender;
@@ -453,15 +454,9 @@ impl Queryable for Db {
         let reader = Arc::new(self.head.isolation.reader());
         let view = self.view.load_full();
         let mut parts: Vec<Box<dyn Querier>> = Vec::new();
-        for block in &view.blocks {
-            if block.mint <= maxt && block.maxt > mint {
-                parts.push(Box::new(BlockQuerier {
-                    block: Arc::clone(block),
-                    mint,
-                    maxt,
-                }));
-            }
-        }
+        let blocks = view.blocks.iter();
+        let blocks = blocks.filter(|block| block.mint <= maxt && block.maxt > mint);
+        parts.extend(block_querier(blocks, mint, maxt));
         if maxt >= view.head_from || self.head.has_out_of_order(mint, maxt) {
             parts.push(Box::new(HeadQuerier {
                 head: Arc::clone(&self.head),

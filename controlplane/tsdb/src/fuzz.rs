@@ -14,6 +14,7 @@ use crate::block::chunks::ChunkReader;
 use crate::block::index_read::IndexReader;
 use crate::block::meta::BlockMeta;
 use crate::block::write;
+use crate::chunk::together::{self, Piece};
 use crate::chunk::{self, ENC_FLOAT_HISTOGRAM, ENC_HISTOGRAM, ENC_XOR};
 use crate::error::TsdbError;
 use crate::files::{DirEntry, FileBytes, Files, HeldLock, OpenFile};
@@ -107,6 +108,15 @@ pub fn chunk(bytes: &[u8]) {
     let _ = write::decode(encoding, data, |_, _| {});
     let mut out = SampleBuffer::default();
     let _ = chunk::read_into(encoding, data, usize::MAX, i64::MIN, i64::MAX, &mut out);
+    // Several at once take another way; a longer one beside them makes their ends differ.
+    let longer = [data, &[0xff; 40]].concat();
+    let pieces = [data, &longer, data, data, &longer].map(|data| Piece {
+        mint: i64::MIN,
+        maxt: i64::MAX,
+        encoding,
+        data,
+    });
+    let _ = together::read_all(&pieces, i64::MIN, i64::MAX, &mut out);
 }
 
 pub fn index(bytes: &[u8]) {
@@ -115,7 +125,7 @@ pub fn index(bytes: &[u8]) {
     };
     let _ = index.all_symbols();
     for name in index.label_names() {
-        let _ = index.label_values(&name);
+        let _ = index.label_values(&name, |_| {});
         let _ = index.value(&name, "0");
         let _ = index.values(&name, &mut |_| true);
     }

@@ -1,6 +1,6 @@
 //! One querier over several: the blocks of a range and the head.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bellwether_model::histogram::{CounterResetHint, FloatHistogram};
@@ -47,17 +47,9 @@ impl Querier for MergeQuerier {
         if let [only] = self.parts.as_slice() {
             return only.stream(sorted, matchers);
         }
-        let mut sources = Vec::with_capacity(self.parts.len());
-        for part in &self.parts {
-            let mut stream = part.stream(true, matchers)?;
-            if let Some(first) = stream.next() {
-                sources.push(Source {
-                    next: first?,
-                    stream,
-                });
-            }
-        }
-        Ok(Box::new(Merged { sources }))
+        let streams = self.parts.iter().map(|part| part.stream(true, matchers));
+        let aligned = Aligned::new(streams)?;
+        Ok(Box::new(aligned.map(|series| series.map(join))))
     }
 
     fn scan(&self, scan: &Scan<'_>, visit: &mut SeriesVisitor<'_>) -> Result<(), StorageError> {
@@ -67,20 +59,16 @@ impl Querier for MergeQuerier {
         scan_stream(self.stream(false, scan.matchers)?, scan, visit)
     }
 
+    fn has_scan(&self) -> bool {
+        matches!(self.parts.as_slice(), [only] if only.has_scan())
+    }
+
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
-        let mut all = BTreeSet::new();
-        for part in &self.parts {
-            all.extend(part.label_names(matchers)?);
-        }
-        Ok(all.into_iter().collect())
+        union(&self.parts, |part| part.label_names(matchers))
     }
 
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
-        let mut all = BTreeSet::new();
-        for part in &self.parts {
-            all.extend(part.label_values(name, matchers)?);
-        }
-        Ok(all.into_iter().collect())
+        union(&self.parts, |part| part.label_values(name, matchers))
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -88,22 +76,107 @@ impl Querier for MergeQuerier {
     }
 }
 
+/// What each part says, sorted and without repetition.
+fn union(
+    parts: &[Box<dyn Querier>],
+    texts: impl Fn(&dyn Querier) -> Result<Vec<String>, StorageError>,
+) -> Result<Vec<String>, StorageError> {
+    if let [only] = parts {
+        return texts(&**only);
+    }
+    let mut all = Union::default();
+    for part in parts {
+        texts(&**part)?.iter().for_each(|text| all.add(text));
+        all.next_list();
+    }
+    Ok(all.into_texts())
+}
+
+/// The union of sorted lists of texts, which have most of them in common.
+#[derive(Default)]
+pub(crate) struct Union {
+    /// Sorted, each once.
+    texts: Vec<String>,
+    /// Texts before it are less than the last one of this list, or equal to it.
+    at: usize,
+    /// Texts of this list that are not in `texts`.
+    new: Vec<String>,
+}
+
+impl Union {
+    /// Adds a text that is not less than the one added before it to the same list.
+    pub(crate) fn add(&mut self, text: &str) {
+        while let Some(known) = self.texts.get(self.at) {
+            match known.as_str().cmp(text) {
+                Ordering::Less => self.at += 1,
+                Ordering::Equal => return,
+                Ordering::Greater => break,
+            }
+        }
+        if self.new.last().is_none_or(|last| last != text) {
+            self.new.push(text.to_owned());
+        }
+    }
+
+    /// Ends a list.
+    pub(crate) fn next_list(&mut self) {
+        self.at = 0;
+        if !self.new.is_empty() {
+            self.texts.append(&mut self.new);
+            // Two sorted runs: that is one merge.
+            self.texts.sort();
+        }
+    }
+
+    /// All texts of the lists that were ended, sorted.
+    pub(crate) fn into_texts(self) -> Vec<String> {
+        self.texts
+    }
+}
+
+/// Something with labels.
+pub(crate) trait Labelled {
+    fn labels(&self) -> &Labels;
+}
+
+impl Labelled for Arc<dyn Series> {
+    fn labels(&self) -> &Labels {
+        (**self).labels()
+    }
+}
+
 /// The sorted series of a part; never empty.
-struct Source<'a> {
-    next: Arc<dyn Series>,
-    stream: SeriesStream<'a>,
+struct Source<I, T> {
+    next: T,
+    stream: I,
 }
 
-/// Merges sorted series. Parts of a database have most of their series in common, so nearly all comparisons find
-/// equal labels.
-struct Merged<'a> {
+/// Brings the equal series of sorted streams together, in the order of the streams: the first and the others. Parts
+/// of a database have most of their series in common, so nearly all comparisons find equal labels.
+pub(crate) struct Aligned<I, T> {
     /// In the order of the parts; those at their end are gone.
-    sources: Vec<Source<'a>>,
+    sources: Vec<Source<I, T>>,
 }
 
-impl Merged<'_> {
+impl<I: Iterator<Item = Result<T, StorageError>>, T: Labelled> Aligned<I, T> {
+    pub(crate) fn new(
+        streams: impl Iterator<Item = Result<I, StorageError>>,
+    ) -> Result<Self, StorageError> {
+        let mut sources = Vec::with_capacity(streams.size_hint().0);
+        for stream in streams {
+            let mut stream = stream?;
+            if let Some(next) = stream.next() {
+                sources.push(Source {
+                    next: next?,
+                    stream,
+                });
+            }
+        }
+        Ok(Self { sources })
+    }
+
     /// Takes the next series of a source. Says whether the source has more.
-    fn take(&mut self, at: usize) -> Result<(Arc<dyn Series>, bool), StorageError> {
+    fn take(&mut self, at: usize) -> Result<(T, bool), StorageError> {
         let source = &mut self.sources[at];
         match source.stream.next() {
             Some(next) => Ok((std::mem::replace(&mut source.next, next?), true)),
@@ -111,37 +184,40 @@ impl Merged<'_> {
         }
     }
 
-    fn step(&mut self) -> Result<Option<Arc<dyn Series>>, StorageError> {
-        let Some(first) = self.sources.first() else {
+    fn step(&mut self) -> Result<Option<(T, Vec<T>)>, StorageError> {
+        let Some(mut least) = self.sources.first().map(|s| s.next.labels()) else {
             return Ok(None);
         };
-        let mut least = Arc::clone(&first.next);
         for source in &self.sources[1..] {
-            let (ours, theirs) = (least.labels(), source.next.labels());
-            if ours != theirs && theirs < ours {
-                least = Arc::clone(&source.next);
+            let labels = source.next.labels();
+            if labels != least && labels < least {
+                least = labels;
             }
         }
-        let mut parts: Vec<Arc<dyn Series>> = Vec::new();
+        let least = least.clone();
+        let (mut first, mut others) = (None, Vec::new());
         let mut at = 0;
         while at < self.sources.len() {
             let mut more = true;
-            if self.sources[at].next.labels() == least.labels() {
+            if *self.sources[at].next.labels() == least {
                 let (series, has_more) = self.take(at)?;
-                parts.push(series);
+                match first {
+                    None => first = Some(series),
+                    Some(_) => {
+                        others.reserve(self.sources.len());
+                        others.push(series);
+                    }
+                }
                 more = has_more;
             }
             at += usize::from(more);
         }
-        Ok(Some(match parts.len() {
-            1 => least,
-            _ => Arc::new(MergedSeries { parts }),
-        }))
+        Ok(first.map(|first| (first, others)))
     }
 }
 
-impl Iterator for Merged<'_> {
-    type Item = Result<Arc<dyn Series>, StorageError>;
+impl<I: Iterator<Item = Result<T, StorageError>>, T: Labelled> Iterator for Aligned<I, T> {
+    type Item = Result<(T, Vec<T>), StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.step();
@@ -150,6 +226,15 @@ impl Iterator for Merged<'_> {
         }
         step.transpose()
     }
+}
+
+/// One series of equal ones.
+fn join((first, others): (Arc<dyn Series>, Vec<Arc<dyn Series>>)) -> Arc<dyn Series> {
+    if others.is_empty() {
+        return first;
+    }
+    let parts = std::iter::once(first).chain(others).collect();
+    Arc::new(MergedSeries { parts })
 }
 
 /// A series that several parts have; never empty.

@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use bellwether_model::Labels;
 use bellwether_model::float::{kahan_add, plain};
 use bellwether_model::labels::{METRIC_NAME, Selection};
+use fearless_simd::{Level, dispatch};
 use hashbrown::{HashMap, HashTable};
 
 use crate::annotations::{AnnotationKind, Annotations, Bits};
@@ -149,7 +150,7 @@ struct Group {
 
 /// A group's accumulators, one per step.
 enum State {
-    Sum(Vec<(f64, f64)>, Histograms<HistogramSum>),
+    Sum(Sums, Histograms<HistogramSum>),
     Avg(Vec<Option<Mean>>, Histograms<HistogramMean>),
     Count(Vec<f64>),
     Group(Vec<f64>),
@@ -160,10 +161,55 @@ enum State {
     Quantile(Vec<Vec<f64>>),
 }
 
+/// Compensated sums. The parts are apart, so that several steps are added to at once.
+struct Sums {
+    /// [`absent`] before the first number.
+    sums: Vec<f64>,
+    /// What the sums lack.
+    rests: Vec<f64>,
+}
+
+impl Sums {
+    fn new(steps: usize) -> Self {
+        Self {
+            sums: vec![absent(); steps],
+            rests: vec![0.0; steps],
+        }
+    }
+
+    fn add_at(&mut self, step: usize, v: f64) {
+        let (sum, rest) = (&mut self.sums[step], &mut self.rests[step]);
+        (*sum, *rest) = if is_absent(*sum) {
+            (v, 0.0)
+        } else {
+            kahan_add(v, *sum, *rest)
+        };
+    }
+
+    /// Adds a value, which may be absent, to each step.
+    fn add(&mut self, values: &[f64]) {
+        dispatch!(Level::new(), _ => add_all(&mut self.sums, &mut self.rests, values));
+    }
+}
+
+/// Chooses instead of branching, so that the compiler makes vectors of it.
+#[inline(always)]
+fn add_all(sums: &mut [f64], rests: &mut [f64], values: &[f64]) {
+    for ((sum, rest), v) in sums.iter_mut().zip(rests).zip(values) {
+        let added = kahan_add(*v, *sum, *rest);
+        let first = is_absent(*sum);
+        let new = if first { *v } else { added.0 };
+        let new_rest = if first { 0.0 } else { added.1 };
+        let none = is_absent(*v);
+        *sum = if none { *sum } else { new };
+        *rest = if none { *rest } else { new_rest };
+    }
+}
+
 impl State {
     fn new(op: AggregateOp, steps: usize) -> Self {
         match op {
-            AggregateOp::Sum => Self::Sum(vec![(absent(), 0.0); steps], Histograms::default()),
+            AggregateOp::Sum => Self::Sum(Sums::new(steps), Histograms::default()),
             AggregateOp::Avg => Self::Avg(vec![None; steps], Histograms::default()),
             AggregateOp::Count => Self::Count(vec![absent(); steps]),
             AggregateOp::Min => Self::Extreme(vec![absent(); steps], |new, old| old > new, "min"),
@@ -186,18 +232,12 @@ impl Group {
         let steps = row.values.len();
         let metric = || row.labels.metric_name().unwrap_or("").to_owned();
         match &mut self.state {
-            State::Sum(cells, histograms) => {
-                for (step, cell) in cells.iter_mut().enumerate() {
+            State::Sum(sums, histograms) => {
+                for step in 0..steps {
                     match row.cell(step) {
-                        Cell::Float(v) if !histograms.broken(step) => {
-                            *cell = if is_absent(cell.0) {
-                                (v, 0.0)
-                            } else {
-                                kahan_add(v, cell.0, cell.1)
-                            };
-                        }
+                        Cell::Float(v) if !histograms.broken(step) => sums.add_at(step, v),
                         Cell::Histogram(h) => {
-                            let first = !is_absent(cell.0);
+                            let first = !is_absent(sums.sums[step]);
                             histograms.add(step, steps, h, first, &metric(), noter);
                         }
                         _ => {}
@@ -289,15 +329,7 @@ impl Group {
             }
         }
         match &mut self.state {
-            State::Sum(cells, histograms) if histograms.is_empty() => {
-                each(cells, values, |cell, v| {
-                    *cell = if is_absent(cell.0) {
-                        (v, 0.0)
-                    } else {
-                        kahan_add(v, cell.0, cell.1)
-                    };
-                });
-            }
+            State::Sum(sums, histograms) if histograms.is_empty() => sums.add(values),
             State::Avg(cells, histograms) if histograms.is_empty() => {
                 each(cells, values, |cell, v| match cell {
                     Some(mean) => mean.add(v),
@@ -318,8 +350,9 @@ impl Group {
         let mut row = Row::empty(self.labels, steps);
         row.drop_name = self.drop_name;
         match self.state {
-            State::Sum(cells, mut histograms) => {
-                for (step, (sum, c)) in cells.into_iter().enumerate() {
+            State::Sum(sums, mut histograms) => {
+                let cells = sums.sums.into_iter().zip(sums.rests);
+                for (step, (sum, c)) in cells.enumerate() {
                     match histograms.take(step, !is_absent(sum), noter) {
                         Ok(Some(sample)) => row.set(step, sample),
                         Ok(None) if !is_absent(sum) => row.set_float(step, sum + c),

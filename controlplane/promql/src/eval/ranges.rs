@@ -21,6 +21,7 @@ use super::column::{Cell, Row, Sample, drop_metadata, is_metadata_label, same_la
 use super::context::Context;
 use super::grid::StepGrid;
 use super::memo::Memo;
+use super::selector::Buffers;
 use super::sliding::{Regular, Sliding, Weights};
 use super::{Sink, eval, range_span, scalar_args, scan, selector, smoothed};
 
@@ -35,7 +36,6 @@ pub(crate) struct RangeInput {
     pub(crate) float_starts: Vec<i64>,
     /// As `float_starts`, of the histograms.
     pub(crate) histogram_starts: Vec<i64>,
-    buffer: SampleBuffer,
 }
 
 impl RangeInput {
@@ -65,23 +65,6 @@ impl RangeInput {
 
     fn is_empty(&self) -> bool {
         self.float_times.is_empty() && self.histogram_times.is_empty()
-    }
-
-    /// Decodes `mint..=maxt` of a series, stale markers left out.
-    fn load(
-        &mut self,
-        series: &dyn Series,
-        selector: &Selector,
-        (mint, maxt): (i64, i64),
-    ) -> Result<(), QueryError> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let read = series.read(mint, maxt, &mut buffer);
-        if read.is_ok() {
-            self.take(&mut buffer, selector);
-        }
-        self.buffer = buffer;
-        Ok(read?)
     }
 
     /// Takes the samples of a series, stale markers left out.
@@ -377,6 +360,7 @@ impl Unique {
 pub(super) struct State {
     pub(super) input: RangeInput,
     function: Box<dyn RangeFunction>,
+    buffers: Buffers,
     /// Label sets without name, type and unit.
     dropped: Memo<Labels>,
 }
@@ -385,11 +369,15 @@ pub(super) struct State {
 pub(super) type Checked<'a> =
     dyn FnMut(Vec<Row>, bool, &mut Annotations) -> Result<(), QueryError> + 'a;
 
+/// Rows and what is to be said about them.
+type Results = Vec<(Option<Row>, Annotations)>;
+
 impl Job<'_> {
     pub(super) fn fresh(&self) -> State {
         State {
             input: RangeInput::default(),
             function: (self.def.make)(),
+            buffers: Buffers::new(),
             dropped: Memo::default(),
         }
     }
@@ -419,7 +407,7 @@ impl Job<'_> {
     ) -> Result<u64, QueryError> {
         let selector = &window.selector;
         let times = self.reach(ctx, selector);
-        if scan::pays(times.1.saturating_sub(times.0), self.grid.steps()) {
+        if scan::pays(ctx, times.1.saturating_sub(times.0), self.grid.steps()) {
             return self.scan(ctx, selector, times, notes, checked);
         }
         let one_name = selector.has_one_name();
@@ -466,20 +454,31 @@ impl Job<'_> {
         state: &mut State,
         notes: &mut Annotations,
     ) -> Result<Vec<Row>, QueryError> {
-        let one = |state: &mut State, series: &Arc<dyn Series>| {
+        let of_group = |state: &mut State, group: &[Arc<dyn Series>]| {
             ctx.check()?;
-            state.input.load(&**series, selector, (mint, maxt))?;
-            let mut notes = Annotations::new();
-            let row = self.row(ctx, series.labels(), state, &mut notes)?;
-            Ok((row, notes))
+            let mut buffers = std::mem::take(&mut state.buffers);
+            let read = selector::read_group(group, mint, maxt, &mut buffers)?;
+            let mut results = Vec::with_capacity(group.len());
+            for (series, buffer) in group.iter().zip(read) {
+                state.input.take(buffer, selector);
+                let mut notes = Annotations::new();
+                let row = self.row(ctx, series.labels(), state, &mut notes)?;
+                results.push((row, notes));
+            }
+            state.buffers = buffers;
+            Ok(results)
         };
-        let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
-            if !selector::pays_threads(series.len(), maxt.saturating_sub(mint), self.grid.steps()) {
-                series.iter().map(|s| one(state, s)).collect()
+        let span = maxt.saturating_sub(mint);
+        let size = selector::group_size(span);
+        let results: Result<Vec<Results>, QueryError> =
+            if !selector::pays_threads(series.len(), span, self.grid.steps()) {
+                let groups = series.chunks(size);
+                groups.map(|group| of_group(state, group)).collect()
             } else {
-                series.par_iter().map_init(|| self.fresh(), one).collect()
+                let groups = series.par_chunks(size);
+                groups.map_init(|| self.fresh(), of_group).collect()
             };
-        Ok(collect(results?, notes))
+        Ok(collect(results?.into_iter().flatten(), notes))
     }
 
     fn over_rows(
@@ -496,7 +495,7 @@ impl Job<'_> {
             let row = self.one(ctx, state, &row.labels, row.drop_name, &mut notes)?;
             Ok((row, notes))
         };
-        let results: Result<Vec<(Option<Row>, Annotations)>, QueryError> =
+        let results: Result<Results, QueryError> =
             if !selector::pays_threads(rows.len(), 0, grid.steps() + self.grid.steps()) {
                 let mut state = self.fresh();
                 rows.iter().map(|r| one(&mut state, r)).collect()
@@ -519,6 +518,7 @@ impl Job<'_> {
             input,
             function,
             dropped,
+            ..
         } = state;
         if input.is_empty() {
             return Ok(None);
@@ -592,8 +592,12 @@ impl Job<'_> {
     }
 }
 
-fn collect(results: Vec<(Option<Row>, Annotations)>, notes: &mut Annotations) -> Vec<Row> {
-    let mut rows = Vec::with_capacity(results.len());
+fn collect(
+    results: impl IntoIterator<Item = (Option<Row>, Annotations)>,
+    notes: &mut Annotations,
+) -> Vec<Row> {
+    let results = results.into_iter();
+    let mut rows = Vec::with_capacity(results.size_hint().0);
     for (row, own) in results {
         rows.extend(row);
         if !own.is_empty() {

@@ -16,8 +16,8 @@ use super::ranges::{Checked, Job, is_untyped};
 use super::selector::{BATCH, batch_size, pays_threads};
 
 /// Whether series, each read over `span_ms`, are better taken one after the other than batch by batch.
-pub(super) fn pays(span_ms: i64, steps: usize) -> bool {
-    !pays_threads(BATCH, span_ms, steps)
+pub(super) fn pays(ctx: &Context<'_>, span_ms: i64, steps: usize) -> bool {
+    ctx.querier.has_scan() && !pays_threads(BATCH, span_ms, steps)
 }
 
 /// Makes a row of a series' labels and samples, none where it has no result.

@@ -11,10 +11,10 @@ use crate::annotations::Annotations;
 use crate::error::QueryError;
 use crate::plan::Selector;
 
-use super::column::{Row, SeriesSet, histogram_weight};
+use super::column::{Row, SeriesSet, histogram_weight, is_absent};
 use super::context::Context;
 use super::grid::StepGrid;
-use super::sliding::Slider;
+use super::sliding::{Slider, has_distance, steps_until};
 use super::{Sink, scan};
 
 /// The most series per batch: large enough to keep all cores busy.
@@ -27,6 +27,40 @@ const BATCH_STEPS: usize = 256 * 1024;
 const PARALLEL_FROM: i64 = 400_000;
 /// The distance of samples that estimates of work assume, in milliseconds.
 const USUAL_INTERVAL: i64 = 15_000;
+
+/// Samples that estimates assume in a chunk of a storage.
+const USUAL_CHUNK: i64 = 120;
+/// Chunks to read together.
+const CHUNKS: i64 = 16;
+/// The most series to read together.
+const GROUP: i64 = 8;
+
+/// How many series, each over `span_ms`, to read together.
+pub(crate) fn group_size(span_ms: i64) -> usize {
+    let chunks = (span_ms / (USUAL_CHUNK * USUAL_INTERVAL)).saturating_add(2);
+    (CHUNKS / chunks).clamp(1, GROUP) as usize
+}
+
+/// Buffers for the series of a group.
+pub(crate) type Buffers = Vec<SampleBuffer>;
+
+/// Reads the samples of `mint..=maxt` of some series, each into a buffer of its own.
+pub(crate) fn read_group<'a>(
+    group: &[Arc<dyn Series>],
+    mint: i64,
+    maxt: i64,
+    buffers: &'a mut Buffers,
+) -> Result<&'a mut [SampleBuffer], StorageError> {
+    if buffers.len() < group.len() {
+        buffers.resize_with(group.len(), SampleBuffer::default);
+    }
+    let buffers = &mut buffers[..group.len()];
+    buffers.iter_mut().for_each(SampleBuffer::clear);
+    if let Some(first) = group.first() {
+        first.read_group(group, mint, maxt, buffers)?;
+    }
+    Ok(buffers)
+}
 
 /// Whether to read some series, each over `span_ms`, for so many steps with several threads.
 pub(crate) fn pays_threads(series: usize, span_ms: i64, steps: usize) -> bool {
@@ -166,16 +200,62 @@ pub(crate) fn keep_stats(buffer: &mut SampleBuffer) {
     }
 }
 
-/// For every step the index of the sample that an instant selector sees, if any.
+/// Fewer steps are looked at one by one.
+const REGULAR_STEPS: usize = 8;
+
+/// Copies the floats that an instant selector sees of samples in regular distances, as far as from each step to the
+/// next it is the same number of samples later. A stale marker is what an absent value is, so that it may be copied
+/// too. Returns the number of values and the first step that is left to look at.
+fn copy_regular(
+    selector: &Selector,
+    grid: StepGrid,
+    lookback: i64,
+    buffer: &SampleBuffer,
+    values: &mut [f64],
+) -> Option<(usize, usize)> {
+    let times = buffer.timestamps.as_slice();
+    let [first, second, ..] = times else {
+        return None;
+    };
+    let distance = second - first;
+    let plain = buffer.histograms.is_empty() && selector.at.is_none();
+    if !plain || grid.steps() < REGULAR_STEPS || distance <= 0 || grid.step % distance != 0 {
+        return None;
+    }
+    let seen = selector.data_time(grid.start);
+    let end = first.saturating_add(distance.saturating_mul(times.len() as i64));
+    let from = steps_until(seen, grid.step, *first);
+    let until = steps_until(seen, grid.step, end).min(grid.steps());
+    if from >= until || !has_distance(times, distance) {
+        return None;
+    }
+    let way = grid.step.checked_mul(from as i64)?;
+    let since_first = seen.checked_add(way)? - first;
+    // The age of the samples when they are seen is always the same.
+    if since_first % distance >= lookback {
+        return None;
+    }
+    let at = usize::try_from(since_first / distance).ok()?;
+    let stride = usize::try_from(grid.step / distance).ok()?;
+    let out = values.get_mut(from..until)?;
+    let visible = buffer.values.get(at..)?.iter().step_by(stride);
+    for (out, v) in out.iter_mut().zip(visible) {
+        *out = *v;
+    }
+    Some((out.iter().filter(|v| !is_absent(**v)).count(), until))
+}
+
+/// For every step from `from` on the index of the sample that an instant selector sees, if any.
 fn visible(
     selector: &Selector,
     grid: StepGrid,
+    from: usize,
     lookback: i64,
     buffer: &SampleBuffer,
     mut each: impl FnMut(usize, usize),
 ) {
     let mut seen = Slider::default();
-    for step in 0..grid.steps() {
+    for step in from..grid.steps() {
         let reference = selector.data_time(grid.time(step));
         seen.slide(&buffer.timestamps, i64::MIN, reference);
         let Some(i) = seen.end.checked_sub(1) else {
@@ -219,22 +299,6 @@ fn row(
     selector: &Selector,
     grid: StepGrid,
     show: Show,
-    series: &dyn Series,
-    buffer: &mut SampleBuffer,
-) -> Result<Option<Row>, QueryError> {
-    ctx.check()?;
-    buffer.clear();
-    let (mint, maxt) = reach(ctx, selector, grid);
-    series.read(mint, maxt, buffer)?;
-    row_of(ctx, selector, grid, show, series.labels(), buffer)
-}
-
-/// The row of a series' samples.
-fn row_of(
-    ctx: &Context<'_>,
-    selector: &Selector,
-    grid: StepGrid,
-    show: Show,
     labels: &Labels,
     buffer: &mut SampleBuffer,
 ) -> Result<Option<Row>, QueryError> {
@@ -245,10 +309,19 @@ fn row_of(
         return Ok(None);
     }
     let mut row = Row::floats(labels.clone(), ctx.column(grid.steps()));
-    let mut weight = 0;
+    let regular = match show {
+        Show::Value => copy_regular(selector, grid, ctx.lookback_ms, buffer, &mut row.values),
+        _ => None,
+    };
+    let (mut weight, rest) = regular.unwrap_or_default();
     let mut no_info = false;
-    visible(selector, grid, ctx.lookback_ms, buffer, |step, i| {
-        match (show, buffer.histogram(i)) {
+    visible(
+        selector,
+        grid,
+        rest,
+        ctx.lookback_ms,
+        buffer,
+        |step, i| match (show, buffer.histogram(i)) {
             (Show::Value, Some(h)) => {
                 weight += histogram_weight(h);
                 row.set_histogram(step, Arc::clone(h));
@@ -266,8 +339,8 @@ fn row_of(
                 weight += 1;
                 row.set_float(step, buffer.timestamps[i] as f64 / 1000.0);
             }
-        }
-    });
+        },
+    );
     if no_info {
         return Err(QueryError::Execution(format!(
             "this should be an info metric, with float samples: {labels}"
@@ -289,25 +362,30 @@ pub(crate) fn rows_of(
     show: Show,
     series: &[Arc<dyn Series>],
 ) -> Result<SeriesSet, QueryError> {
-    let span = grid.last().saturating_sub(grid.start);
-    if !pays_threads(
-        series.len(),
-        span.saturating_add(ctx.lookback_ms),
-        grid.steps(),
-    ) {
-        let mut buffer = SampleBuffer::default();
-        let rows = series
-            .iter()
-            .filter_map(|s| row(ctx, selector, grid, show, &**s, &mut buffer).transpose());
-        return rows.collect();
+    let (mint, maxt) = reach(ctx, selector, grid);
+    let span = maxt.saturating_sub(mint);
+    let rows_of_group = |buffers: &mut Buffers, group: &[Arc<dyn Series>]| {
+        ctx.check()?;
+        let buffers = read_group(group, mint, maxt, buffers)?;
+        let rows = group.iter().zip(buffers);
+        let rows =
+            rows.filter_map(|(s, b)| row(ctx, selector, grid, show, s.labels(), b).transpose());
+        rows.collect::<Result<Vec<Row>, QueryError>>()
+    };
+    let size = group_size(span);
+    let mut rows = Vec::with_capacity(series.len());
+    if !pays_threads(series.len(), span, grid.steps()) {
+        let mut buffers = Buffers::new();
+        for group in series.chunks(size) {
+            rows.append(&mut rows_of_group(&mut buffers, group)?);
+        }
+        return Ok(rows);
     }
-    let rows: Result<Vec<Option<Row>>, QueryError> = series
-        .par_iter()
-        .map_init(SampleBuffer::default, |buffer, s| {
-            row(ctx, selector, grid, show, &**s, buffer)
-        })
-        .collect();
-    Ok(rows?.into_iter().flatten().collect())
+    let groups = series.par_chunks(size);
+    let groups: Result<Vec<Vec<Row>>, QueryError> =
+        groups.map_init(Buffers::new, rows_of_group).collect();
+    rows.extend(groups?.into_iter().flatten());
+    Ok(rows)
 }
 
 /// All rows of a selector.
@@ -334,9 +412,9 @@ pub(super) fn batches(
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
     let reach = reach(ctx, selector, grid);
-    if scan::pays(reach.1.saturating_sub(reach.0), grid.steps()) {
+    if scan::pays(ctx, reach.1.saturating_sub(reach.0), grid.steps()) {
         let mut make = |labels: &Labels, samples: &mut SampleBuffer| {
-            row_of(ctx, selector, grid, Show::Value, labels, samples)
+            row(ctx, selector, grid, Show::Value, labels, samples)
         };
         return scan::each_batch(ctx, selector, reach, grid.steps(), &mut make, |rows| {
             sink(rows, notes)

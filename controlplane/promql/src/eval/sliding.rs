@@ -34,6 +34,32 @@ pub(crate) struct Regular<'a> {
     steps: Range<usize>,
 }
 
+#[cfg(test)]
+impl<'a> Regular<'a> {
+    /// Windows over so many of the floats each.
+    pub(crate) fn of_floats(
+        input: &'a RangeInput,
+        len: usize,
+        stride: usize,
+        steps: usize,
+    ) -> Self {
+        Self {
+            window: Window {
+                input,
+                f: 0..len,
+                h: 0..0,
+                t: 0,
+                start: 0,
+                end: 0,
+                anchored: false,
+                smoothed: false,
+            },
+            stride,
+            steps: 0..steps,
+        }
+    }
+}
+
 /// Samples in windows after which a query is asked whether it shall go on: some milliseconds of the slowest functions.
 const CHECK_EVERY: usize = 128 * 1024;
 
@@ -175,7 +201,7 @@ impl<'a> Sliding<'a> {
 }
 
 /// Whether all times have a distance.
-fn has_distance(times: &[i64], distance: i64) -> bool {
+pub(super) fn has_distance(times: &[i64], distance: i64) -> bool {
     let after = times.get(1..).unwrap_or_default();
     let pairs = times.iter().zip(after);
     // Without an exit in between the compiler compares several times at once.
@@ -183,7 +209,7 @@ fn has_distance(times: &[i64], distance: i64) -> bool {
 }
 
 /// The number of steps that `t` needs to reach a time or come after it.
-fn steps_until(t: i64, step: i64, time: i64) -> usize {
+pub(super) fn steps_until(t: i64, step: i64, time: i64) -> usize {
     let way = time.saturating_sub(t).max(0);
     usize::try_from(way / step + i64::from(way % step != 0)).unwrap_or(usize::MAX)
 }

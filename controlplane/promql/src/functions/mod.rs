@@ -21,6 +21,7 @@ mod regression;
 mod scalar;
 mod sort;
 mod start_time;
+mod sums;
 mod time;
 
 use bellwether_model::Labels;

@@ -85,11 +85,16 @@ pub(super) fn sum(w: &Window<'_>, env: &mut Env<'_>) -> Outcome {
     if w.f.is_empty() {
         return histograms(w, env, sum_histograms);
     }
+    float(sum_of(w.floats()))
+}
+
+/// The compensated sum of some numbers.
+pub(super) fn sum_of(values: &[f64]) -> f64 {
     let (mut sum, mut c) = (0.0, 0.0);
-    for v in w.floats() {
+    for v in values {
         (sum, c) = kahan_add(*v, sum, c);
     }
-    float(if sum.is_infinite() { sum } else { sum + c })
+    if sum.is_infinite() { sum } else { sum + c }
 }
 
 pub(super) fn avg(w: &Window<'_>, env: &mut Env<'_>) -> Outcome {
@@ -99,11 +104,16 @@ pub(super) fn avg(w: &Window<'_>, env: &mut Env<'_>) -> Outcome {
     if w.f.is_empty() {
         return histograms(w, env, avg_histograms);
     }
-    let mut mean = Mean::new(w.floats()[0]);
-    for v in &w.floats()[1..] {
+    float(mean_of(w.floats()))
+}
+
+/// The compensated mean of some numbers, of which there is one at least.
+pub(super) fn mean_of(values: &[f64]) -> f64 {
+    let mut mean = Mean::new(values[0]);
+    for v in &values[1..] {
         mean.add(*v);
     }
-    float(mean.value())
+    mean.value()
 }
 
 fn mixed(w: &Window<'_>, env: &mut Env<'_>) -> bool {

@@ -7,6 +7,7 @@ use crate::eval::ranges::{Env, RangeFunction, Window};
 use super::counting::{Changes, Resets};
 use super::extremes::Extreme;
 use super::rate::{ExtrapolatedRate, InstantDelta};
+use super::sums::Sums;
 use super::{over_time, regression};
 
 /// An entry of the table.
@@ -71,8 +72,8 @@ static TABLE: &[RangeDef] = &[
     def("min_over_time", || Box::new(Extreme::min(false))),
     def("ts_of_max_over_time", || Box::new(Extreme::max(true))),
     def("ts_of_min_over_time", || Box::new(Extreme::min(true))),
-    def("sum_over_time", || Box::new(Stateless(over_time::sum))),
-    def("avg_over_time", || Box::new(Stateless(over_time::avg))),
+    def("sum_over_time", || Box::new(Sums { mean: false })),
+    def("avg_over_time", || Box::new(Sums { mean: true })),
     def("count_over_time", || Box::new(Stateless(over_time::count))),
     keeping(def("last_over_time", || {
         Box::new(Stateless(over_time::last))

@@ -18,8 +18,8 @@
 //! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
 //! | `params`, `origin`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
 //!
-//! Everything that reads the database runs on a blocking thread. Until the database is open, and again once the
-//! server stops, the endpoints answer 503 `Service Unavailable`.
+//! What reads the database runs on a blocking thread, unless the answer is expected at once (see `quick`). Until the
+//! database is open, and again once the server stops, the endpoints answer 503 `Service Unavailable`.
 
 mod admin;
 mod ast_json;

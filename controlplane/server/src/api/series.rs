@@ -9,11 +9,14 @@ use axum::response::Response;
 use bellwether_model::labels::quote;
 use bellwether_model::storage::{Queryable, StorageError};
 use bellwether_model::{Labels, Matcher};
+use bellwether_remote::reader::Fanout;
 
 use super::Core;
 use super::error::{ApiError, ErrorType};
 use super::json;
 use super::params::{MAX_TIME_MS, MIN_TIME_MS, Params, unescape_bytes};
+use crate::queries::Queries;
+use crate::quick::Question;
 use crate::state::Shared;
 
 /// Time range and selectors that all three endpoints take.
@@ -33,6 +36,12 @@ impl Scope {
             selectors: params.selectors().map_err(wrap)?,
             limit,
         })
+    }
+
+    /// What is asked, wherever in time: `what` and the selectors.
+    fn question(&self, what: &str, params: &Params) -> Question {
+        let selectors: Vec<&str> = params.all("match[]").collect();
+        Question::of(&(what, selectors, self.maxt.saturating_sub(self.mint)))
     }
 }
 
@@ -59,9 +68,15 @@ pub(crate) async fn series(
     }
     let scope = Scope::read(&params, |e| ApiError::parameter("match[]", e))?;
     let limit = scope.limit;
-    let (mut found, mut warnings): (Vec<Labels>, _) = read(&core.fanout, move |storage| {
-        let mut sets = BTreeSet::new();
+    let question = scope.question("series", &params);
+    let look_up = move |storage: &Fanout| {
         let querier = storage.querier(scope.mint, scope.maxt)?;
+        if let [selector] = scope.selectors.as_slice() {
+            let series = querier.stream(true, selector)?;
+            let sets = series.map(|s| s.map(|s| s.labels().clone()));
+            return Ok((sets.collect::<Result<_, _>>()?, querier.warnings()));
+        }
+        let mut sets = BTreeSet::new();
         for selector in &scope.selectors {
             sets.extend(
                 querier
@@ -71,8 +86,9 @@ pub(crate) async fn series(
             );
         }
         Ok((sets.into_iter().collect(), querier.warnings()))
-    })
-    .await?;
+    };
+    let (mut found, mut warnings): (Vec<Labels>, _) =
+        read_soon(&core.queries, question, &core.fanout, look_up).await?;
     let truncated = limit.is_some_and(|l| found.len() > l);
     found.truncate(limit.unwrap_or(usize::MAX));
     if truncated {
@@ -96,7 +112,7 @@ pub(crate) async fn names(
     params: Params,
 ) -> Result<Response, ApiError> {
     let scope = Scope::read(&params, ApiError::bad_data)?;
-    strings(&core, scope, |querier, matchers| {
+    strings(&core, "", &params, scope, |querier, matchers| {
         querier.label_names(matchers)
     })
     .await
@@ -118,8 +134,32 @@ pub(crate) async fn values(
         return Err(invalid_name(b""));
     }
     let scope = Scope::read(&params, ApiError::bad_data)?;
-    strings(&core, scope, move |querier, matchers| {
-        querier.label_values(&name, matchers)
+    let question = name.clone();
+    strings(
+        &core,
+        &question,
+        &params,
+        scope,
+        move |querier, matchers| querier.label_values(&name, matchers),
+    )
+    .await
+}
+
+/// As [`read`], but on this thread when the answer is expected at once.
+async fn read_soon<S: Send + Sync + 'static, T: Send + 'static>(
+    queries: &Queries,
+    question: Question,
+    storage: &Arc<S>,
+    work: impl FnOnce(&S) -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if queries.may_answer_at_once(question) {
+        let answer = queries.quick.here(question, || work(storage));
+        let answer = answer.ok_or_else(|| ApiError::internal("look-up ended abnormally"))?;
+        return answer.map_err(|e| ApiError::new(ErrorType::Execution, e.to_string()));
+    }
+    let quick = Arc::clone(&queries.quick);
+    read(storage, move |storage| {
+        quick.timed(question, || work(storage))
     })
     .await
 }
@@ -127,6 +167,8 @@ pub(crate) async fn values(
 /// Sorted texts over all selectors, cut to the limit.
 async fn strings(
     core: &Core,
+    question: &str,
+    params: &Params,
     scope: Scope,
     look_up: impl Fn(
         &dyn bellwether_model::storage::Querier,
@@ -136,7 +178,8 @@ async fn strings(
     + 'static,
 ) -> Result<Response, ApiError> {
     let limit = scope.limit;
-    let (mut texts, mut warnings): (Vec<String>, _) = read(&core.fanout, move |storage| {
+    let question = scope.question(question, params);
+    let look_up = move |storage: &Fanout| {
         let querier = storage.querier(scope.mint, scope.maxt)?;
         let texts = if scope.selectors.len() <= 1 {
             let selector = scope.selectors.first().map_or(&[][..], Vec::as_slice);
@@ -152,8 +195,9 @@ async fn strings(
         warnings.sort_unstable();
         warnings.dedup();
         Ok((texts, warnings))
-    })
-    .await?;
+    };
+    let (mut texts, mut warnings): (Vec<String>, _) =
+        read_soon(&core.queries, question, &core.fanout, look_up).await?;
     if limit.is_some_and(|l| texts.len() > l) {
         texts.truncate(limit.unwrap_or(usize::MAX));
         warnings.push(json::TRUNCATED.to_owned());

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::chunk::together::Piece;
 use crate::encoding::{Dec, DecodeError, crc32c, put_uvarint};
 use crate::error::TsdbError;
 use crate::files::{Buffered, FileBytes, Files};
@@ -27,6 +28,18 @@ pub(crate) struct EncodedChunk {
     pub(crate) maxt: i64,
     pub(crate) encoding: u8,
     pub(crate) data: ChunkData,
+}
+
+impl EncodedChunk {
+    /// The chunk for who decodes it.
+    pub(crate) fn piece(&self) -> Piece<'_> {
+        Piece {
+            mint: self.mint,
+            maxt: self.maxt,
+            encoding: self.encoding,
+            data: &self.data,
+        }
+    }
 }
 
 /// Writes chunk files.

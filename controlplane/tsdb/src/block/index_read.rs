@@ -309,41 +309,45 @@ impl IndexReader {
         Ok(())
     }
 
-    /// Values of a label, sorted.
-    pub(crate) fn label_values(&self, name: &str) -> Result<Vec<String>, TsdbError> {
-        let mut out = Vec::new();
-        self.each_value(name, |v, _| {
-            out.push(v.to_owned());
+    /// Calls `each` with the values of a label, sorted.
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        mut each: impl FnMut(&str),
+    ) -> Result<(), TsdbError> {
+        let found = self.each_value(name, |value, _| {
+            each(value);
             Ok(())
-        })
-        .map_err(self.corrupt())?;
-        Ok(out)
+        });
+        found.map_err(self.corrupt())
     }
 
-    /// Values of a label that some of the given series have, sorted.
+    /// Calls `each` with the values of a label that some of the given series have, sorted.
     pub(crate) fn label_values_among(
         &self,
         name: &str,
         series: &RoaringBitmap,
-    ) -> Result<Vec<String>, TsdbError> {
+        mut each: impl FnMut(&str),
+    ) -> Result<(), TsdbError> {
         let (Some(first), Some(last)) = (series.min(), series.max()) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let values = self.names.get(name).map_or(usize::MAX, |table| table.len);
         if series.len() < values as u64 {
-            return self.label_values_of(name, series);
+            self.label_values_of(name, series)?
+                .iter()
+                .for_each(|value| each(value));
+            return Ok(());
         }
-        let mut out = Vec::new();
-        self.each_value(name, |value, at| {
+        let found = self.each_value(name, |value, at| {
             let refs = self.references_at(at)?;
             let mut in_range = refs.skip_while(|r| *r < first).take_while(|r| *r <= last);
             if in_range.any(|r| series.contains(r)) {
-                out.push(value.to_owned());
+                each(value);
             }
             Ok(())
-        })
-        .map_err(self.corrupt())?;
-        Ok(out)
+        });
+        found.map_err(self.corrupt())
     }
 
     /// The same by a look at each series: there are fewer of them than values.
@@ -351,7 +355,7 @@ impl IndexReader {
         &self,
         name: &str,
         series: &RoaringBitmap,
-    ) -> Result<Vec<String>, TsdbError> {
+    ) -> Result<BTreeSet<String>, TsdbError> {
         let mut entries = self.entries();
         let mut chunks = Vec::new();
         let mut values = BTreeSet::new();
@@ -363,7 +367,7 @@ impl IndexReader {
                 values.insert(value.to_owned());
             }
         }
-        Ok(values.into_iter().collect())
+        Ok(values)
     }
 
     /// Position of the series of a label pair.

@@ -181,7 +181,7 @@ fn truncate(out: &mut SampleBuffer, len: usize) {
 }
 
 /// Decodes up to the first sample after `maxt`. Returns the number of samples.
-fn columns_of(
+pub(super) fn columns_of(
     count: usize,
     body: &[u8],
     maxt: i64,
@@ -216,7 +216,7 @@ fn columns_of(
 }
 
 /// Whether each time is after the one before.
-fn rise(times: &[i64]) -> bool {
+pub(super) fn rise(times: &[i64]) -> bool {
     let after = times.get(1..).unwrap_or_default();
     let pairs = times.iter().zip(after);
     // Without an exit in between the compiler compares several times at once.
@@ -224,18 +224,18 @@ fn rise(times: &[i64]) -> bool {
 }
 
 /// The samples of a chunk, one after the other.
-struct Samples<'a> {
-    data: &'a [u8],
+pub(super) struct Samples<'a> {
+    pub(super) data: &'a [u8],
     /// Position in bits.
-    pos: usize,
-    t: i64,
-    delta: i64,
-    v: u64,
+    pub(super) pos: usize,
+    pub(super) t: i64,
+    pub(super) delta: i64,
+    pub(super) v: u64,
     /// The number of significant bits in a value's XOR with the one before, and of the zeros behind them.
-    width: u32,
-    trailing: u32,
+    pub(super) width: u32,
+    pub(super) trailing: u32,
     /// All that `trailing` was when it was used: more than six bits say that some window makes no sense.
-    used: u32,
+    pub(super) used: u32,
 }
 
 /// No window was set yet.
@@ -266,7 +266,7 @@ fn bits_at_end(data: &[u8], byte: usize) -> u64 {
 
 impl<'a> Samples<'a> {
     /// Reads the first sample.
-    fn begin(data: &'a [u8]) -> Result<Self, DecodeError> {
+    pub(super) fn begin(data: &'a [u8]) -> Result<Self, DecodeError> {
         let mut head = BitReader::new(data);
         let (t, v) = (head.varint()?, head.read(64)?);
         Ok(Self {
@@ -321,12 +321,12 @@ impl<'a> Samples<'a> {
 
     /// The newest sample.
     #[inline(always)]
-    fn sample(&self) -> (i64, f64) {
+    pub(super) fn sample(&self) -> (i64, f64) {
         (self.t, f64::from_bits(self.v))
     }
 
     /// Reads the second sample, whose time has a form of its own.
-    fn second(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn second(&mut self) -> Result<(), DecodeError> {
         let mut head = BitReader::new(self.data.get(self.pos / 8..).ok_or(END)?);
         self.delta = head.uvarint()? as i64;
         self.pos += head.bytes_read() * 8;
@@ -336,10 +336,12 @@ impl<'a> Samples<'a> {
 
     /// Reads a later sample.
     #[inline(always)]
-    fn next(&mut self) {
+    pub(super) fn next(&mut self) {
         let mut bits = bits_at(self.data, self.pos);
         if bits >> 63 == 1 {
-            self.delta_of_delta(bits);
+            let (dod, len) = delta_of_delta(self.data, self.pos, bits);
+            self.delta = self.delta.wrapping_add(dod);
+            self.pos += len;
             bits = bits_at(self.data, self.pos);
         } else {
             self.pos += 1;
@@ -348,8 +350,8 @@ impl<'a> Samples<'a> {
         self.value(bits);
     }
 
-    /// Moves the time on and reads the value from `bits`, which are those at the position. Computing all three forms
-    /// of a value without a branch was slower than the processor's guesses, and so were two chunks side by side.
+    /// Moves the time on and reads the value from `bits`, which are those at the position. For a single chunk the
+    /// processor's guesses are faster than computing all three forms of a value; for several see `lanes`.
     #[inline(always)]
     fn value(&mut self, bits: u64) {
         self.t = self.t.wrapping_add(self.delta);
@@ -380,32 +382,8 @@ impl<'a> Samples<'a> {
         self.v ^= significant << (self.trailing & 63);
     }
 
-    /// Reads a delta of deltas that is not zero.
-    #[inline(never)]
-    fn delta_of_delta(&mut self, bits: u64) {
-        let (ones, width) = match bits.leading_ones() {
-            1 => (2, 14),
-            2 => (3, 17),
-            3 => (4, 20),
-            _ => {
-                let wide = wide_bits_at(self.data, self.pos + 4, 64) as i64;
-                self.pos += 4 + 64;
-                self.delta = self.delta.wrapping_add(wide);
-                return;
-            }
-        };
-        self.pos += (ones + width) as usize;
-        let v = (bits << ones >> (64 - width)) as i64;
-        let v = if v > 1 << (width - 1) {
-            v - (1 << width)
-        } else {
-            v
-        };
-        self.delta = self.delta.wrapping_add(v);
-    }
-
     /// Whether all that was read was there and made sense.
-    fn check(&self) -> Result<(), DecodeError> {
+    pub(super) fn check(&self) -> Result<(), DecodeError> {
         if self.used > 63 {
             return Err(DecodeError("value window was never set or is too wide"));
         }
@@ -414,6 +392,24 @@ impl<'a> Samples<'a> {
         }
         Ok(())
     }
+}
+
+/// A delta of deltas that is not zero and its length in bits; `bits` are those at its position.
+#[inline(never)]
+pub(super) fn delta_of_delta(data: &[u8], pos: usize, bits: u64) -> (i64, usize) {
+    let (ones, width) = match bits.leading_ones() {
+        1 => (2, 14),
+        2 => (3, 17),
+        3 => (4, 20),
+        _ => return (wide_bits_at(data, pos + 4, 64) as i64, 4 + 64),
+    };
+    let v = (bits << ones >> (64 - width)) as i64;
+    let v = if v > 1 << (width - 1) {
+        v - (1 << width)
+    } else {
+        v
+    };
+    (v, (ones + width) as usize)
 }
 
 /// `32 < n <= 64` bits from a position on.

@@ -4,8 +4,11 @@ mod bits;
 mod blocks;
 mod columns;
 pub(crate) mod histogram;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod layout;
 mod number;
+pub(crate) mod together;
 pub(crate) mod validate;
 pub(crate) mod xor;
 

@@ -1,5 +1,6 @@
 //! Reads of the head.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use bellwether_model::{Labels, Matcher};
 use super::Head;
 use super::isolation::Reader;
 use super::series::MemSeries;
+use crate::block::chunks::EncodedChunk;
+use crate::chunk::together::{self, Piece};
 use crate::error::TsdbError;
 use crate::tombstones::{self, Interval};
 
@@ -96,6 +99,10 @@ impl Querier for HeadQuerier {
 
     fn scan(&self, scan: &Scan<'_>, visit: &mut SeriesVisitor<'_>) -> Result<(), StorageError> {
         self.scan_series(scan, visit)
+    }
+
+    fn has_scan(&self) -> bool {
+        true
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, StorageError> {
@@ -191,4 +198,44 @@ impl Series for HeadSeries {
         tombstones::mask(out, from, &self.deleted);
         Ok(())
     }
+    fn read_group(
+        &self,
+        group: &[Arc<dyn Series>],
+        mint: i64,
+        maxt: i64,
+        out: &mut [SampleBuffer],
+    ) -> Result<(), StorageError> {
+        let range = &*self.range;
+        let from = mint.max(range.mint).max(range.in_order_from);
+        let to = maxt.min(range.maxt);
+        if let Some(chunks) = whole_chunks(group, from, to) {
+            let pieces: Vec<Vec<Piece<'_>>> = chunks
+                .iter()
+                .map(|chunks| chunks.iter().map(EncodedChunk::piece).collect())
+                .collect();
+            if together::read_series(&pieces, from, to, out) {
+                return Ok(());
+            }
+        }
+        let mut series = group.iter().zip(out);
+        series.try_for_each(|(series, out)| series.read(mint, maxt, out))
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+/// The chunks of series that reach into a range, by series. `None` when not all of them are series of the head of
+/// which all samples there count.
+fn whole_chunks(group: &[Arc<dyn Series>], mint: i64, maxt: i64) -> Option<Vec<Vec<EncodedChunk>>> {
+    let chunks = |series: &Arc<dyn Series>| {
+        let series: &HeadSeries = series.as_any()?.downcast_ref()?;
+        if !series.deleted.is_empty() {
+            return None;
+        }
+        let state = series.series.state().read();
+        state.whole_chunks(mint, maxt, series.range.reader.seen)
+    };
+    group.iter().map(chunks).collect()
 }

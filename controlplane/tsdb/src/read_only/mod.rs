@@ -16,10 +16,11 @@ use bellwether_model::storage::{Querier, Queryable, StorageError};
 use bellwether_model::{FloatHistogram, Histogram, Labels, Matcher};
 use roaring::RoaringBitmap;
 
+use crate::block::Block;
 use crate::block::index_write::ChunkMeta;
 use crate::block::meta::BlockMeta;
+use crate::block::query::block_querier;
 use crate::block::write::{self, Sample};
-use crate::block::{Block, BlockQuerier};
 use crate::encoding::DecodeError;
 use crate::error::TsdbError;
 use crate::files::{DirEntry, Files};
@@ -302,13 +303,7 @@ impl ReadOnlyDb {
 impl Queryable for ReadOnlyDb {
     fn querier(&self, mint: i64, maxt: i64) -> Result<Box<dyn Querier>, StorageError> {
         let mut parts: Vec<Box<dyn Querier>> = Vec::new();
-        for block in self.blocks_in(mint, maxt) {
-            parts.push(Box::new(BlockQuerier {
-                block: Arc::clone(block),
-                mint,
-                maxt,
-            }));
-        }
+        parts.extend(block_querier(self.blocks_in(mint, maxt), mint, maxt));
         if maxt >= self.head_from || self.head.has_out_of_order(mint, maxt) {
             parts.push(Box::new(HeadQuerier {
                 head: Arc::clone(&self.head),

@@ -5,6 +5,7 @@ use bellwether_model::storage::SampleBuffer;
 use super::{SeriesState, UNCUT};
 use crate::block::chunks::EncodedChunk;
 use crate::block::write;
+use crate::chunk::together::{self, Piece};
 use crate::chunk::{self, Resume};
 use crate::encoding::DecodeError;
 use crate::head::chunk_files::ChunkData;
@@ -89,6 +90,35 @@ impl SeriesState {
         self.txns.hidden(seen, older.map_or(&[], Vec::as_slice))
     }
 
+    /// The chunks with samples in `mint..=maxt`, for who decodes them later. `None` where a reader of transactions up
+    /// to `seen` must not see all samples of them, or must see others too.
+    pub(crate) fn whole_chunks(
+        &self,
+        mint: i64,
+        maxt: i64,
+        seen: u64,
+    ) -> Option<Vec<EncodedChunk>> {
+        if self.hidden(seen) > 0 || self.out_of_order().is_some() {
+            return None;
+        }
+        let closed = self.closed().iter();
+        let in_range = closed.filter(|c| c.maxt >= mint && c.mint <= maxt);
+        let mut chunks: Vec<EncodedChunk> = in_range.cloned().collect();
+        if self.open.samples() > 0 && self.open_mint <= maxt && self.last_t >= mint {
+            chunks.push(self.open_chunk());
+        }
+        Some(chunks)
+    }
+
+    fn open_chunk(&self) -> EncodedChunk {
+        EncodedChunk {
+            mint: self.open_mint,
+            maxt: self.last_t,
+            encoding: self.open.encoding(),
+            data: ChunkData::Memory(self.open.to_chunk()),
+        }
+    }
+
     pub(super) fn read_in_order(
         &self,
         mint: i64,
@@ -110,12 +140,16 @@ impl SeriesState {
                 hidden = hidden.saturating_sub(n);
             }
         }
-        for (i, c) in self.closed().iter().enumerate() {
-            if c.maxt < mint || c.mint > maxt {
-                continue;
-            }
-            let limit = limits.get(i).copied().unwrap_or(usize::MAX);
-            chunk::read_into(c.encoding, &c.data, limit, mint, maxt, out)?;
+        let closed = self.closed().iter().enumerate();
+        let mut closed = closed.filter(|(_, c)| c.maxt >= mint && c.mint <= maxt);
+        if limits.is_empty() {
+            let pieces: Vec<Piece<'_>> = closed.map(|(_, c)| c.piece()).collect();
+            together::read_all(&pieces, mint, maxt, out).map_err(|(_, error)| error)?;
+        } else {
+            closed.try_for_each(|(i, c)| {
+                let limit = limits.get(i).copied().unwrap_or(usize::MAX);
+                chunk::read_into(c.encoding, &c.data, limit, mint, maxt, out)
+            })?;
         }
         if open_limit > 0 && self.open_mint <= maxt && self.last_t >= mint {
             self.open.read_into(open_limit, mint, maxt, out)?;
@@ -127,12 +161,7 @@ impl SeriesState {
     pub(crate) fn all_chunks(&self) -> Vec<EncodedChunk> {
         let mut out = self.closed().to_vec();
         if self.open.samples() > 0 {
-            out.push(EncodedChunk {
-                mint: self.open_mint,
-                maxt: self.last_t,
-                encoding: self.open.encoding(),
-                data: ChunkData::Memory(self.open.to_chunk()),
-            });
+            out.push(self.open_chunk());
         }
         out
     }
