@@ -203,6 +203,20 @@ pub fn scan_stream(
     Ok(())
 }
 
+/// [`Series::read_group`] of a storage that has no shorter way, or none for this group.
+///
+/// # Errors
+/// On unreadable chunks; then the buffers hold anything.
+pub fn read_each(
+    group: &[Arc<dyn Series>],
+    mint: i64,
+    maxt: i64,
+    out: &mut [SampleBuffer],
+) -> Result<(), StorageError> {
+    let mut series = group.iter().zip(out);
+    series.try_for_each(|(series, out)| series.read(mint, maxt, out))
+}
+
 /// A point in time view of a storage's readable part.
 pub trait Queryable: Send + Sync {
     /// A querier over `mint..=maxt` (milliseconds, inclusive). It sees only whole transactions.
@@ -297,8 +311,7 @@ pub trait Series: Send + Sync {
         maxt: i64,
         out: &mut [SampleBuffer],
     ) -> Result<(), StorageError> {
-        let mut series = group.iter().zip(out);
-        series.try_for_each(|(series, out)| series.read(mint, maxt, out))
+        read_each(group, mint, maxt, out)
     }
 
     /// The series itself for the storage that it comes from, to know its own among others.

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use bellwether_model::storage::{Querier, SampleBuffer, Series, SeriesStream, StorageError};
+use bellwether_model::storage::{
+    Querier, SampleBuffer, Series, SeriesStream, StorageError, read_each,
+};
 use bellwether_model::{Labels, Matcher};
 use roaring::RoaringBitmap;
 use smallvec::{SmallVec, smallvec};
@@ -384,8 +386,7 @@ impl Series for BlockSeries {
         {
             return Ok(());
         }
-        let mut series = group.iter().zip(out);
-        series.try_for_each(|(series, out)| series.read(mint, maxt, out))
+        read_each(group, mint, maxt, out)
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

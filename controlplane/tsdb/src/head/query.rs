@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellwether_model::storage::{
-    Querier, SampleBuffer, Scan, Series, SeriesStream, SeriesVisitor, StorageError,
+    Querier, SampleBuffer, Scan, Series, SeriesStream, SeriesVisitor, StorageError, read_each,
 };
 use bellwether_model::{Labels, Matcher};
 
@@ -198,6 +198,7 @@ impl Series for HeadSeries {
         tombstones::mask(out, from, &self.deleted);
         Ok(())
     }
+
     fn read_group(
         &self,
         group: &[Arc<dyn Series>],
@@ -217,8 +218,7 @@ impl Series for HeadSeries {
                 return Ok(());
             }
         }
-        let mut series = group.iter().zip(out);
-        series.try_for_each(|(series, out)| series.read(mint, maxt, out))
+        read_each(group, mint, maxt, out)
     }
 
     fn as_any(&self) -> Option<&dyn Any> {
