@@ -100,6 +100,7 @@ impl Db {
                 series_limit: options.series_limit,
                 spill_bytes: options.head_chunk_file_bytes.max(1),
                 files: Arc::clone(&files),
+                sync_worker: options.wal_sync_worker,
             },
             Arc::clone(&counters),
         );
@@ -121,6 +122,7 @@ impl Db {
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
         head.log_end.set(writer.position());
         *head.wal.lock() = Some(writer);
+        (head.log_sync.start()).map_err(TsdbError::io("cannot start a thread for", &wal_dir))?;
         // A log that is there must go on to be cut and deleted, also without a window.
         let has_wbl = files.exists(&wbl_dir);
         if has_wbl.map_err(TsdbError::io("cannot read", &wbl_dir))? {
@@ -377,7 +379,7 @@ impl Db {
         let mut wal = self.head.wal.lock();
         let writer = wal.as_mut().ok_or(TsdbError::Closed)?;
         let logged = writer.log([bytes.as_slice()].into_iter());
-        let sync_due = writer.is_sync_due();
+        let sync_due = writer.sync_due();
         if logged.is_ok() {
             let mut deleted = self.head.tombstones.write();
             for s in stones {
@@ -389,9 +391,7 @@ impl Db {
             }
         }
         drop(wal);
-        if sync_due {
-            self.head.sync_logs_after_commit();
-        }
+        self.head.log_sync.after_commit(sync_due);
         logged
             .map(|_| ())
             .map_err(TsdbError::io("cannot write in", &self.wal_dir()))
@@ -427,6 +427,7 @@ impl Db {
                 .map_err(TsdbError::io("cannot write in", dir)),
             None => Ok(()),
         };
+        let _no_sync = self.head.log_sync.pause();
         let mut wal = self.head.wal.lock();
         let result = close(wal.take(), &self.wal_dir());
         let late = close(self.head.wbl.lock().take(), &self.wbl_dir());

@@ -173,7 +173,8 @@ impl Db {
     pub fn sync_log(&self) -> Result<(), TsdbError> {
         let all = matches!(self.options.wal_sync, WalSync::Interval(_));
         self.head
-            .sync_logs(all)
+            .log_sync
+            .sync(all)
             .map_err(TsdbError::io("cannot sync the log in", &self.dir))
     }
 
@@ -280,7 +281,7 @@ impl Db {
         else {
             return Ok(());
         };
-        self.head.sync_logs(false)?;
+        self.head.log_sync.sync(false)?;
         let Some(first) = segments::list(&*self.options.files, &wal)?.first().copied() else {
             return Ok(());
         };

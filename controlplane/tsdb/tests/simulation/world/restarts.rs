@@ -12,7 +12,7 @@ impl World {
     fn durability(&self) -> Durability {
         Durability {
             every_commit: self.options.wal_sync == WalSync::Commit,
-            segment: self.segment.min(self.doubt.unwrap_or(i64::MAX)),
+            segment: self.synced.min(self.doubt.unwrap_or(i64::MAX)),
             blocks_until: self.blocks_until,
         }
     }
@@ -41,7 +41,7 @@ impl World {
             let outcome = self.outcome(done.is_ok());
             if let Outcome::Done(_) = outcome {
                 // A clean stop syncs the log.
-                self.segment += 1;
+                self.synced = self.segment + 1;
             }
         }
         let power_cut = self.crash();
