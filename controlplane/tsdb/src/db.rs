@@ -23,6 +23,7 @@ use crate::head::{Head, HeadOptions};
 use crate::log_tail::LogTail;
 use crate::maintenance::horizon;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
+use crate::maintenance::stale_series::StaleCompaction;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
 use crate::options::{DbOptions, Retention, millis};
@@ -70,6 +71,7 @@ pub struct Db {
     pub(crate) view: ArcSwap<View>,
     pub(crate) pending: Mutex<Option<PendingTruncation>>,
     pub(crate) pending_out_of_order: Mutex<Option<PendingOutOfOrder>>,
+    pub(crate) stale: StaleCompaction,
     /// Blocks that no view has and whose deletion failed.
     pub(crate) doomed: Mutex<Vec<PathBuf>>,
     /// In force; the options hold what it began with.
@@ -140,6 +142,7 @@ impl Db {
             retention: Mutex::new(retention),
             maintenance: Mutex::new(()),
             pending_out_of_order: Mutex::new(None),
+            stale: StaleCompaction::default(),
             lock: Mutex::new(Some(lock)),
             replay_ms,
         });
@@ -272,6 +275,8 @@ impl Db {
             compactions: c.compactions.get(),
             compactions_failed: c.compactions_failed.get(),
             compactions_triggered: c.compactions_triggered.get(),
+            stale_series_compactions: c.stale_compactions.get(),
+            stale_series_compactions_failed: c.stale_compactions_failed.get(),
             time_retentions: c.time_retentions.get(),
             size_retentions: c.size_retentions.get(),
             blocks_unreadable: c.blocks_unreadable.get(),

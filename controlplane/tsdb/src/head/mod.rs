@@ -27,6 +27,7 @@ pub(crate) mod replay;
 mod scan;
 pub(crate) mod series;
 mod slab;
+pub(crate) mod stale;
 mod symbols;
 
 use std::sync::Arc;

@@ -37,6 +37,8 @@ pub(crate) struct Dangers {
     pub(crate) late: bool,
     /// A size limit so small that it also takes the newest blocks.
     pub(crate) limited: bool,
+    /// Series end with stale markers, and leave memory when they are many.
+    pub(crate) stale: bool,
     /// Segments that ended are synced later, at moments that the life chooses.
     pub(crate) deferred: bool,
 }
@@ -59,6 +61,8 @@ pub(crate) struct World {
     synced: i64,
     /// When deferred work is done.
     moments: Random,
+    /// Which samples are stale markers.
+    endings: Random,
     /// Samples before this are in blocks.
     blocks_until: i64,
     /// A sync failed that may have covered this segment; what it covered may be lost for good.
@@ -105,7 +109,7 @@ fn everything() -> Matcher {
 
 /// Samples in order before this are in blocks.
 pub(crate) fn end_of_in_order(blocks: &[BlockMeta]) -> i64 {
-    let in_order = blocks.iter().filter(|b| !b.compaction.is_out_of_order());
+    let in_order = blocks.iter().filter(|b| !b.compaction.is_partial());
     in_order.map(|b| b.max_time).max().unwrap_or(i64::MIN)
 }
 
@@ -180,6 +184,7 @@ impl World {
             segment: 0,
             synced: 0,
             moments: Random::new(seed ^ 0x5c4ed),
+            endings: Random::new(seed ^ 0xe4d),
             blocks_until: i64::MIN,
             doubt: None,
             failed_syncs: 0,
@@ -285,6 +290,9 @@ impl World {
         }
         if !self.disk.is_dead() {
             self.observe();
+        }
+        if self.dangers.stale {
+            self.model.forget_newest();
         }
         if !self.options.retention.is_zero() || self.dangers.limited {
             let ranges: Vec<_> = db.blocks().iter().map(|b| b.min_time..b.max_time).collect();
