@@ -318,6 +318,8 @@ async fn apply(
             Err(error) => return Err(error.to_string()),
         }
         core.db.set_retention(retention(&core.storage, config));
+        let threshold = config.storage.stale_series_compaction_threshold();
+        core.db.set_stale_series_compaction_threshold(threshold);
         core.fanout
             .apply(&config.read_settings()?, &config.external_labels)?;
     }
