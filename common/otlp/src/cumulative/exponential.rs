@@ -10,7 +10,7 @@ const BUCKETS_MAX: i64 = 160;
 /// Scales that tell apart anything; beyond, all buckets are one or each is a number of its own.
 const SCALES: std::ops::RangeInclusive<i32> = -63..=63;
 
-/// Adds the buckets of a point to those of a total; the point's are used up.
+/// Adds the buckets of a point to those of a total; the point's change on the way.
 pub(super) fn add_buckets(total: &mut Histogram, point: &mut Histogram) {
     let scale = total.scale.min(point.scale);
     downscale(total, scale);
@@ -25,8 +25,8 @@ pub(super) fn add_buckets(total: &mut Histogram, point: &mut Histogram) {
     } else if point.zero_threshold < total.zero_threshold {
         widen_zero(point, total.zero_threshold);
     }
-    merge(&mut total.positive, point.positive.take());
-    merge(&mut total.negative, point.negative.take());
+    merge(&mut total.positive, point.positive.as_ref());
+    merge(&mut total.negative, point.negative.as_ref());
 }
 
 /// Absolute indices of the first bucket that counts anything and behind the last.
@@ -100,13 +100,13 @@ fn widen_zero(h: &mut Histogram, width: f64) {
 }
 
 /// Adds buckets of the same scale.
-fn merge(total: &mut Option<Buckets>, point: Option<Buckets>) {
-    let Some((low, high)) = joint_range(total.as_ref(), point.as_ref()) else {
+fn merge(total: &mut Option<Buckets>, point: Option<&Buckets>) {
+    let Some((low, high)) = joint_range(total.as_ref(), point) else {
         *total = None;
         return;
     };
     let mut counts = vec![0u64; (high - low) as usize];
-    for buckets in total.iter().chain(&point) {
+    for buckets in total.iter().chain(point) {
         for (i, n) in buckets.bucket_counts.iter().enumerate() {
             if *n > 0 {
                 let index = i64::from(buckets.offset) + i as i64 - low;
