@@ -320,6 +320,17 @@ pub trait Series: Send + Sync {
     }
 }
 
+/// The zero of a sample's kind, see [`Appender::append_start`].
+#[derive(Clone, Copy, Debug)]
+pub enum Zero<'h> {
+    /// Of a float.
+    Float,
+    /// With the buckets of this histogram.
+    Histogram(&'h Histogram),
+    /// With the buckets of this histogram.
+    FloatHistogram(&'h FloatHistogram),
+}
+
 /// Opens write transactions.
 pub trait Appendable: Send + Sync {
     /// Starts a transaction. Dropping it without [`Appender::commit`] rolls it back.
@@ -368,6 +379,23 @@ pub trait Appender: Send {
         t: i64,
         h: FloatHistogram,
     ) -> Result<(), AppendError>;
+
+    /// Adds the zero that a counter was at its start, ahead of the sample at `t` that says so. Left out where the series
+    /// has samples since, where the start is not before the sample, or is too old: a counter tells its start with
+    /// every sample. A storage may have no use for it.
+    ///
+    /// # Errors
+    /// [`AppendError::UnknownSeries`].
+    fn append_start(
+        &mut self,
+        series: SeriesRef,
+        start: i64,
+        t: i64,
+        zero: Zero<'_>,
+    ) -> Result<(), AppendError> {
+        let _ = (series, start, t, zero);
+        Ok(())
+    }
 
     /// Adds an exemplar to a series.
     ///
