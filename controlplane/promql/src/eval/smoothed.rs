@@ -173,6 +173,10 @@ fn smoothed_histogram(
         return Some(h);
     }
     let following = buffer.histogram(next)?;
+    // Between the two kinds of buckets there is nothing in between, not even after a reset.
+    if previous.uses_custom_buckets() != following.uses_custom_buckets() {
+        return notes.mixed_buckets();
+    }
     let gauge = |h: &bellwether_model::FloatHistogram| h.reset_hint == CounterResetHint::Gauge;
     let counter = !gauge(previous) || !gauge(following);
     let (p, q) = (
