@@ -476,7 +476,7 @@ impl Planner {
             DurationExpr::Node(node) => node,
         };
         let seconds = self.duration_value(node)?;
-        let fail = |what| Err(duration_error(node.span, what));
+        let fail = |what| Err(duration_error(node, what));
         if seconds.is_nan() || seconds.is_infinite() {
             return fail("duration is NaN or infinite");
         }
@@ -512,17 +512,17 @@ impl Planner {
                     BinaryOp::Sub => x - y,
                     BinaryOp::Mul => x * y,
                     BinaryOp::Div if y == 0.0 => {
-                        return Err(duration_error(node.span, "division by zero"));
+                        return Err(duration_error(node, "division by zero"));
                     }
                     BinaryOp::Div => x / y,
                     BinaryOp::Mod if y == 0.0 => {
-                        return Err(duration_error(node.span, "modulo by zero"));
+                        return Err(duration_error(node, "modulo by zero"));
                     }
                     BinaryOp::Mod => x % y,
                     BinaryOp::Pow => x.powf(y),
                     other => {
                         return Err(duration_error(
-                            node.span,
+                            node,
                             &format!("unexpected duration expression operator {other:?}"),
                         ));
                     }
@@ -561,9 +561,34 @@ fn want_labels(operand: &mut Node, grouping: &[String]) {
     }
 }
 
-/// Prometheus prints the span's byte offsets here, not line and column.
-fn duration_error(span: Span, what: &str) -> QueryError {
+/// Prometheus prints byte offsets here, not line and column.
+fn duration_error(node: &DurationNode, what: &str) -> QueryError {
+    let span = operands_span(node);
     QueryError::BadData(format!("{}:{}: {what}", span.start, span.end))
+}
+
+/// From the first operand to the last: Prometheus leaves `min_of(` and closing parentheses out.
+fn operands_span(node: &DurationNode) -> Span {
+    match &node.kind {
+        DurationNodeKind::Binary(_, x, y)
+        | DurationNodeKind::Min(x, y)
+        | DurationNodeKind::Max(x, y) => Span {
+            start: operands_span(x).start,
+            end: operands_span(y).end,
+        },
+        DurationNodeKind::Unary(_, x) => Span {
+            start: node.span.start,
+            end: operands_span(x).end,
+        },
+        DurationNodeKind::Paren(x) => match x.kind {
+            DurationNodeKind::Literal(_) => Span {
+                start: node.span.start,
+                end: x.span.end,
+            },
+            _ => operands_span(x),
+        },
+        _ => node.span,
+    }
 }
 
 /// The least and greatest time (milliseconds, inclusive) whose samples the plan looks at.
