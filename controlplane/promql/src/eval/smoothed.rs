@@ -96,7 +96,7 @@ pub(super) fn selector(
 ) -> Result<SeriesSet, QueryError> {
     let lookback = ctx.lookback_ms;
     let mint = s.data_time(grid.start).saturating_sub(lookback - 1);
-    let maxt = s.data_time(grid.last()).saturating_add(lookback);
+    let maxt = s.newest(grid.last()).saturating_add(lookback);
     let mut rows = Vec::new();
     let mut buffer = SampleBuffer::default();
     for series in selector::select(ctx, s)? {
