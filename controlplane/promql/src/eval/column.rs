@@ -289,6 +289,12 @@ impl RowBuilder {
             self.rows.push(row);
             return Ok(());
         };
+        let target = &mut self.rows[at];
+        let begins = |row: &Row| (0..row.values.len()).find(|step| row.present(*step));
+        // Whether the name stays is decided by the sample that comes first in time.
+        if begins(&row) < begins(target) {
+            target.drop_name = row.drop_name;
+        }
         for step in 0..row.values.len() {
             if let Some(sample) = row.cell(step).to_sample() {
                 self.put(at, step, sample)?;
