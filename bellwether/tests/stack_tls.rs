@@ -4,9 +4,10 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use support::{Api, TestStack, install_tls};
+use support::{Api, BINARY, Program, TestStack, free_ports, install_tls};
 
 /// An authority, a certificate of the server's own, its users, and what clients need. Returns the authority.
 fn write_files(dir: &Path) -> String {
@@ -69,6 +70,17 @@ fn all_parts_reach_a_server_behind_tls_and_a_password() {
     let rows = dashboard.query("up{job='prometheus'}");
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].1, "1");
+
+    // So has one that is started alone, with the same file.
+    let [port] = free_ports();
+    let mut command = Command::new(BINARY);
+    command
+        .args(["dashboard", "--prometheus-url", &url])
+        .arg(format!("--listen=127.0.0.1:{port}"))
+        .arg("--http.config.file")
+        .arg(stack.dir.path().join("client.yml"));
+    let _alone = Program::start(&mut command);
+    Api::new(port).wait_value("up{job='prometheus'}", |v| v == 1.0);
 
     #[cfg(unix)]
     {
