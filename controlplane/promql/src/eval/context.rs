@@ -20,8 +20,9 @@ const COLUMNS_KEPT: usize = BATCH;
 /// What evaluating a node did to the counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
-    /// Samples looked at, and series.
+    /// Samples that count, samples looked at, and series.
     total: u64,
+    looked_at: u64,
     series: u64,
     /// Samples held at the peak and at the end, beyond those before.
     peak: i64,
@@ -172,22 +173,30 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Evaluates and says what that did to the counters.
+    /// Evaluates and says what that did to the counters, or would do where samples count.
     pub(crate) fn measured<T>(
         &self,
         eval: impl FnOnce() -> Result<T, QueryError>,
     ) -> Result<(T, Work), QueryError> {
         let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let before = (load(&self.looked_at), load(&self.series), self.held());
+        let counters = || (self.counted(), load(&self.looked_at), load(&self.series));
+        let (before, held) = (counters(), self.held());
+        let muted = self.muted.swap(0, Ordering::Relaxed);
         // The peak of this evaluation alone, then that of all again.
-        let peak_before = self.peak.swap(before.2, Ordering::Relaxed);
+        let peak_before = self.peak.swap(held, Ordering::Relaxed);
         let result = eval();
         let peak = self.peak.fetch_max(peak_before, Ordering::Relaxed);
+        let after = counters();
+        self.muted.store(muted, Ordering::Relaxed);
+        if muted > 0 {
+            self.total.store(before.0, Ordering::Relaxed);
+        }
         let work = Work {
-            total: load(&self.looked_at) - before.0,
-            series: load(&self.series) - before.1,
-            peak: peak - before.2,
-            held: self.held() - before.2,
+            total: after.0 - before.0,
+            looked_at: after.1 - before.1,
+            series: after.2 - before.2,
+            peak: peak - held,
+            held: self.held() - held,
         };
         Ok((result?, work))
     }
@@ -196,6 +205,8 @@ impl<'a> Context<'a> {
     pub(crate) fn repeat(&self, work: Work) -> Result<(), QueryError> {
         self.count_series(work.series);
         self.count_samples(work.total, |_| {});
+        let others = work.looked_at - work.total.min(work.looked_at);
+        self.looked_at.fetch_add(others, Ordering::Relaxed);
         self.note_peak(self.held().saturating_add(work.peak))?;
         self.settle(self.held().saturating_add(work.held))
     }
@@ -228,6 +239,11 @@ impl<'a> Context<'a> {
         let value = eval();
         self.muted.fetch_sub(1, Ordering::Relaxed);
         value
+    }
+
+    /// Samples that count so far.
+    pub(crate) fn counted(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     /// Samples looked at so far.

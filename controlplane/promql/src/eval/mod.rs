@@ -227,18 +227,18 @@ fn invariant(
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let steps = grid.steps();
-    let looked_at = ctx.looked_at();
+    let before = ctx.counted();
     let rows = eval(ctx, inner, grid.first_only(), notes)?;
     if steps == 1 {
         return Ok(rows);
     }
     // As in Prometheus, every step counts as if it had looked.
-    let each = ctx.looked_at() - looked_at;
+    let each = ctx.counted() - before;
     ctx.count_samples(each.saturating_mul(steps as u64 - 1), |tell| {
         (1..steps).for_each(|step| tell(step, each as usize));
     });
-    let before: usize = rows.iter().map(Row::weight).sum();
-    ctx.hold(before.saturating_mul(steps - 1))?;
+    let held: usize = rows.iter().map(Row::weight).sum();
+    ctx.hold(held.saturating_mul(steps - 1))?;
     Ok(rows
         .into_iter()
         .map(|row| Row {
