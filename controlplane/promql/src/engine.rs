@@ -61,12 +61,15 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Set to true from outside to stop the evaluation, e.g. when the client went away.
     pub cancel: Option<Arc<AtomicBool>>,
+    /// Count the samples of each step of a range query.
+    pub per_step: bool,
 }
 
 /// How much work a query was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueryStats {
-    /// Samples that the steps of selectors and windows looked at, counted per step.
+    /// Samples that the steps of selectors and windows looked at, counted per step. Of a sub-query it is what the
+    /// windows over it look at, or what it looks at itself where it is the whole query.
     pub total_samples: u64,
     /// The most samples held at one time.
     pub peak_samples: u64,
@@ -83,6 +86,8 @@ pub struct QueryResult {
     pub annotations: Annotations,
     /// Work done.
     pub stats: QueryStats,
+    /// [`QueryStats::total_samples`] step by step, with [`QueryOptions::per_step`].
+    pub samples_by_step: Vec<u64>,
 }
 
 /// Evaluates PromQL. Cheap to share; calls block, so run them on a blocking thread.

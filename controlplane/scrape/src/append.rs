@@ -524,7 +524,7 @@ impl Run<'_> {
                 self.stats.out_of_order += 1;
                 Ok(false)
             }
-            Err(AppendError::DuplicateTimestamp) => {
+            Err(AppendError::DuplicateTimestamp(_)) => {
                 self.stats.duplicates += 1;
                 Ok(false)
             }

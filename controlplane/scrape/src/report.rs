@@ -172,7 +172,7 @@ impl ReportCache {
             Ok(())
             | Err(
                 AppendError::OutOfOrder
-                | AppendError::DuplicateTimestamp
+                | AppendError::DuplicateTimestamp(_)
                 | AppendError::OutOfBounds
                 | AppendError::TooOld,
             ) => Ok(is_new),

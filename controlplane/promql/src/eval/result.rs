@@ -159,7 +159,7 @@ fn range_vector(
                     }
                 }
                 ctx.hold(weight)?;
-                ctx.count(weight as u64, 0);
+                ctx.count_samples(weight as u64, |_| {});
                 smoothed::trim_to_window(&w.selector, &mut out, start, end)?;
                 all.push(out);
             }

@@ -135,7 +135,7 @@ impl MetricError {
                 error,
                 AppendError::OutOfOrder
                     | AppendError::OutOfBounds
-                    | AppendError::DuplicateTimestamp
+                    | AppendError::DuplicateTimestamp(_)
                     | AppendError::TooOld
             ),
             Self::Translation(_) => false,

@@ -3,8 +3,10 @@
 
 mod config;
 mod dialers;
+mod federate;
 mod headers;
 mod metadata_records;
+mod odd_strings;
 mod otlp;
 mod otlp_delta;
 mod promtool;

@@ -203,7 +203,7 @@ impl<'a> HeadAppender<'a> {
             }
             (AppendError::OutOfOrder, None) => counters.out_of_order.inc(),
             (AppendError::OutOfBounds, None) => counters.out_of_bounds.inc(),
-            (AppendError::DuplicateTimestamp, _) => counters.duplicates.inc(),
+            (AppendError::DuplicateTimestamp(_), _) => counters.duplicates.inc(),
             _ => {}
         }
         Err(refusal)
