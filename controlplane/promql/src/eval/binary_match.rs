@@ -29,6 +29,10 @@ struct Pairing {
     out: usize,
 }
 
+/// When upstream looks at a pair: first all samples of the "many" side in their order, then those of the "one" side
+/// that found no partner.
+type Turn = (bool, Option<usize>);
+
 struct Matcher<'a> {
     b: &'a Link,
     matching: &'a VectorMatching,
@@ -40,7 +44,7 @@ struct Matcher<'a> {
     delayed: bool,
     out: RowBuilder,
     /// The last problem of each step; earlier ones are forgotten, as upstream.
-    problems: Vec<Option<AnnotationKind>>,
+    problems: Vec<Option<(Turn, AnnotationKind)>>,
     /// Whether plain groups may be matched column by column.
     plain: bool,
 }
@@ -107,7 +111,7 @@ pub(super) fn eval(
             return Err(matcher.first_error(&groups, &skip).unwrap_or(error));
         }
     }
-    for kind in matcher.problems.drain(..).flatten() {
+    for (_, kind) in matcher.problems.drain(..).flatten() {
         notes.add(kind, b.span);
     }
     Ok(matcher.out.finish())
@@ -350,6 +354,14 @@ impl Matcher<'_> {
         builder.build()
     }
 
+    /// Keeps a problem unless there is one of a later turn; groups are looked at one after the other.
+    fn problem(&mut self, step: usize, turn: Turn, kind: AnnotationKind) {
+        let kept = &mut self.problems[step];
+        if kept.as_ref().is_none_or(|(known, _)| *known <= turn) {
+            *kept = Some((turn, kind));
+        }
+    }
+
     fn element(
         &mut self,
         p: &Pairing,
@@ -377,12 +389,13 @@ impl Matcher<'_> {
             (&many, &one)
         };
         let outcome = apply(self.b.op, as_cell(l), as_cell(r));
+        let turn = (p.many.is_none(), p.many.or(p.one));
         if let Some(problem) = outcome.problem {
-            self.problems[step] = Some(problem);
+            self.problem(step, turn, problem);
             return Ok(());
         }
         if let Some(info) = outcome.info {
-            self.problems[step] = Some(info);
+            self.problem(step, turn, info);
         }
         if self.matching.card == Cardinality::OneToOne {
             if matched[step] {
