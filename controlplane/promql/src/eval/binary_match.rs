@@ -42,6 +42,8 @@ struct Matcher<'a> {
     one: &'a [Row],
     steps: usize,
     delayed: bool,
+    /// Results of several groups stay apart even if their labels are equal: names may still go away, and what is equal then is decided at the end.
+    apart: bool,
     out: RowBuilder,
     /// The last problem of each step; earlier ones are forgotten, as upstream.
     problems: Vec<Option<(Turn, AnnotationKind)>>,
@@ -93,6 +95,7 @@ pub(super) fn eval(
         one,
         steps,
         delayed: ctx.delayed_names,
+        apart: ctx.delayed_names && grid.is_instant(),
         out: RowBuilder::new(steps),
         problems: vec![None; steps],
         plain: true,
@@ -119,6 +122,9 @@ pub(super) fn eval(
 
 impl Matcher<'_> {
     fn group(&mut self, group: &MatchGroup, skip: &[bool]) -> Result<(), QueryError> {
+        if self.apart {
+            self.out.begin_apart();
+        }
         let owner = self.owners(group, skip)?;
         // What each side gets where the other has no sample. After an exchange of sides the names stay: the
         // fill of the right side is that of the "one" side.
