@@ -445,8 +445,8 @@ impl Planner {
 
     fn call(&self, func: &'static Signature, args: &[Expr]) -> Result<(Call, bool), QueryError> {
         let mut planner = self.inside(func.name);
-        planner.timed = matches!(func.name, "timestamp" | "start_timestamp")
-            && args.iter().all(is_selector);
+        planner.timed =
+            matches!(func.name, "timestamp" | "start_timestamp") && args.iter().all(is_selector);
         let args = args
             .iter()
             .map(|a| planner.node(a))

@@ -268,9 +268,7 @@ fn instant(
     let Some(value) = check_result(eval, result, got)? else {
         return Ok(());
     };
-    let mentions = CONTEXT_FUNCTION
-        .as_ref()
-        .is_some_and(|r| r.is_match(text));
+    let mentions = CONTEXT_FUNCTION.as_ref().is_some_and(|r| r.is_match(text));
     if eval.string.is_some() || eval.range_vector.is_some() || mentions {
         return Ok(());
     }
