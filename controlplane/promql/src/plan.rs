@@ -320,12 +320,19 @@ impl Planner {
                 make(Kind::Selector(selector), fixed, fixed)
             }
             ExprKind::MatrixSelector(m) => {
+                // Durations are looked at from the outside in, as errors show.
+                let range_ms = self.duration(&m.range, false)?;
                 let selector = self.selector(&m.vector)?;
                 let fixed = selector.at.is_some();
-                let range_ms = self.duration(&m.range, false)?;
                 make(Kind::Window(Window { selector, range_ms }), fixed, false)
             }
             ExprKind::Subquery(s) => {
+                let offset_ms = self.duration(&s.offset, true)?;
+                let step_ms = match &s.step {
+                    Some(step) => self.duration(step, false)?,
+                    None => self.default_step_ms,
+                };
+                let range_ms = self.duration(&s.range, false)?;
                 let inner = self.with_buckets().node(&s.expr)?;
                 // Inside a sub-query a fixed value is computed once per sub-query even where it is no
                 // candidate by itself.
@@ -333,16 +340,12 @@ impl Planner {
                     Kind::Number(_) | Kind::Text(_) => inner.node,
                     _ => inner.finish(),
                 };
-                let step_ms = match &s.step {
-                    Some(step) => self.duration(step, false)?,
-                    None => self.default_step_ms,
-                };
                 let at = s.at.and_then(|at| self.at(at));
                 let subquery = Subquery {
                     expr,
-                    range_ms: self.duration(&s.range, false)?,
+                    range_ms,
                     step_ms,
-                    offset_ms: self.duration(&s.offset, true)?,
+                    offset_ms,
                     at,
                 };
                 make(Kind::Subquery(Box::new(subquery)), at.is_some(), false)
@@ -442,8 +445,8 @@ impl Planner {
 
     fn call(&self, func: &'static Signature, args: &[Expr]) -> Result<(Call, bool), QueryError> {
         let mut planner = self.inside(func.name);
-        planner.timed = matches!(func.name, "timestamp" | "start_timestamp")
-            && args.iter().all(is_selector);
+        planner.timed =
+            matches!(func.name, "timestamp" | "start_timestamp") && args.iter().all(is_selector);
         let args = args
             .iter()
             .map(|a| planner.node(a))

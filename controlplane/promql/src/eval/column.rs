@@ -263,6 +263,11 @@ impl RowBuilder {
         at
     }
 
+    /// Further label sets get rows of their own, even if there are rows of the same labels.
+    pub(crate) fn begin_apart(&mut self) {
+        self.index.clear();
+    }
+
     /// Whether there is a row of a label set.
     pub(crate) fn has(&self, labels: &Labels) -> bool {
         self.index.contains_key(labels)
