@@ -3,6 +3,7 @@
 mod aggregate;
 mod aggregate_histogram;
 mod aggregate_k;
+mod aggregate_sums;
 mod binary;
 mod binary_match;
 pub(crate) mod column;
