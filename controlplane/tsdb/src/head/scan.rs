@@ -176,7 +176,7 @@ struct LabelReader<'a> {
     symbols: Symbols,
     /// The labels of the series that was asked for last.
     newest: Labels,
-    known: HashMap<Symbols, Labels, RandomState>,
+    known: Known,
     packed: String,
     /// For each series of the batch its wanted symbols, `None` where they are those of the one before. Labels are not
     /// made yet: that takes another lock than reading symbols.
@@ -202,7 +202,7 @@ impl<'a> LabelReader<'a> {
             matters: u64::MAX,
             symbols: Symbols::new(),
             newest: Labels::empty(),
-            known: HashMap::default(),
+            known: Known::default(),
             packed: String::new(),
             batch: Vec::with_capacity(BATCH),
         }
@@ -262,14 +262,11 @@ impl<'a> LabelReader<'a> {
         if self.wanted.is_none() {
             return self.make(&symbols);
         }
-        if let Some(labels) = self.known.get(&symbols) {
+        if let Some(labels) = self.known.find(&symbols) {
             return labels.clone();
         }
-        if self.known.len() == LABELS_KEPT {
-            self.known.clear();
-        }
         let labels = self.make(&symbols);
-        self.known.insert(symbols, labels.clone());
+        self.known.add(symbols, labels.clone());
         labels
     }
 
@@ -278,5 +275,51 @@ impl<'a> LabelReader<'a> {
         let pairs = symbols.chunks_exact(2);
         let pairs = pairs.map(|pair| (texts.text(pair[0]), texts.text(pair[1])));
         Labels::from_sorted_in(&mut self.packed, pairs)
+    }
+}
+
+/// Label sets that were made, by their symbols. Series of a target come in the same order as those of the one before,
+/// so that the set that followed the last one is tried before anything is hashed.
+#[derive(Default)]
+struct Known {
+    sets: Vec<KnownSet>,
+    places: HashMap<Symbols, usize, RandomState>,
+    last: usize,
+}
+
+struct KnownSet {
+    symbols: Symbols,
+    labels: Labels,
+    /// The one that followed it last time.
+    next: usize,
+}
+
+impl Known {
+    fn find(&mut self, symbols: &Symbols) -> Option<&Labels> {
+        let expected = self.sets.get(self.last)?.next;
+        let at = match self.sets.get(expected) {
+            Some(set) if set.symbols == *symbols => expected,
+            _ => *self.places.get(symbols)?,
+        };
+        self.sets[self.last].next = at;
+        self.last = at;
+        Some(&self.sets[at].labels)
+    }
+
+    fn add(&mut self, symbols: Symbols, labels: Labels) {
+        if self.sets.len() == LABELS_KEPT {
+            *self = Self::default();
+        }
+        let at = self.sets.len();
+        if let Some(last) = self.sets.get_mut(self.last) {
+            last.next = at;
+        }
+        self.places.insert(symbols.clone(), at);
+        self.sets.push(KnownSet {
+            symbols,
+            labels,
+            next: 0,
+        });
+        self.last = at;
     }
 }
