@@ -1,12 +1,9 @@
 //! Aggregations into groups. Input rows come in batches and are folded into one accumulator per group and
 //! step, so that memory follows the number of groups.
 
-use std::hash::BuildHasher as _;
-
 use bellwether_model::Labels;
 use bellwether_model::float::plain;
-use bellwether_model::labels::{METRIC_NAME, Selection};
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 
 use crate::annotations::{AnnotationKind, Annotations, Bits};
 use crate::ast::{AggregateOp, Span};
@@ -19,8 +16,8 @@ use super::aggregate_sums::{Means, Sums};
 use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, absent, is_absent};
 use super::context::Context;
 use super::grid::StepGrid;
-use super::memo::Memo;
-use super::{aggregate_k, eval_scalar, for_each_batch};
+use super::grouping::{Grouping, group_labels};
+use super::{aggregate_k, eval_scalar, for_each_batch, instant};
 
 /// The value of an aggregation.
 pub(super) fn eval(
@@ -70,79 +67,8 @@ pub(super) fn param(
     })
 }
 
-/// Finds the group of each series.
-pub(super) struct Grouping<'a> {
-    a: &'a Aggregate,
-    index: HashTable<usize>,
-    hasher: foldhash::fast::FixedState,
-    groups: Vec<Labels>,
-    /// The labels of the group that is looked for.
-    wanted: Selection,
-    seen: Memo<usize>,
-}
-
-impl<'a> Grouping<'a> {
-    pub(super) fn new(a: &'a Aggregate) -> Self {
-        Self {
-            a,
-            index: HashTable::new(),
-            hasher: foldhash::fast::FixedState::default(),
-            groups: Vec::new(),
-            wanted: Selection::default(),
-            seen: Memo::default(),
-        }
-    }
-
-    /// The group's number and, when it is new, its labels.
-    pub(super) fn find(&mut self, labels: &Labels) -> (usize, Option<Labels>) {
-        let Self {
-            index,
-            hasher,
-            groups,
-            wanted,
-            seen,
-            a,
-        } = self;
-        let mut new = None;
-        let at = seen.get(labels, |labels| {
-            fill_group(wanted, labels, &a.grouping, a.without);
-            let key = wanted.as_packed();
-            let hash = hasher.hash_one(key);
-            if let Some(at) = index.find(hash, |at| groups[*at].as_packed() == key) {
-                return *at;
-            }
-            let labels = wanted.to_labels();
-            groups.push(labels.clone());
-            new = Some(labels);
-            index.insert_unique(hash, groups.len() - 1, |at| {
-                hasher.hash_one(groups[*at].as_packed())
-            });
-            groups.len() - 1
-        });
-        (at, new)
-    }
-}
-
-/// Takes the labels that `by` keeps or `without` leaves; `grouping` is sorted.
-fn fill_group(selection: &mut Selection, labels: &Labels, grouping: &[String], without: bool) {
-    let listed = |name: &str| grouping.binary_search_by(|g| g.as_str().cmp(name)).is_ok();
-    if without {
-        selection.fill(labels, |name| name != METRIC_NAME && !listed(name));
-    } else if grouping.is_empty() {
-        selection.fill(&Labels::empty(), |_| false);
-    } else {
-        selection.fill(labels, listed);
-    }
-}
-
-/// The labels that `by` keeps or `without` leaves; `grouping` is sorted.
-fn group_labels(labels: &Labels, grouping: &[String], without: bool) -> Labels {
-    let mut selection = Selection::default();
-    fill_group(&mut selection, labels, grouping, without);
-    selection.to_labels()
-}
-
-struct Group {
+/// A group and what was folded into it.
+pub(super) struct Group {
     labels: Labels,
     drop_name: bool,
     state: State,
@@ -178,8 +104,16 @@ impl State {
 }
 
 impl Group {
+    pub(super) fn new(labels: Labels, op: AggregateOp, steps: usize) -> Self {
+        Self {
+            labels,
+            drop_name: false,
+            state: State::new(op, steps),
+        }
+    }
+
     /// Folds a series in.
-    fn add(&mut self, row: &Row, noter: &mut Noter<'_>) {
+    pub(super) fn add(&mut self, row: &Row, noter: &mut Noter<'_>) {
         self.drop_name |= row.drop_name;
         if row.histograms.is_none() && self.add_floats(&row.values) {
             return;
@@ -272,7 +206,7 @@ impl Group {
     }
 
     /// The common case: a series of floats into a group that has seen nothing else. False where it is another.
-    fn add_floats(&mut self, values: &[f64]) -> bool {
+    pub(super) fn add_floats(&mut self, values: &[f64]) -> bool {
         fn each<T>(cells: &mut [T], values: &[f64], mut add: impl FnMut(&mut T, f64)) {
             for (cell, v) in cells.iter_mut().zip(values) {
                 if !is_absent(*v) {
@@ -355,25 +289,11 @@ fn fold(
 ) -> Result<SeriesSet, QueryError> {
     let steps = grid.steps();
     let param = param(ctx, a.param.as_ref(), grid, notes)?;
-    let mut grouping = Grouping::new(a);
-    let mut groups: Vec<Group> = Vec::new();
     let span = a.expr.span;
-    for_each_batch(ctx, &a.expr, grid, notes, &mut |rows, notes| {
-        let mut noter = Noter { span, notes };
-        for row in &rows {
-            let (at, new) = grouping.find(&row.labels);
-            if let Some(labels) = new {
-                groups.push(Group {
-                    labels,
-                    drop_name: false,
-                    state: State::new(a.op, steps),
-                });
-            }
-            groups[at].add(row, &mut noter);
-        }
-        ctx.recycle(rows);
-        ctx.check()
-    })?;
+    let groups = match instant::fold(ctx, a, grid, notes)? {
+        Some(groups) => groups,
+        None => fold_rows(ctx, a, grid, notes)?,
+    };
     // After the notes of the operand: of equal texts the last one's place counts.
     if a.op == AggregateOp::Quantile {
         let span = a.param.as_ref().map_or(a.expr.span, |p| p.span);
@@ -393,6 +313,29 @@ fn fold(
         .into_iter()
         .map(|g| g.finish(steps, &param, &mut noter));
     Ok(rows.filter(Row::has_samples).collect())
+}
+
+fn fold_rows(
+    ctx: &Context<'_>,
+    a: &Aggregate,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<Vec<Group>, QueryError> {
+    let mut grouping = Grouping::new(a);
+    let mut groups: Vec<Group> = Vec::new();
+    let span = a.expr.span;
+    for_each_batch(ctx, &a.expr, grid, notes, &mut |rows, notes| {
+        let mut noter = Noter { span, notes };
+        for row in &rows {
+            let (at, new) = grouping.find(&row.labels);
+            let new = new.map(|labels| Group::new(labels, a.op, grid.steps()));
+            groups.extend(new);
+            groups[at].add(row, &mut noter);
+        }
+        ctx.recycle(rows);
+        ctx.check()
+    })?;
+    Ok(groups)
 }
 
 /// `count_values("label", v)`: one series per group and distinct value.

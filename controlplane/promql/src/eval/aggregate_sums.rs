@@ -40,6 +40,12 @@ impl Sums {
 
     /// Adds a value, which may be absent, to each step.
     pub(super) fn add(&mut self, values: &[f64]) {
+        if let [v] = values {
+            if !is_absent(*v) {
+                self.add_at(0, *v);
+            }
+            return;
+        }
         dispatch!(Level::new(), _ => add_all(&mut self.sums, &mut self.rests, values));
     }
 

@@ -10,6 +10,8 @@ pub(crate) mod column;
 pub(crate) mod context;
 mod element;
 pub(crate) mod grid;
+mod grouping;
+mod instant;
 mod memo;
 pub(crate) mod ranges;
 mod result;
