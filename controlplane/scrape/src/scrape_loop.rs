@@ -421,6 +421,7 @@ impl Work {
                 sample_limit: settings.sample_limit,
                 body_size,
             }),
+            describe: settings.metadata_records,
         };
         let committed = memory
             .report
@@ -431,6 +432,10 @@ impl Work {
                 &report,
             )
             .and_then(|()| appender.commit());
+        if committed.is_err() {
+            memory.metadata.lose();
+            memory.report.lose();
+        }
         let error = self.conclude(result, committed, duration);
         if let Some(metadata) = memory.metadata.take_changes() {
             self.state.metadata.store(Arc::new(metadata));

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use crate::block::Block;
 use crate::block::meta::BlockMeta;
 use crate::block::query::block_querier;
+use crate::chunk::scratch;
 use crate::error::TsdbError;
-use crate::files::{self, HeldLock};
+use crate::files::{self, Files, HeldLock};
 use crate::head::appender::HeadAppender;
 use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
@@ -78,6 +79,8 @@ pub struct Db {
     retention: Mutex<Retention>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
+    /// Moves full blocks of open chunks to a file; one database of the process has it.
+    scratch: Mutex<Option<scratch::Worker>>,
     /// `None` after [`Db::close`].
     lock: Mutex<Option<Box<dyn HeldLock>>>,
     replay_ms: u64,
@@ -94,6 +97,7 @@ impl Db {
         let files = Arc::clone(&options.files);
         files::create_dir(&*files, &wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
         let lock = files.lock(dir)?;
+        let scratch = start_scratch(&*files, dir);
         let counters = Arc::new(Counters::default());
         let head = Head::new(
             HeadOptions {
@@ -142,6 +146,7 @@ impl Db {
             retention: Mutex::new(retention),
             maintenance: Mutex::new(()),
             pending_out_of_order: Mutex::new(None),
+            scratch: Mutex::new(scratch),
             stale: StaleCompaction::default(),
             lock: Mutex::new(Some(lock)),
             replay_ms,
@@ -238,6 +243,27 @@ impl Db {
             return Err(TsdbError::Closed);
         }
         self.maintain()
+    }
+
+    /// Whether [`Db::move_closed_chunks`] is worth its time.
+    #[must_use]
+    pub fn has_many_closed_chunks(&self) -> bool {
+        self.head.has_many_closed()
+    }
+
+    /// Moves full chunks from memory to a file, as maintenance does too. Does nothing while maintenance runs.
+    ///
+    /// # Errors
+    /// The file cannot be written; the chunks stay in memory, and maintenance tries again.
+    pub fn move_closed_chunks(&self) -> Result<(), TsdbError> {
+        match self.maintenance.try_lock() {
+            Some(_one_at_a_time) if self.lock.lock().is_some() => {
+                let dir = self.dir.join("chunks_head");
+                let result = self.head.spill_chunks();
+                result.map_err(TsdbError::io("cannot move chunks to", &dir))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Counters and sizes.
@@ -436,9 +462,22 @@ impl Db {
         let mut wal = self.head.wal.lock();
         let result = close(wal.take(), &self.wal_dir());
         let late = close(self.head.wbl.lock().take(), &self.wbl_dir());
+        self.scratch.lock().take();
         self.lock.lock().take();
         result.and(late)
     }
+}
+
+/// Starts moving full blocks of open chunks to a file. It only saves memory: without it all goes on.
+fn start_scratch(files: &dyn Files, dir: &Path) -> Option<scratch::Worker> {
+    let file = files.scratch(dir).and_then(|file| match file {
+        Some(file) => scratch::Worker::start(file),
+        None => Ok(None),
+    });
+    file.unwrap_or_else(|e| {
+        tracing::warn!(dir = %dir.display(), error = %e, "no scratch file, open chunks stay in memory");
+        None
+    })
 }
 
 /// Begins the out-of-order log of a head, once.

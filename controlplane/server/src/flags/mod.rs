@@ -349,6 +349,7 @@ impl ServerFlags {
     pub fn settings(&self) -> Result<ServerSettings, FlagError> {
         self.other.check()?;
         let features = Features::parse(&self.enable_feature);
+        features.check()?;
         let is_agent = self.agent.agent || features.has(Feature::Agent);
         self.agent.check_mode(is_agent)?;
         Ok(ServerSettings {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA;
-use bellwether_model::storage::{AppendError, Appender, SeriesRef};
+use bellwether_model::storage::{AppendError, Appender, SeriesRef, Zero};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 
 use super::AgentDb;
@@ -278,6 +278,23 @@ impl Appender for AgentAppender<'_> {
         self.admit(&series, t)?;
         self.float_histograms.push(Pending { series, t, value });
         Ok(())
+    }
+
+    fn append_start(
+        &mut self,
+        series: SeriesRef,
+        start: i64,
+        t: i64,
+        zero: Zero<'_>,
+    ) -> Result<(), AppendError> {
+        if start >= t || start <= self.resolve(series)?.newest() {
+            return Ok(());
+        }
+        match zero {
+            Zero::Float => self.append(series, start, 0.0),
+            Zero::Histogram(h) => self.append_histogram(series, start, h.start()),
+            Zero::FloatHistogram(h) => self.append_float_histogram(series, start, h.start()),
+        }
     }
 
     fn append_exemplar(

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 
-use bellwether_model::storage::{AppendError, Appender, SeriesRef};
+use bellwether_model::storage::{AppendError, Appender, SeriesRef, Zero};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 
 use super::Head;
@@ -203,10 +203,18 @@ impl<'a> HeadAppender<'a> {
             }
             (AppendError::OutOfOrder, None) => counters.out_of_order.inc(),
             (AppendError::OutOfBounds, None) => counters.out_of_bounds.inc(),
-            (AppendError::DuplicateTimestamp, _) => counters.duplicates.inc(),
+            (AppendError::DuplicateTimestamp(_), _) => counters.duplicates.inc(),
             _ => {}
         }
         Err(refusal)
+    }
+
+    /// The oldest start that a counter with a sample at `t` may tell. With an empty head, time begins with the sample.
+    fn start_floor(&self, t: i64) -> i64 {
+        match self.head.max_time() {
+            i64::MIN => (self.floor).max(t.saturating_sub(self.head.options.block_range / 2)),
+            _ => self.floor,
+        }
     }
 
     /// Sorts out what comes out of order. The caller holds the commit lock: only now is it certain what does,
@@ -458,6 +466,29 @@ impl Appender for HeadAppender<'_> {
         let value = sample.to_model();
         self.b.float_histograms.push(Pending { series, t, value });
         Ok(())
+    }
+
+    fn append_start(
+        &mut self,
+        series: SeriesRef,
+        start: i64,
+        t: i64,
+        zero: Zero<'_>,
+    ) -> Result<(), AppendError> {
+        let (page, id) = self.page_of(series).ok_or_else(|| self.unknown())?;
+        let page = &self.b.pages[page];
+        if !page.has(id) {
+            return Err(self.unknown());
+        }
+        // Nearly always it is the start that an earlier sample told.
+        if start >= t || start <= page.marks().newest(id) || start < self.start_floor(t) {
+            return Ok(());
+        }
+        match zero {
+            Zero::Float => self.append(series, start, 0.0),
+            Zero::Histogram(h) => self.append_histogram(series, start, h.start()),
+            Zero::FloatHistogram(h) => self.append_float_histogram(series, start, h.start()),
+        }
     }
 
     fn append_exemplar(

@@ -7,9 +7,9 @@
 //! Invariants:
 //! - an id is given once in the life of a directory and is the series' reference in the log;
 //! - publication order is log order: both happen under the commit lock (`wal`);
-//! - locks are taken in this order: those of `log_sync`, `wal`, `wbl`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
-//!   then a series' state. `symbols` before `postings` where both are held. Who holds the states of some series
-//!   may only try for that of another.
+//! - locks are taken in this order: those of `log_sync`, `wal`, `wbl`, a shard, `creation`, then one of `symbols`,
+//!   `postings`, `slab`, then a series' state, last the scratch of the chunks. `symbols` before `postings` where both
+//!   are held. Who holds the states of some series may only try for that of another.
 
 pub(crate) mod appender;
 pub(crate) mod chunk_files;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellwether_model::is_stale_nan;
-use bellwether_model::storage::AppendError;
+use bellwether_model::storage::{AppendError, DuplicateFloat};
 use parking_lot::RwLock;
 
 use super::chunk_files::ChunkData;
@@ -278,11 +278,11 @@ impl SeriesState {
             (Open::Float(c), None) if c.count() > 0 => c.last_value(),
             // Nothing is known of it; it is left out when it is published.
             (Open::Float(_), None) => return Ok(()),
-            _ => return Err(AppendError::DuplicateTimestamp),
+            _ => return Err(duplicate(t, None, v)),
         };
         match last.to_bits() == v.to_bits() {
             true => Ok(()),
-            false => Err(AppendError::DuplicateTimestamp),
+            false => Err(duplicate(t, Some(last), v)),
         }
     }
 
@@ -318,7 +318,7 @@ impl SeriesState {
         };
         match same {
             true => Ok(()),
-            false => Err(AppendError::DuplicateTimestamp),
+            false => Err(AppendError::DuplicateTimestamp(None)),
         }
     }
 
@@ -544,6 +544,12 @@ impl SeriesState {
         }
         before - self.chunks()
     }
+}
+
+/// The refusal of another value for the newest time.
+#[cold]
+fn duplicate(t: i64, existing: Option<f64>, new: f64) -> AppendError {
+    AppendError::DuplicateTimestamp(Some(DuplicateFloat { t, existing, new }))
 }
 
 #[cfg(test)]

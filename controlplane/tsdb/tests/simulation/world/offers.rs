@@ -158,7 +158,7 @@ impl World {
             (Err(AppendError::TooOld), Some(floor)) => {
                 assert!(t < floor, "refused within the window: {t} >= {floor}");
             }
-            (Err(AppendError::DuplicateTimestamp), _) => {
+            (Err(AppendError::DuplicateTimestamp(_)), _) => {
                 let known = floor.is_none() || lo <= t;
                 assert!(known && t <= hi, "a good sample was refused");
             }
