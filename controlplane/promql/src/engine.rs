@@ -13,6 +13,7 @@ use crate::eval;
 use crate::explain::{Profile, QueryTimes};
 use crate::parser::{ParseError, ParseOptions, parse};
 use crate::plan::{Node, Planner};
+use crate::recent::Recent;
 use crate::value::Value;
 
 /// What holds for all queries of an engine.
@@ -94,13 +95,17 @@ pub struct QueryResult {
 #[derive(Clone, Debug)]
 pub struct Engine {
     options: EngineOptions,
+    recent: Arc<Recent>,
 }
 
 impl Engine {
     /// An engine with these options.
     #[must_use]
     pub fn new(options: EngineOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            recent: Arc::default(),
+        }
     }
 
     /// The options.
@@ -117,6 +122,11 @@ impl Engine {
         parse(text, &self.options.parse)
     }
 
+    /// As [`Engine::parse`], of an expression that may come again.
+    fn parsed(&self, text: &str) -> Result<Arc<Expr>, ParseError> {
+        self.recent.get(text, |text| self.parse(text))
+    }
+
     /// Evaluates an expression at one time (milliseconds since the epoch).
     ///
     /// # Errors
@@ -128,7 +138,8 @@ impl Engine {
         ts_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.instant_expr(queryable, &self.parse(text)?, ts_ms, options)
+        let expr = self.parsed(text)?;
+        self.instant_expr(queryable, &expr, ts_ms, options)
     }
 
     /// [`Engine::instant`] for an expression that was parsed before, e.g. that of a rule.
@@ -161,13 +172,8 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.range_expr(
-            queryable,
-            &self.parse(text)?,
-            (start_ms, end_ms),
-            step_ms,
-            options,
-        )
+        let expr = self.parsed(text)?;
+        self.range_expr(queryable, &expr, (start_ms, end_ms), step_ms, options)
     }
 
     /// [`Engine::range`] for an expression that was parsed before.

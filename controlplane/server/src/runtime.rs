@@ -34,6 +34,8 @@ use crate::state::{
 
 /// Time between rounds of compaction and retention, as in Prometheus.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is seen whether many chunks are full.
+const CLOSED_CHUNKS_INTERVAL: Duration = Duration::from_secs(5);
 /// Shutdown of the process, and `/-/quit`.
 type Stop = (CancellationToken, CancellationToken);
 /// Between two tries of what waits for the end of a query.
@@ -113,6 +115,7 @@ pub(crate) fn prepare(
         is_agent: settings.agent.is_some(),
         opened: OnceLock::new(),
     });
+    let commits_wait = settings.storage.wal_sync == WalSync::Commit;
     let parts = Parts {
         source: settings.config,
         data_dir: settings.data_dir,
@@ -127,6 +130,7 @@ pub(crate) fn prepare(
             fast_first_scrape: settings.fast_first_scrape,
             offset_seed: offset_seed(&state),
             external_host: state.hostname.clone(),
+            commits_wait,
         },
         auto_reload: settings.auto_reload,
         loaded_text: None,
@@ -316,6 +320,8 @@ async fn apply(
             Err(error) => return Err(error.to_string()),
         }
         core.db.set_retention(retention(&core.storage, config));
+        let threshold = config.storage.stale_series_compaction_threshold();
+        core.db.set_stale_series_compaction_threshold(threshold);
         core.fanout
             .apply(&config.read_settings()?, &config.external_labels)?;
     }
@@ -351,10 +357,14 @@ fn log_without_effect(config: &Config) {
     }
 }
 
-/// Compaction and retention, once a minute. What waits for the end of a query is tried again sooner.
+/// Compaction and retention, once a minute. What waits for the end of a query is tried again sooner, and many full
+/// chunks do not wait for the minute.
 async fn maintain(db: Arc<Db>, (shutdown, quit): Stop) {
     let mut tick = tokio::time::interval(MAINTENANCE_INTERVAL);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut closed = tokio::time::interval(CLOSED_CHUNKS_INTERVAL);
+    for interval in [&mut tick, &mut closed] {
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
     let mut waits = false;
     loop {
         tokio::select! {
@@ -362,6 +372,12 @@ async fn maintain(db: Arc<Db>, (shutdown, quit): Stop) {
             () = quit.cancelled() => return,
             _ = tick.tick(), if !waits => {}
             () = tokio::time::sleep(MAINTENANCE_RETRY), if waits => {}
+            _ = closed.tick(), if !waits => {
+                if db.has_many_closed_chunks() {
+                    move_closed_chunks(&db).await;
+                }
+                continue;
+            }
         }
         waits = false;
         let worker = Arc::clone(&db);
@@ -375,6 +391,15 @@ async fn maintain(db: Arc<Db>, (shutdown, quit): Stop) {
             }
             Err(error) => tracing::error!(%error, "database maintenance ended abnormally"),
         }
+    }
+}
+
+async fn move_closed_chunks(db: &Arc<Db>) {
+    let worker = Arc::clone(db);
+    match blocking(move || worker.move_closed_chunks()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "full chunks stay in memory for now"),
+        Err(error) => tracing::error!(%error, "moving full chunks ended abnormally"),
     }
 }
 

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use crate::block::Block;
 use crate::block::meta::BlockMeta;
 use crate::block::query::block_querier;
+use crate::chunk::scratch;
 use crate::error::TsdbError;
-use crate::files::{self, HeldLock};
+use crate::files::{self, Files, HeldLock};
 use crate::head::appender::HeadAppender;
 use crate::head::chunk_files::ChunkFiles;
 use crate::head::query::HeadQuerier;
@@ -23,6 +24,7 @@ use crate::head::{Head, HeadOptions};
 use crate::log_tail::LogTail;
 use crate::maintenance::horizon;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
+use crate::maintenance::stale_series::StaleCompaction;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
 use crate::options::{DbOptions, Retention, millis};
@@ -70,12 +72,15 @@ pub struct Db {
     pub(crate) view: ArcSwap<View>,
     pub(crate) pending: Mutex<Option<PendingTruncation>>,
     pub(crate) pending_out_of_order: Mutex<Option<PendingOutOfOrder>>,
+    pub(crate) stale: StaleCompaction,
     /// Blocks that no view has and whose deletion failed.
     pub(crate) doomed: Mutex<Vec<PathBuf>>,
     /// In force; the options hold what it began with.
     retention: Mutex<Retention>,
     /// Taken by whatever writes or deletes blocks.
     maintenance: Mutex<()>,
+    /// Moves full blocks of open chunks to a file; one database of the process has it.
+    scratch: Mutex<Option<scratch::Worker>>,
     /// `None` after [`Db::close`].
     lock: Mutex<Option<Box<dyn HeldLock>>>,
     replay_ms: u64,
@@ -92,6 +97,7 @@ impl Db {
         let files = Arc::clone(&options.files);
         files::create_dir(&*files, &wal_dir).map_err(TsdbError::io("cannot create", &wal_dir))?;
         let lock = files.lock(dir)?;
+        let scratch = start_scratch(&*files, dir);
         let counters = Arc::new(Counters::default());
         let head = Head::new(
             HeadOptions {
@@ -100,6 +106,7 @@ impl Db {
                 series_limit: options.series_limit,
                 spill_bytes: options.head_chunk_file_bytes.max(1),
                 files: Arc::clone(&files),
+                sync_worker: options.wal_sync_worker,
             },
             Arc::clone(&counters),
         );
@@ -121,6 +128,7 @@ impl Db {
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
         head.log_end.set(writer.position());
         *head.wal.lock() = Some(writer);
+        (head.log_sync.start()).map_err(TsdbError::io("cannot start a thread for", &wal_dir))?;
         // A log that is there must go on to be cut and deleted, also without a window.
         let has_wbl = files.exists(&wbl_dir);
         if has_wbl.map_err(TsdbError::io("cannot read", &wbl_dir))? {
@@ -138,6 +146,8 @@ impl Db {
             retention: Mutex::new(retention),
             maintenance: Mutex::new(()),
             pending_out_of_order: Mutex::new(None),
+            scratch: Mutex::new(scratch),
+            stale: StaleCompaction::default(),
             lock: Mutex::new(Some(lock)),
             replay_ms,
         });
@@ -235,6 +245,27 @@ impl Db {
         self.maintain()
     }
 
+    /// Whether [`Db::move_closed_chunks`] is worth its time.
+    #[must_use]
+    pub fn has_many_closed_chunks(&self) -> bool {
+        self.head.has_many_closed()
+    }
+
+    /// Moves full chunks from memory to a file, as maintenance does too. Does nothing while maintenance runs.
+    ///
+    /// # Errors
+    /// The file cannot be written; the chunks stay in memory, and maintenance tries again.
+    pub fn move_closed_chunks(&self) -> Result<(), TsdbError> {
+        match self.maintenance.try_lock() {
+            Some(_one_at_a_time) if self.lock.lock().is_some() => {
+                let dir = self.dir.join("chunks_head");
+                let result = self.head.spill_chunks();
+                result.map_err(TsdbError::io("cannot move chunks to", &dir))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Counters and sizes.
     #[must_use]
     pub fn stats(&self) -> DbStats {
@@ -270,6 +301,8 @@ impl Db {
             compactions: c.compactions.get(),
             compactions_failed: c.compactions_failed.get(),
             compactions_triggered: c.compactions_triggered.get(),
+            stale_series_compactions: c.stale_compactions.get(),
+            stale_series_compactions_failed: c.stale_compactions_failed.get(),
             time_retentions: c.time_retentions.get(),
             size_retentions: c.size_retentions.get(),
             blocks_unreadable: c.blocks_unreadable.get(),
@@ -377,7 +410,7 @@ impl Db {
         let mut wal = self.head.wal.lock();
         let writer = wal.as_mut().ok_or(TsdbError::Closed)?;
         let logged = writer.log([bytes.as_slice()].into_iter());
-        let sync_due = writer.is_sync_due();
+        let sync_due = writer.sync_due();
         if logged.is_ok() {
             let mut deleted = self.head.tombstones.write();
             for s in stones {
@@ -389,9 +422,7 @@ impl Db {
             }
         }
         drop(wal);
-        if sync_due {
-            self.head.sync_logs_after_commit();
-        }
+        self.head.log_sync.after_commit(sync_due);
         logged
             .map(|_| ())
             .map_err(TsdbError::io("cannot write in", &self.wal_dir()))
@@ -427,12 +458,26 @@ impl Db {
                 .map_err(TsdbError::io("cannot write in", dir)),
             None => Ok(()),
         };
+        let _no_sync = self.head.log_sync.pause();
         let mut wal = self.head.wal.lock();
         let result = close(wal.take(), &self.wal_dir());
         let late = close(self.head.wbl.lock().take(), &self.wbl_dir());
+        self.scratch.lock().take();
         self.lock.lock().take();
         result.and(late)
     }
+}
+
+/// Starts moving full blocks of open chunks to a file. It only saves memory: without it all goes on.
+fn start_scratch(files: &dyn Files, dir: &Path) -> Option<scratch::Worker> {
+    let file = files.scratch(dir).and_then(|file| match file {
+        Some(file) => scratch::Worker::start(file),
+        None => Ok(None),
+    });
+    file.unwrap_or_else(|e| {
+        tracing::warn!(dir = %dir.display(), error = %e, "no scratch file, open chunks stay in memory");
+        None
+    })
 }
 
 /// Begins the out-of-order log of a head, once.

@@ -82,6 +82,12 @@ pub trait Files: fmt::Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// An empty file without a name in a directory, for what no start needs; `None` where there is no need for one.
+    fn scratch(&self, dir: &Path) -> io::Result<Option<File>> {
+        let _ = dir;
+        Ok(None)
+    }
+
     /// Locks a data directory against other processes until the returned value is dropped.
     fn lock(&self, dir: &Path) -> Result<Box<dyn HeldLock>, TsdbError>;
 }
@@ -283,6 +289,10 @@ impl Files for RealFiles {
 
     fn map(&self, path: &Path) -> io::Result<FileBytes> {
         crate::block::mmap::map(path).map(FileBytes::mapped)
+    }
+
+    fn scratch(&self, dir: &Path) -> io::Result<Option<File>> {
+        tempfile::tempfile_in(dir).map(Some)
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {

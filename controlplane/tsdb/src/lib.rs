@@ -15,7 +15,7 @@
 //! | [`agent`] | the storage of agent mode: the log without a head |
 //! | [`log_tail`] | reading the log while it is written |
 //! | [`wal`] | segments, pages, records, writer, reader, repair, checkpoints |
-//! | `chunk` | XOR and native histogram encodings |
+//! | `chunk` | XOR and native histogram encodings; the scratch file for what open chunks no longer write to |
 //! | `block` | index, chunk files, `meta.json`, writing, merging, reading |
 //! | `maintenance`, `compact` | blocks from the head, truncation, levels, retention |
 //! | `select`, `merge` | matchers to series ids; one querier over many parts |
@@ -39,7 +39,8 @@
 //! Samples that come out of order, within the window that the options give, go to a log of their own (`wbl/`) and
 //! beside the in-order chunks of their series; queries merge both, and compaction makes blocks of their own of them.
 //!
-//! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads.
+//! Everything is synchronous; the caller runs [`Db::run_maintenance`] about once a minute off its async threads. Of its
+//! own the database has one thread, which writes the scratch file and ends with [`Db::close`].
 
 pub mod agent;
 mod analyze;
@@ -80,7 +81,8 @@ pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
 pub use log_tail::{LogPosition, LogTail};
 pub use merge::MergeQuerier;
 pub use options::{
-    Clock, DbOptions, Random, Retention, WalCompression, WalSync, system_clock, system_random,
+    Clock, DbOptions, Random, Retention, SyncWorker, WalCompression, WalSync, system_clock,
+    system_random,
 };
 pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats, Ingested};

@@ -263,6 +263,11 @@ impl RowBuilder {
         at
     }
 
+    /// Further label sets get rows of their own, even if there are rows of the same labels.
+    pub(crate) fn begin_apart(&mut self) {
+        self.index.clear();
+    }
+
     /// Whether there is a row of a label set.
     pub(crate) fn has(&self, labels: &Labels) -> bool {
         self.index.contains_key(labels)
@@ -302,6 +307,12 @@ impl RowBuilder {
             self.rows.push(row);
             return Ok(());
         };
+        let target = &mut self.rows[at];
+        let begins = |row: &Row| (0..row.values.len()).find(|step| row.present(*step));
+        // Whether the name stays is decided by the sample that comes first in time.
+        if begins(&row) < begins(target) {
+            target.drop_name = row.drop_name;
+        }
         for step in 0..row.values.len() {
             if let Some(sample) = row.cell(step).to_sample() {
                 self.put(at, step, sample)?;

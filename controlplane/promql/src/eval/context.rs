@@ -31,6 +31,32 @@ pub(crate) struct Work {
 
 /// Takes a step and how many samples it looked at.
 pub(crate) type StepWeights<'a> = dyn FnMut(usize, usize) + 'a;
+/// What was done for some series and is not counted yet.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// Samples looked at, and series.
+    pub(crate) total: u64,
+    pub(crate) series: u64,
+    /// Samples that are held, and the most that were.
+    pub(crate) held: usize,
+    pub(crate) peak: usize,
+}
+
+impl Done {
+    /// A series gave a result that weighs so much; meanwhile `widest` samples were held.
+    pub(crate) fn hold(&mut self, weight: usize, widest: usize) {
+        self.peak = self.peak.max(self.held + widest);
+        self.held += weight;
+    }
+}
+
+/// Counters as they stood.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counters {
+    current: i64,
+    looked_at: u64,
+    stats: QueryStats,
+}
 
 /// Shared by all nodes (and threads) of one evaluation.
 pub(crate) struct Context<'a> {
@@ -213,6 +239,44 @@ impl<'a> Context<'a> {
         self.looked_at.fetch_add(others, Ordering::Relaxed);
         self.note_peak(self.held().saturating_add(work.peak))?;
         self.settle(self.held().saturating_add(work.held))
+    }
+
+    /// Counts what was done for some series, none of it by step. Samples that were held for a moment are part of the
+    /// peak only.
+    pub(crate) fn add(&self, done: &Done) -> Result<(), QueryError> {
+        self.count_series(done.series);
+        self.count_samples(done.total, |_| {});
+        self.probe(done.peak)?;
+        self.hold(done.held)
+    }
+
+    /// Whether somebody wants to know what each step looked at.
+    pub(crate) fn counts_by_step(&self) -> bool {
+        !self.by_step.is_empty()
+    }
+
+    /// The counters, for going back to them. Those by step are not among them.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            current: self.held(),
+            looked_at: self.looked_at(),
+            stats: self.stats(),
+        }
+    }
+
+    /// Takes back what was counted since then.
+    pub(crate) fn go_back(&self, counters: &Counters) {
+        let Counters {
+            current,
+            looked_at,
+            stats,
+        } = counters;
+        self.current.store(*current, Ordering::Relaxed);
+        self.looked_at.store(*looked_at, Ordering::Relaxed);
+        self.total.store(stats.total_samples, Ordering::Relaxed);
+        self.series.store(stats.series, Ordering::Relaxed);
+        let peak = i64::try_from(stats.peak_samples).unwrap_or(i64::MAX);
+        self.peak.store(peak, Ordering::Relaxed);
     }
 
     /// Counts series for the statistics.

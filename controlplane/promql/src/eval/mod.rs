@@ -3,12 +3,15 @@
 mod aggregate;
 mod aggregate_histogram;
 mod aggregate_k;
+mod aggregate_sums;
 mod binary;
 mod binary_match;
 pub(crate) mod column;
 pub(crate) mod context;
 mod element;
 pub(crate) mod grid;
+mod grouping;
+mod instant;
 mod memo;
 pub(crate) mod ranges;
 mod result;

@@ -291,7 +291,7 @@ pub(crate) enum Show {
 fn reach(ctx: &Context<'_>, selector: &Selector, grid: StepGrid) -> (i64, i64) {
     let first = selector.data_time(grid.start);
     let mint = first.saturating_sub(ctx.lookback_ms - 1);
-    (mint, selector.data_time(grid.last()))
+    (mint, selector.newest(grid.last()))
 }
 
 fn row(

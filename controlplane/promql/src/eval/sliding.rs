@@ -61,7 +61,7 @@ impl<'a> Regular<'a> {
 }
 
 /// Samples in windows after which a query is asked whether it shall go on: some milliseconds of the slowest functions.
-const CHECK_EVERY: usize = 128 * 1024;
+pub(super) const CHECK_EVERY: usize = 128 * 1024;
 
 /// What the windows of a series weighed, in samples.
 #[derive(Clone, Copy, Debug, Default)]

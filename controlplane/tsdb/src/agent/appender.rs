@@ -12,7 +12,6 @@ use super::AgentDb;
 use super::series::AgentSeries;
 use crate::chunk::validate;
 use crate::wal::record::{self, Base, WalExemplar, WalSample};
-use crate::wal::writer::WalWriter;
 
 /// A sample that waits for the commit.
 struct Pending<T> {
@@ -187,11 +186,9 @@ impl<'a> AgentAppender<'a> {
         // Before the next transaction is logged, so that order in the log is order in time.
         self.note();
         self.db.log_end.set(writer.position());
-        let is_sync_due = WalWriter::is_sync_due(writer);
+        let sync_due = writer.sync_due();
         drop(wal);
-        if is_sync_due && let Err(error) = self.db.sync(false) {
-            tracing::error!(%error, "cannot sync the log to the disk, it will be tried again");
-        }
+        self.db.log_sync.after_commit(sync_due);
         Ok(())
     }
 

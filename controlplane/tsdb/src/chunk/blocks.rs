@@ -2,21 +2,33 @@
 //!
 //! There is one in every series of the head, and they grow at the same time. Buffers that are moved to a larger
 //! piece of memory as they grow leave behind pieces of every smaller size, which nobody needs any more: that cost as
-//! much as the samples. A block stays where it is until its chunk is full, and then serves the next one.
+//! much as the samples. The newest block is the only one that is written to; those before it go to the scratch.
 
 use super::bits::PutBits;
+use super::scratch::Full;
 
 /// Bytes of samples in a block. With the link it fills a cache line.
-const ROOM: usize = 56;
+const ROOM: usize = 60;
 
-#[derive(Clone, Debug)]
-struct Block {
+/// A part of the stream. It has no padding.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Block {
     bytes: [u8; ROOM],
-    before: Option<Box<Block>>,
+    pub(super) before: Option<Full>,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self {
+            bytes: [0; ROOM],
+            before: None,
+        }
+    }
 }
 
 /// Appends bits. Touches only the newest block.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct BlockWriter<M> {
     newest: Option<Box<Block>>,
     /// Bytes used in the newest block; not zero when there is one.
@@ -52,13 +64,13 @@ impl<M> BlockWriter<M> {
         out.resize(wanted + zeros, 0);
         let mut rest = &mut out[..wanted];
         let mut used = usize::from(self.used);
-        let mut block = &self.newest;
+        let mut block = self.newest.as_deref();
         while let Some(b) = block
             && !rest.is_empty()
         {
             let (before, own) = rest.split_at_mut(rest.len() - used);
             own.copy_from_slice(&b.bytes[..used]);
-            (rest, used, block) = (before, ROOM, &b.before);
+            (rest, used, block) = (before, ROOM, b.before.as_deref());
         }
         left_out
     }
@@ -74,13 +86,15 @@ impl<M> BlockWriter<M> {
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.free, 0);
         for byte in bytes {
-            if usize::from(self.used) == ROOM || self.newest.is_none() {
-                self.full += u8::from(self.newest.is_some());
-                self.newest = Some(Box::new(Block {
-                    bytes: [0; ROOM],
-                    before: self.newest.take(),
-                }));
-                self.used = 0;
+            match &mut self.newest {
+                None => self.newest = Some(Box::default()),
+                Some(block) if usize::from(self.used) == ROOM => {
+                    let full = Full::new(std::mem::take(&mut **block));
+                    block.before = Some(full);
+                    self.full += 1;
+                    self.used = 0;
+                }
+                Some(_) => {}
             }
             if let Some(block) = &mut self.newest {
                 block.bytes[usize::from(self.used)] = *byte;
@@ -125,6 +139,22 @@ impl<M> PutBits for BlockWriter<M> {
             _ => self.put_across(&v.to_be_bytes()[..bytes as usize]),
         }
         self.free = (bytes * 8 - n) as u8;
+    }
+}
+
+#[cfg(test)]
+impl Block {
+    /// A block with bytes of its own.
+    pub(super) fn filled_with(seed: u64) -> Self {
+        let mut block = Self::default();
+        for (i, byte) in block.bytes.iter_mut().enumerate() {
+            *byte = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (i % 8 * 8)) as u8 ^ i as u8;
+        }
+        block
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod histogram;
 mod lanes;
 mod layout;
 mod number;
+pub(crate) mod scratch;
 pub(crate) mod together;
 pub(crate) mod validate;
 pub(crate) mod xor;

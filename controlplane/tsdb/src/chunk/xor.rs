@@ -20,7 +20,7 @@ const FIRST_BYTES: usize = HEADER + 10 + 8;
 
 /// A chunk that is being appended to. Appending touches only the end of the bits: the sample count at their beginning
 /// is filled in when the chunk is copied out. The newest time is the caller's, who has it anyway.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct XorAppender {
     bits: BlockWriter<Memo>,
     t_delta: i64,
@@ -74,7 +74,12 @@ impl XorAppender {
             static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let count = usize::from(self.count()).min(limit);
-        resume.begin(count, mint);
+        let mut none = Resume::default();
+        let resume = if resume.begin(count, mint) {
+            resume
+        } else {
+            &mut none
+        };
         BYTES.with_borrow_mut(|bytes| {
             let left_out = self
                 .bits

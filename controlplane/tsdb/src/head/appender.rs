@@ -17,7 +17,7 @@ use super::slab::{Marks, Page};
 use crate::chunk::histogram::Flat;
 use crate::chunk::validate;
 use crate::stats::Counter;
-use crate::wal::writer::WalWriter;
+use crate::wal::writer::{SyncDue, WalWriter};
 
 /// A buffer with room for more samples than this is not kept.
 const POOLED_SAMPLES: usize = 100_000;
@@ -261,9 +261,11 @@ impl<'a> HeadAppender<'a> {
             return Ok(());
         }
         let logged = self.log(&mut wal);
-        let sync_due = wal.as_ref().is_some_and(WalWriter::is_sync_due)
-            || (!self.b.late_records.is_empty()
-                && (head.wbl.lock().as_ref()).is_some_and(WalWriter::is_sync_due));
+        let due = |log: &Option<WalWriter>| log.as_ref().map_or(SyncDue::No, WalWriter::sync_due);
+        let mut sync_due = due(&wal);
+        if !self.b.late_records.is_empty() {
+            sync_due = sync_due.max(due(&head.wbl.lock()));
+        }
         match &logged {
             Ok(()) => {
                 self.publish_logged();
@@ -275,9 +277,7 @@ impl<'a> HeadAppender<'a> {
             Err(_) => {}
         }
         drop(wal);
-        if sync_due {
-            head.sync_logs_after_commit();
-        }
+        head.log_sync.after_commit(sync_due);
         logged
     }
 

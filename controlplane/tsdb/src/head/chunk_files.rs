@@ -30,6 +30,8 @@ const MAGIC: u32 = 0x0130_BC91;
 const VERSION: u8 = 1;
 pub(crate) const HEADER: usize = 8;
 const OUT_OF_ORDER: u8 = 0x80;
+/// About 10 MB.
+const MANY_CHUNKS: u64 = 32_768;
 /// A mapped file of head chunks.
 #[derive(Debug)]
 pub(crate) struct ChunkFile {
@@ -78,6 +80,8 @@ pub(crate) struct ChunkFiles {
     dir: Option<PathBuf>,
     files: Vec<Arc<ChunkFile>>,
     next: u64,
+    /// Chunks that had been created when closed ones were last moved to a file.
+    created_before: u64,
     /// Useless files, with their oldest times, that a start may still find: their removal failed or is not synced.
     doomed: Vec<(PathBuf, i64)>,
 }
@@ -327,6 +331,15 @@ impl ChunkFiles {
 }
 
 impl Head {
+    /// Whether so many chunks may have been closed that their memory should not wait for the next maintenance: where
+    /// all series began at once, they are also full at once.
+    pub(crate) fn has_many_closed(&self) -> bool {
+        let created = self.counters.chunks_created.get();
+        // Whoever has the lock is at it.
+        let files = self.chunk_files.try_lock();
+        files.is_some_and(|f| created.saturating_sub(f.created_before) >= MANY_CHUNKS)
+    }
+
     /// Removes chunk files that truncation made useless.
     pub(crate) fn truncate_chunk_files(&self, mint: i64) {
         let keep = self.has_out_of_order(i64::MIN, i64::MAX);
@@ -343,6 +356,7 @@ impl Head {
         let Some(dir) = files.dir.clone() else {
             return Ok(());
         };
+        files.created_before = self.counters.chunks_created.get();
         let mut waiting: Vec<MemSeries> = Vec::new();
         let mut bytes = 0;
         for series in self.all_series() {

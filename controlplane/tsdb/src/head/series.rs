@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bellwether_model::is_stale_nan;
 use bellwether_model::storage::{AppendError, DuplicateFloat};
 use parking_lot::RwLock;
 
@@ -433,6 +434,31 @@ impl SeriesState {
             None if self.open.samples() > 0 => self.open_mint,
             None => i64::MAX,
         }
+    }
+
+    /// Whether the series ended: its newest sample is a stale marker, and none came out of order.
+    pub(crate) fn is_stale(&self) -> bool {
+        if self.out_of_order().is_some() {
+            return false;
+        }
+        match &self.open {
+            open if open.samples() == 0 => match self.newest_of_files() {
+                Some(Sample::Float(v)) => is_stale_nan(v),
+                Some(Sample::Histogram(h)) => h.is_stale(),
+                Some(Sample::FloatHistogram(h)) => h.is_stale(),
+                None => false,
+            },
+            Open::Float(c) => is_stale_nan(c.last_value()),
+            Open::Histogram(c) => c.is_last_stale(),
+            Open::FloatHistogram(c) => c.is_last_stale(),
+        }
+    }
+
+    /// Drops all samples that came in order, as if there had never been any. Returns the number of chunks.
+    pub(crate) fn forget(&mut self) -> usize {
+        let chunks = self.truncate(i64::MAX);
+        self.last_t = i64::MIN;
+        chunks
     }
 
     /// Number of chunks.
