@@ -251,13 +251,12 @@ impl Appender for MemoryAppender<'_> {
                     samples: SampleBuffer::default(),
                 })
             });
-            if series
-                .samples
-                .timestamps
-                .last()
-                .is_some_and(|last| *last >= t)
-            {
-                return Err(AppendError::OutOfOrder);
+            match series.samples.timestamps.last() {
+                Some(last) if *last > t => return Err(AppendError::OutOfOrder),
+                // The same sample once more says nothing new.
+                Some(last) if *last == t && is_last(&series.samples, &value) => continue,
+                Some(last) if *last == t => return Err(AppendError::DuplicateTimestamp),
+                _ => {}
             }
             if Arc::get_mut(series).is_none() {
                 // Queriers hold the old version.
@@ -284,6 +283,18 @@ impl Appender for MemoryAppender<'_> {
     }
 
     fn rollback(self: Box<Self>) {}
+}
+
+/// Whether the newest sample has this value.
+fn is_last(samples: &SampleBuffer, value: &Value) -> bool {
+    let Some(last) = samples.len().checked_sub(1) else {
+        return false;
+    };
+    match (samples.histogram(last), value) {
+        (None, Value::Float(v)) => samples.values[last].to_bits() == v.to_bits(),
+        (Some(h), Value::Histogram(new)) => h.equals(new),
+        _ => false,
+    }
 }
 
 /// The reset hint that Prometheus' database returns for a histogram: known inside a chunk, unknown for the first of
