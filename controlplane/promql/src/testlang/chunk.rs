@@ -50,9 +50,31 @@ fn joins(before: &SampleBuffer, h: &FloatHistogram) -> bool {
     {
         return false;
     }
-    let mut plain = h.clone();
-    plain.reset_hint = CounterResetHint::Unknown;
-    gauge(h) || !plain.detect_reset(previous)
+    let falls = h.count < previous.count
+        || h.zero_count < previous.zero_count
+        || fall(
+            (&previous.positive_spans, &previous.positive_buckets),
+            (&h.positive_spans, &h.positive_buckets),
+        )
+        || fall(
+            (&previous.negative_spans, &previous.negative_buckets),
+            (&h.negative_spans, &h.negative_buckets),
+        );
+    gauge(h) || !falls
+}
+
+type Side<'a> = (&'a [Span], &'a [f64]);
+
+/// Whether any bucket is smaller than before. Chunks look at all of them, also at those inside the zero bucket.
+fn fall(before: Side<'_>, after: Side<'_>) -> bool {
+    let mut after = indexes(after.0).zip(after.1).peekable();
+    indexes(before.0).zip(before.1).any(|(index, old)| {
+        while after.next_if(|(i, _)| *i < index).is_some() {}
+        let new = after
+            .next_if(|(i, _)| *i == index)
+            .map_or(0.0, |(_, new)| *new);
+        new < *old
+    })
 }
 
 /// Gives the histograms of a chunk and the next one of it each other's buckets.
@@ -154,6 +176,16 @@ mod tests {
         // A reset begins another chunk.
         assert_eq!(buckets(2), Some(vec![1.0]));
         assert_eq!(chunk, 2);
+        // The buckets inside the zero bucket count too.
+        let inside = FloatHistogram {
+            zero_threshold: 1e3,
+            ..histogram(0, &[1.0])
+        };
+        let mut next = histogram(2, &[9.0]);
+        next.zero_threshold = 1e3;
+        push(&mut samples, &mut chunk, 3, inside);
+        push(&mut samples, &mut chunk, 4, next);
+        assert_eq!(chunk, 4);
     }
 
     #[test]
