@@ -204,8 +204,16 @@ pub(super) fn histogram_rate(
     let mut change = right.clone();
     notes.sub(&mut change, &left)?;
     if counter {
+        // Summed up first: with different zero buckets the order of additions shows.
+        let mut correction: Option<FloatHistogram> = None;
         for lost in lost_in_resets(w, all, times, (first, last), &left, &right) {
-            notes.add(&mut change, lost)?;
+            match &mut correction {
+                None => correction = Some(lost.clone()),
+                Some(sum) => notes.add(sum, lost)?,
+            }
+        }
+        if let Some(correction) = correction {
+            notes.add(&mut change, &correction)?;
         }
     }
     if per_second {
