@@ -1,6 +1,9 @@
 //! Go's float texts, which Prometheus shows everywhere.
 
 mod decimal;
+mod log;
+
+pub use log::{ln, log2};
 
 /// Shortest plain notation, Go's `FormatFloat(v, 'f', -1, 64)`: never an exponent, `+Inf`, `-Inf`, `NaN`.
 pub fn push_plain(out: &mut String, v: f64) {

@@ -2,18 +2,18 @@
 //! step, so that memory follows the number of groups.
 
 use bellwether_model::Labels;
-use bellwether_model::float::{kahan_add, plain};
-use fearless_simd::{Level, dispatch};
+use bellwether_model::float::plain;
 use hashbrown::HashMap;
 
 use crate::annotations::{AnnotationKind, Annotations, Bits};
 use crate::ast::{AggregateOp, Span};
 use crate::error::QueryError;
-use crate::functions::{HistogramMean, Mean, go_max, go_min, quantile};
+use crate::functions::{HistogramMean, go_max, go_min, quantile};
 use crate::plan::{Aggregate, Kind, Node};
 
 use super::aggregate_histogram::{HistogramSum, Histograms, Noter};
-use super::column::{Cell, Row, RowBuilder, SeriesSet, absent, is_absent};
+use super::aggregate_sums::{Means, Sums};
+use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, absent, is_absent};
 use super::context::Context;
 use super::grid::StepGrid;
 use super::grouping::{Grouping, group_labels};
@@ -77,7 +77,7 @@ pub(super) struct Group {
 /// A group's accumulators, one per step.
 enum State {
     Sum(Sums, Histograms<HistogramSum>),
-    Avg(Vec<Option<Mean>>, Histograms<HistogramMean>),
+    Avg(Means, Histograms<HistogramMean>),
     Count(Vec<f64>),
     Group(Vec<f64>),
     /// The value and whether a new one takes its place.
@@ -87,62 +87,11 @@ enum State {
     Quantile(Vec<Vec<f64>>),
 }
 
-/// Compensated sums. The parts are apart, so that several steps are added to at once.
-struct Sums {
-    /// [`absent`] before the first number.
-    sums: Vec<f64>,
-    /// What the sums lack.
-    rests: Vec<f64>,
-}
-
-impl Sums {
-    fn new(steps: usize) -> Self {
-        Self {
-            sums: vec![absent(); steps],
-            rests: vec![0.0; steps],
-        }
-    }
-
-    fn add_at(&mut self, step: usize, v: f64) {
-        let (sum, rest) = (&mut self.sums[step], &mut self.rests[step]);
-        (*sum, *rest) = if is_absent(*sum) {
-            (v, 0.0)
-        } else {
-            kahan_add(v, *sum, *rest)
-        };
-    }
-
-    /// Adds a value, which may be absent, to each step.
-    fn add(&mut self, values: &[f64]) {
-        if let [v] = values {
-            if !is_absent(*v) {
-                self.add_at(0, *v);
-            }
-            return;
-        }
-        dispatch!(Level::new(), _ => add_all(&mut self.sums, &mut self.rests, values));
-    }
-}
-
-/// Chooses instead of branching, so that the compiler makes vectors of it.
-#[inline(always)]
-fn add_all(sums: &mut [f64], rests: &mut [f64], values: &[f64]) {
-    for ((sum, rest), v) in sums.iter_mut().zip(rests).zip(values) {
-        let added = kahan_add(*v, *sum, *rest);
-        let first = is_absent(*sum);
-        let new = if first { *v } else { added.0 };
-        let new_rest = if first { 0.0 } else { added.1 };
-        let none = is_absent(*v);
-        *sum = if none { *sum } else { new };
-        *rest = if none { *rest } else { new_rest };
-    }
-}
-
 impl State {
     fn new(op: AggregateOp, steps: usize) -> Self {
         match op {
             AggregateOp::Sum => Self::Sum(Sums::new(steps), Histograms::default()),
-            AggregateOp::Avg => Self::Avg(vec![None; steps], Histograms::default()),
+            AggregateOp::Avg => Self::Avg(Means::new(steps), Histograms::default()),
             AggregateOp::Count => Self::Count(vec![absent(); steps]),
             AggregateOp::Min => Self::Extreme(vec![absent(); steps], |new, old| old > new, "min"),
             AggregateOp::Max => Self::Extreme(vec![absent(); steps], |new, old| old < new, "max"),
@@ -177,22 +126,19 @@ impl Group {
                     match row.cell(step) {
                         Cell::Float(v) if !histograms.broken(step) => sums.add_at(step, v),
                         Cell::Histogram(h) => {
-                            let first = !is_absent(sums.sums[step]);
+                            let first = sums.has(step);
                             histograms.add(step, steps, h, first, &metric(), noter);
                         }
                         _ => {}
                     }
                 }
             }
-            State::Avg(cells, histograms) => {
-                for (step, cell) in cells.iter_mut().enumerate() {
+            State::Avg(means, histograms) => {
+                for step in 0..steps {
                     match row.cell(step) {
-                        Cell::Float(v) if !histograms.broken(step) => match cell {
-                            Some(mean) => mean.add(v),
-                            None => *cell = Some(Mean::new(v)),
-                        },
+                        Cell::Float(v) if !histograms.broken(step) => means.add_at(step, v),
                         Cell::Histogram(h) => {
-                            let first = cell.is_some();
+                            let first = means.has(step);
                             histograms.add(step, steps, h, first, &metric(), noter);
                         }
                         _ => {}
@@ -270,12 +216,7 @@ impl Group {
         }
         match &mut self.state {
             State::Sum(sums, histograms) if histograms.is_empty() => sums.add(values),
-            State::Avg(cells, histograms) if histograms.is_empty() => {
-                each(cells, values, |cell, v| match cell {
-                    Some(mean) => mean.add(v),
-                    None => *cell = Some(Mean::new(v)),
-                });
-            }
+            State::Avg(means, histograms) if histograms.is_empty() => means.add(values),
             State::Extreme(cells, better, _) => each(cells, values, |cell, v| {
                 if cell.is_nan() || better(v, *cell) {
                     *cell = v;
@@ -291,22 +232,15 @@ impl Group {
         row.drop_name = self.drop_name;
         match self.state {
             State::Sum(sums, mut histograms) => {
-                let cells = sums.sums.into_iter().zip(sums.rests);
-                for (step, (sum, c)) in cells.enumerate() {
-                    match histograms.take(step, !is_absent(sum), noter) {
-                        Ok(Some(sample)) => row.set(step, sample),
-                        Ok(None) if !is_absent(sum) => row.set_float(step, sum + c),
-                        _ => {}
-                    }
+                for (step, sum) in sums.finish().enumerate() {
+                    let histogram = histograms.take(step, sum.is_some(), noter);
+                    set_either(&mut row, step, sum, histogram);
                 }
             }
-            State::Avg(cells, mut histograms) => {
-                for (step, mean) in cells.into_iter().enumerate() {
-                    match (histograms.take(step, mean.is_some(), noter), mean) {
-                        (Ok(Some(sample)), _) => row.set(step, sample),
-                        (Ok(None), Some(mean)) => row.set_float(step, mean.value()),
-                        _ => {}
-                    }
+            State::Avg(means, mut histograms) => {
+                for (step, mean) in means.finish().enumerate() {
+                    let histogram = histograms.take(step, mean.is_some(), noter);
+                    set_either(&mut row, step, mean, histogram);
                 }
             }
             State::Count(cells) | State::Group(cells) | State::Extreme(cells, ..) => {
@@ -329,6 +263,20 @@ impl Group {
             }
         }
         row
+    }
+}
+
+/// Sets what a step has: a number, or a histogram, or nothing if they are mixed.
+fn set_either(
+    row: &mut Row,
+    step: usize,
+    number: Option<f64>,
+    histogram: Result<Option<Sample>, ()>,
+) {
+    match (histogram, number) {
+        (Ok(Some(sample)), _) => row.set(step, sample),
+        (Ok(None), Some(v)) => row.set_float(step, v),
+        _ => {}
     }
 }
 

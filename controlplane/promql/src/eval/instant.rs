@@ -80,7 +80,8 @@ fn job_of<'a>(
     grid: StepGrid,
 ) -> Option<(Job<'a>, &'a str, &'a Selector)> {
     let described = a.grouping.iter().any(|name| is_metadata_label(name));
-    if grid.steps() != 1 || ctx.profile.is_some() || ctx.delayed_names || ctx.type_labels {
+    let is_watched = ctx.profile.is_some() || ctx.counts_by_step();
+    if grid.steps() != 1 || is_watched || ctx.delayed_names || ctx.type_labels {
         return None;
     }
     let Kind::Call(call) = &a.expr.kind else {

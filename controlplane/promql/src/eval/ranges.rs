@@ -311,7 +311,7 @@ pub(crate) fn range_call(
             let job = job(Source::Subquery(s), s.range_ms);
             let before = ctx.held();
             let inner_grid = s.grid(grid);
-            let inner = eval(ctx, &s.expr, inner_grid, notes)?;
+            let inner = ctx.muted(|| eval(ctx, &s.expr, inner_grid, notes))?;
             let rows = job.over_rows(ctx, &inner, inner_grid, notes)?;
             drop(inner);
             ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
@@ -576,7 +576,7 @@ impl Job<'_> {
         };
         let weights = function.slide(&series, &mut row, notes)?;
         ctx.probe(weights.widest)?;
-        ctx.count(weights.sum as u64, 0);
+        ctx.count_samples(weights.sum as u64, |tell| series.each_weight(tell));
         if !row.has_samples() {
             return Ok(None);
         }

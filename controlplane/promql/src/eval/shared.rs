@@ -319,8 +319,8 @@ impl Numbering {
 fn selector(out: &mut String, s: &Selector) -> std::fmt::Result {
     write!(
         out,
-        "selector {} {:?} {} {} {} {:?}",
-        s.offset_ms, s.at, s.anchored, s.smoothed, s.stats_only, s.labels
+        "selector {} {:?} {:?} {} {} {} {:?}",
+        s.offset_ms, s.at, s.until, s.anchored, s.smoothed, s.stats_only, s.labels
     )?;
     s.matchers
         .iter()
