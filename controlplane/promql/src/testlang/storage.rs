@@ -257,7 +257,9 @@ impl Appender for MemoryAppender<'_> {
                 Some(last) if *last > t => return Err(AppendError::OutOfOrder),
                 // The same sample once more says nothing new.
                 Some(last) if *last == t && is_last(&series.samples, &value) => continue,
-                Some(last) if *last == t => return Err(AppendError::DuplicateTimestamp),
+                Some(last) if *last == t => {
+                    return Err(AppendError::DuplicateTimestamp(None));
+                }
                 _ => {}
             }
             if Arc::get_mut(series).is_none() {
