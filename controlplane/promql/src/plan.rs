@@ -57,10 +57,16 @@ pub(crate) struct Selector {
 }
 
 impl Selector {
-    /// Whether all series have the same metric name. Then they differ without it too.
+    /// The metric name of all series, where they have one. Then they differ without it too.
+    pub(crate) fn one_name(&self) -> Option<&str> {
+        let is_name =
+            |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty();
+        self.matchers.iter().find(is_name).map(|m| m.value.as_str())
+    }
+
+    /// Whether they have.
     pub(crate) fn has_one_name(&self) -> bool {
-        let mut names = self.matchers.iter();
-        names.any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty())
+        self.one_name().is_some()
     }
 
     /// The time whose data an evaluation at `t` looks at.

@@ -9,6 +9,8 @@ use hashbrown::HashMap;
 
 use crate::error::QueryError;
 
+use super::context::StepWeights;
+
 /// Marks a step without a sample. Selectors never return stale markers and arithmetic never produces this
 /// signalling pattern, so it cannot clash with a value.
 #[inline]
@@ -144,6 +146,17 @@ impl Row {
             .map(|h| histogram_weight(h).saturating_sub(1))
             .sum();
         present + extra
+    }
+
+    /// The weight of each step's sample.
+    pub(crate) fn each_weight(&self, tell: &mut StepWeights<'_>) {
+        for step in 0..self.values.len() {
+            match self.cell(step) {
+                Cell::Absent => {}
+                Cell::Float(_) => tell(step, 1),
+                Cell::Histogram(h) => tell(step, histogram_weight(h)),
+            }
+        }
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn each_batch(
         if batch.is_empty() {
             return Ok(());
         }
-        ctx.count(0, batch.len() as u64);
+        ctx.count_series(batch.len() as u64);
         each(&mut batch)?;
     }
 }
@@ -350,7 +350,7 @@ fn row(
         return Ok(None);
     }
     ctx.hold(weight)?;
-    ctx.count(weight as u64, 0);
+    ctx.count_samples(weight as u64, |tell| row.each_weight(tell));
     Ok(Some(row))
 }
 

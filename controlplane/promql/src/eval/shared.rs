@@ -48,6 +48,10 @@ struct Value {
 impl Sharing {
     /// What a plan computes more than once on the same grid.
     pub(super) fn of(plan: &Node, grid: StepGrid) -> Self {
+        // Most plans look at one thing only, which takes no names to find out.
+        if selectors(plan) < 2 {
+            return Self::default();
+        }
         let mut numbering = Numbering::default();
         numbering.number(plan);
         // Each distinct selector has one number; without a second look at any of them nothing can be shared.
@@ -206,6 +210,14 @@ fn may_share(node: &Node) -> bool {
         node.kind,
         Kind::Selector(_) | Kind::Negate(_) | Kind::Chain(_) | Kind::Aggregate(_) | Kind::Call(_)
     )
+}
+
+/// The number of selectors in a plan.
+fn selectors(node: &Node) -> usize {
+    match &node.kind {
+        Kind::Selector(_) | Kind::Window(_) => 1,
+        _ => children(node).into_iter().map(selectors).sum(),
+    }
 }
 
 fn address(node: &Node) -> usize {

@@ -72,8 +72,8 @@ static TABLE: &[RangeDef] = &[
     def("min_over_time", || Box::new(Extreme::min(false))),
     def("ts_of_max_over_time", || Box::new(Extreme::max(true))),
     def("ts_of_min_over_time", || Box::new(Extreme::min(true))),
-    def("sum_over_time", || Box::new(Sums { mean: false })),
-    def("avg_over_time", || Box::new(Sums { mean: true })),
+    def("sum_over_time", || Box::new(Sums::SUM)),
+    def("avg_over_time", || Box::new(Sums::MEAN)),
     def("count_over_time", || Box::new(Stateless(over_time::count))),
     keeping(def("last_over_time", || {
         Box::new(Stateless(over_time::last))
