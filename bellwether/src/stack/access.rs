@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use bellwether_http::{ClientSettings, HttpClientConfig};
+use bellwether_http::ClientSettings;
 use bellwether_net::web::Gate;
 use serde_json::Value;
 
 use super::Stack;
+use crate::http_client;
 
 /// What a client of the metrics server has to know. Not to be printed: the keys may hold passwords.
 #[derive(Clone)]
@@ -60,7 +61,7 @@ impl ServerAccess {
     }
 
     fn read_client(&mut self, path: &Path) -> anyhow::Result<()> {
-        let (config, text) = read_client_file(path)?;
+        let (config, text) = http_client::read(path)?;
         let base = path.parent().unwrap_or(Path::new(""));
         self.client = config.resolve(base)?;
         // The same keys again as they stand in the file, secrets too: a job of the generated configuration.
@@ -72,13 +73,6 @@ impl ServerAccess {
         }
         Ok(())
     }
-}
-
-/// Reads a file with the keys of an HTTP client. Returns its text too.
-pub(crate) fn read_client_file(path: &Path) -> anyhow::Result<(HttpClientConfig, String)> {
-    let text = std::fs::read_to_string(path)?;
-    let config = bellwether_yaml::from_str(&path.display().to_string(), &text)?;
-    Ok((config, text))
 }
 
 /// Lets the files that client keys name begin at the root: the generated configuration lies elsewhere.

@@ -6,15 +6,17 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `go`, `placed` | the files of Go programs, as their YAML library reads them |
 //! | `keys` | sections that refuse unknown keys, and keys that several sections share |
 //! | `units`, `secret`, `values` | durations, byte sizes, hidden texts, nulls |
 //! | `node`, `locate` | trees and lines for checks that need the place of every key |
 //! | `suggest` | "did you mean" |
 
+mod go;
 mod keys;
 mod locate;
 pub mod node;
-mod nulls;
+mod placed;
 mod secret;
 mod suggest;
 mod units;
@@ -22,6 +24,7 @@ mod values;
 
 pub use keys::{Embedded, NoKeys, Strict};
 pub use locate::line_of;
+pub use placed::Placed;
 pub use secret::Secret;
 pub use suggest::nearest;
 pub use units::{ByteSize, ByteSizeError, PromDuration};
@@ -71,19 +74,6 @@ const NODES_MAX: usize = 1_000_000;
 /// # Errors
 /// [`YamlError`] for bad syntax, unknown keys (where the type denies them) and wrong types.
 pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
-    read(file, text)
-}
-
-/// [`from_str`] for the files of Go programs: a key without a value is the type's zero value (false, 0, an empty text
-/// or list, a section's defaults). Empty items of lists stay mistakes.
-///
-/// # Errors
-/// As [`from_str`].
-pub fn from_str_with_nulls<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
-    read::<nulls::Document<T>>(file, text).map(|document| document.0)
-}
-
-fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
     let is_blank = text.lines().all(|l| {
         let l = l.trim();
         l.is_empty() || l.starts_with('#') || l == "---"
@@ -112,6 +102,16 @@ fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
             message: message(&error.to_string()),
         }
     })
+}
+
+/// [`from_str`] for the files of Go programs, as their YAML library reads them: a key without a value is the type's zero
+/// value (false, 0, an empty text or list, a section's defaults), numbers and truth values stand without quotes, only the
+/// first document counts.
+///
+/// # Errors
+/// As [`from_str`].
+pub fn from_str_with_nulls<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError> {
+    go::read(file, text)
 }
 
 /// The library's text without its own position, and with a suggestion for an unknown key.

@@ -38,8 +38,10 @@ pub enum NodeKind {
     Scalar {
         /// The text, quotes and escapes resolved.
         text: String,
-        /// Without quotes.
+        /// Without quotes and without a tag.
         is_plain: bool,
+        /// The tag that stands before it, `!!str` for example.
+        tag: Option<String>,
     },
     /// Items in order.
     Sequence(Vec<Node>),
@@ -70,7 +72,7 @@ impl Node {
     /// Whether it is null: nothing, `~` or `null` without quotes.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        matches!(&self.kind, NodeKind::Scalar { text, is_plain: true }
+        matches!(&self.kind, NodeKind::Scalar { text, is_plain: true, .. }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
@@ -114,32 +116,49 @@ fn is_radix(digits: &str) -> bool {
     })
 }
 
+/// What becomes of `<<`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Merge {
+    /// Its mapping is merged: what stands in a mapping itself wins.
+    Now,
+    /// It stays a key.
+    Keep,
+}
+
 /// Reads the first document of a text.
 ///
 /// # Errors
 /// Bad syntax, unknown aliases, and what passes the limits.
 pub fn parse(text: &str) -> Result<Documents, NodeError> {
+    parse_with(text, Merge::Now)
+}
+
+/// [`parse`] with a choice about `<<`.
+pub(crate) fn parse_with(text: &str, merge: Merge) -> Result<Documents, NodeError> {
     let mut builder = Builder {
         text,
+        merge,
         events: Parser::new_from_str(text),
         anchors: HashMap::new(),
         nodes: 0,
     };
     let mut first = None;
     loop {
-        match builder.next()? {
-            None | Some((Event::StreamEnd, _)) => break,
-            Some((Event::DocumentStart(..), _)) if first.is_some() => {
+        match builder.next() {
+            // Whatever follows the first document is another one, good or bad.
+            Err(_) | Ok(Some((Event::DocumentStart(..), _))) if first.is_some() => {
                 return Ok(Documents {
-                    first,
+                    first: first.filter(|node: &Node| !node.is_null()),
                     has_more: true,
                 });
             }
-            Some((event, span)) if event.is_node() => {
+            Err(error) => return Err(error),
+            Ok(None | Some((Event::StreamEnd, _))) => break,
+            Ok(Some((event, span))) if event.is_node() => {
                 let node = builder.node(event, span, 0)?;
                 first = Some(node);
             }
-            Some(_) => {}
+            Ok(Some(_)) => {}
         }
     }
     let first = first.filter(|node| !node.is_null());
@@ -151,6 +170,7 @@ pub fn parse(text: &str) -> Result<Documents, NodeError> {
 
 struct Builder<'a> {
     text: &'a str,
+    merge: Merge,
     events: Parser<'a, granit_parser::StrInput<'a>>,
     /// By anchor, with the number of nodes in each.
     anchors: HashMap<usize, (Node, usize)>,
@@ -213,6 +233,10 @@ impl<'a> Builder<'a> {
             Event::Scalar(text, style, _, tag) => NodeKind::Scalar {
                 is_plain: style == ScalarStyle::Plain && tag.is_none(),
                 text: Cow::into_owned(text),
+                tag: tag.map(|tag| match tag.handle() {
+                    "tag:yaml.org,2002:" => format!("!!{}", tag.suffix()),
+                    handle => format!("{handle}{}", tag.suffix()),
+                }),
             },
             Event::SequenceStart(..) => NodeKind::Sequence(self.sequence(depth)?),
             Event::MappingStart(..) => NodeKind::Mapping(self.mapping(depth)?),
@@ -268,8 +292,8 @@ impl<'a> Builder<'a> {
             };
             let value = self.node(event, span, depth + 1)?;
             let is_merge =
-                matches!(&key.kind, NodeKind::Scalar { text, is_plain: true } if text == "<<");
-            if is_merge {
+                matches!(&key.kind, NodeKind::Scalar { text, is_plain: true, .. } if text == "<<");
+            if is_merge && self.merge == Merge::Now {
                 merged.extend(merge_sources(value));
             } else {
                 entries.push((key, value));

@@ -17,6 +17,9 @@ pub enum SecretError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A secret of a secret manager.
+    #[error("unable to use {0}: cannot use secret ref without manager")]
+    Reference(&'static str),
     /// A character that no header may hold.
     #[error("{0} holds a character that no HTTP header may hold")]
     Header(&'static str),

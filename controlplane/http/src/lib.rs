@@ -16,6 +16,7 @@
 //! | `proxy` | which request goes through which proxy |
 //! | `redirect` | where an answer leads, and what may go along |
 //! | `oauth2`, `jwt` | tokens of a token server |
+//! | `url` | what is a URL |
 //! | `secret`, `error` | texts from files; what can go wrong |
 //!
 //! Invariants:
@@ -37,6 +38,7 @@ mod redirect;
 mod secret;
 pub mod settings;
 mod tls;
+pub mod url;
 
 pub use client::{Client, NewClientError, USER_AGENT_TEXT};
 pub use config::{HttpClientConfig, HttpConfigError};

@@ -9,7 +9,7 @@ impl SecretSource {
     /// The text; a file is read now. `what` names it in errors: `basic auth password`.
     ///
     /// # Errors
-    /// [`SecretError::File`].
+    /// [`SecretError::File`], [`SecretError::Reference`].
     pub async fn read(&self, what: &'static str) -> Result<String, SecretError> {
         match self {
             Self::Inline(secret) => Ok(secret.0.clone()),
@@ -21,6 +21,7 @@ impl SecretSource {
                     source,
                 }),
             },
+            Self::Reference(_) => Err(SecretError::Reference(what)),
         }
     }
 
@@ -36,6 +37,7 @@ impl SecretSource {
                     source,
                 }),
             },
+            Self::Reference(_) => Err(SecretError::Reference(what)),
         }
     }
 
@@ -48,6 +50,7 @@ impl SecretSource {
         match self {
             Self::Inline(_) => "inline".to_owned(),
             Self::File(path) => format!("file {}", path.display()),
+            Self::Reference(name) => format!("ref {name}"),
         }
     }
 }

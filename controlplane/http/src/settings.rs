@@ -9,13 +9,15 @@ use serde_json::Value;
 
 use crate::config::{ProxyUrl, TlsVersion};
 
-/// A text in place or in a file that is read at each use.
+/// A text in place, in a file that is read at each use, or out of reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// In place.
     Inline(Secret),
     /// In a file; blanks around the text do not count.
     File(PathBuf),
+    /// In a secret manager, which there is none of: whoever needs the text fails.
+    Reference(String),
 }
 
 impl Default for SecretSource {

@@ -3,7 +3,7 @@
 use bellwether_discovery::TargetGroup;
 
 use crate::config::PoolSettings;
-use crate::target::{Resolver, TargetDefaults};
+use crate::target::{Resolver, TargetDefaults, TargetError};
 
 /// A target that its job would refuse. The text is Prometheus'.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,8 @@ pub struct GroupError {
 /// errors.
 ///
 /// # Errors
-/// The first target that a pool would refuse. One that the rules drop is fine.
+/// The first target that a pool would refuse. One that the rules drop is fine, and so is one whose scrapes will fail
+/// because its address makes no URL.
 pub fn check_group(
     settings: &PoolSettings,
     name: &str,
@@ -27,12 +28,16 @@ pub fn check_group(
     let defaults = TargetDefaults::new(settings);
     let mut resolver = Resolver::new(settings, &defaults);
     for (index, own) in group.targets.iter().enumerate() {
-        let resolved = resolver.resolve(&group.labels, own);
-        resolved.map_err(|error| GroupError {
-            index,
-            group: name.to_owned(),
-            reason: error.to_string(),
-        })?;
+        match resolver.resolve(&group.labels, own) {
+            Ok(_) | Err(TargetError::Url(_)) => {}
+            Err(error) => {
+                return Err(GroupError {
+                    index,
+                    group: name.to_owned(),
+                    reason: error.to_string(),
+                });
+            }
+        }
     }
     Ok(())
 }

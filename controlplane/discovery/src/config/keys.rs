@@ -5,7 +5,7 @@
 //! `1.10` is a number that no text field takes. So each struct offers to take the value of a key straight from the
 //! document ([`Keys::take`]), and what none of them wants is refused by name at its place.
 //!
-//! As in Prometheus a key without a value leaves its default.
+//! As in Prometheus a key without a value is zero, not the default.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,14 +25,12 @@ pub(crate) trait Keys {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Reads one value into a field; a null leaves what is there.
+/// Reads one value into a field.
 pub(crate) fn take_value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     field: &mut T,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    if let Some(value) = map.next_value::<Option<T>>()? {
-        *field = value;
-    }
+    *field = map.next_value()?;
     Ok(())
 }
 
@@ -41,10 +39,15 @@ pub(crate) fn deserialize<'de, T: Keys + Default, D: Deserializer<'de>>(
     deserializer: D,
     place: &'static str,
 ) -> Result<T, D::Error> {
-    deserializer.deserialize_map(KeysVisitor {
+    // The fields are known to the visitor only.
+    deserializer.deserialize_struct(
         place,
-        kind: PhantomData,
-    })
+        &[],
+        KeysVisitor {
+            place,
+            kind: PhantomData,
+        },
+    )
 }
 
 struct KeysVisitor<T> {

@@ -15,7 +15,6 @@ mod selector;
 pub(crate) mod url;
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::time::Duration;
 
 use bellwether_yaml::{Embedded, list};
@@ -96,14 +95,12 @@ impl Keys for HttpClientConfig {
 
 /// Checks the options of an HTTP client.
 fn check_http(http: &HttpClientConfig) -> Result<(), SdConfigError> {
-    let checked = http.resolve(Path::new(".")).map(drop);
-    checked.map_err(|e| e.to_string().into())
+    http.check().map_err(|e| e.to_string().into())
 }
 
 /// Checks TLS options that stand alone.
 fn check_tls(tls: &TlsConfig) -> Result<(), SdConfigError> {
-    let checked = tls.resolve(Path::new(".")).map(drop);
-    checked.map_err(|e| e.to_string().into())
+    tls.check().map_err(|e| e.to_string().into())
 }
 
 /// Declares all kinds: field and key of the list, name of the mechanism, type.

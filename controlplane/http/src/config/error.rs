@@ -6,6 +6,22 @@ pub enum HttpConfigError {
     /// Keys that exclude or need each other.
     #[error("{0}")]
     Keys(&'static str),
+    /// Versions of TLS of which none is left.
+    #[error(
+        "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified"
+    )]
+    TlsVersions,
+    /// A proxy that is none.
+    #[error("proxy_url {url:?}: {reason}")]
+    Proxy {
+        /// As written, without a password.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value that no header can have.
+    #[error("a value in proxy_connect_header holds a character that no HTTP header may hold")]
+    ConnectHeader,
     /// A header that has its own key.
     #[error("setting header {0:?} is not allowed")]
     ReservedHeader(String),
@@ -30,4 +46,20 @@ pub enum HttpConfigError {
     /// A name that no certificate can have.
     #[error("tls_config.server_name {0:?} is neither a host name nor an IP address")]
     ServerName(String),
+}
+
+impl HttpConfigError {
+    /// Whether Prometheus takes such a configuration, and its requests fail then.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Keys(_) | Self::ReservedHeader(_) | Self::Url { .. } => false,
+            Self::HeaderName(_)
+            | Self::ConnectHeader
+            | Self::Proxy { .. }
+            | Self::TlsVersions
+            | Self::OldTls(_)
+            | Self::ServerName(_) => true,
+        }
+    }
 }

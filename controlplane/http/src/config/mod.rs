@@ -30,12 +30,14 @@
 //! Keys and texts of errors are those of prometheus/common's `HTTPClientConfig`.
 
 mod auth;
+mod check;
 mod error;
 mod headers;
 mod oauth2;
 mod proxy;
 mod resolve;
 mod shown;
+mod sigv4;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -49,6 +51,7 @@ pub use error::HttpConfigError;
 pub use headers::HttpHeader;
 pub use oauth2::{GRANT_JWT_BEARER, OAuth2Config};
 pub use proxy::{ProxyConfig, ProxyUrl};
+pub use sigv4::Sigv4Config;
 pub use tls::{TlsConfig, TlsVersion};
 
 /// How requests are made: authentication, TLS, proxies, headers, redirects.

@@ -65,6 +65,16 @@ impl ProxyUrl {
     }
 }
 
+impl ProxyUrl {
+    /// For messages about a URL that cannot be parsed: it may hold a password somewhere.
+    pub(super) fn without_user(&self) -> String {
+        match self.0.rsplit_once('@') {
+            Some((_, host)) => host.to_owned(),
+            None => self.0.clone(),
+        }
+    }
+}
+
 impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.redacted(), f)

@@ -15,6 +15,7 @@ impl HttpClientConfig {
                 scheme: String::new(),
                 credentials,
                 credentials_file,
+                credentials_ref: None,
             });
         }
         if let Some(authorization) = &mut self.authorization {

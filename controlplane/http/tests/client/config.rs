@@ -122,8 +122,16 @@ fn what_is_refused_and_how() {
             "\"a b\" is not a valid header name",
         ),
         (
-            "basic_auth: {username_ref: a}",
-            "key \"username_ref\" of basic_auth is not supported yet",
+            "basic_auth: {username: b, username_ref: a}",
+            "at most one of basic_auth username, username_file & username_ref must be configured",
+        ),
+        (
+            "tls_config: {ca_ref: a, ca: b}",
+            "at most one of ca, ca_file & ca_ref must be configured",
+        ),
+        (
+            "proxy_url: '127.0.0.1:3128'",
+            "first path segment in URL cannot contain colon",
         ),
         (
             "tls_config: {insecure_skip_verfy: true}",
@@ -137,6 +145,27 @@ fn what_is_refused_and_how() {
         let error = read(yaml).unwrap_err();
         assert!(error.contains(want), "{yaml}: {error}, wanted {want}");
     }
+}
+
+#[test]
+fn what_prometheus_takes_and_no_request_can_be_made_with() {
+    for yaml in [
+        "proxy_url: 'ftp://a'",
+        "http_headers: {'a b': {values: [c]}}",
+        "tls_config: {min_version: TLS13, max_version: TLS12}",
+        "tls_config: {max_version: TLS11}",
+        "tls_config: {server_name: 'a b'}",
+        "proxy_url: 'http://a'\nproxy_connect_header: {a: [\"b\\nc\"]}",
+    ] {
+        let config: HttpClientConfig = bellwether_yaml::from_str("f.yml", yaml).unwrap();
+        assert_eq!(config.check(), Ok(()), "{yaml}");
+        assert!(
+            config.resolve(Path::new(".")).unwrap_err().is_late(),
+            "{yaml}"
+        );
+    }
+    let config = "oauth2: {client_id: a, token_url: b, client_secret_ref: c}";
+    assert!(read(config).is_ok(), "a secret out of reach");
 }
 
 #[test]

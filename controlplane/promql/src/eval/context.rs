@@ -98,7 +98,6 @@ impl<'a> Context<'a> {
         cancel: Option<Arc<AtomicBool>>,
         profile: Option<&'a Profile>,
         sharing: Sharing,
-        counted_steps: usize,
     ) -> Self {
         Self {
             querier,
@@ -114,12 +113,17 @@ impl<'a> Context<'a> {
             current: AtomicI64::new(0),
             peak: AtomicI64::new(0),
             total: AtomicU64::new(0),
-            by_step: (0..counted_steps).map(|_| AtomicU64::new(0)).collect(),
+            by_step: Vec::new(),
             looked_at: AtomicU64::new(0),
             muted: AtomicU32::new(0),
             series: AtomicU64::new(0),
             columns: Mutex::default(),
         }
+    }
+
+    /// Counts the samples of each of so many steps.
+    pub(crate) fn count_steps(&mut self, steps: usize) {
+        self.by_step = (0..steps).map(|_| AtomicU64::new(0)).collect();
     }
 
     /// A column without samples.

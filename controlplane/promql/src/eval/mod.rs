@@ -66,7 +66,7 @@ pub(crate) fn run(
         true => Sharing::default(),
         false => Sharing::of(plan, grid),
     };
-    let ctx = Context::new(
+    let mut ctx = Context::new(
         &*querier,
         options,
         lookback,
@@ -74,8 +74,10 @@ pub(crate) fn run(
         query.cancel.clone(),
         profile,
         sharing,
-        if query.per_step { grid.steps() } else { 0 },
     );
+    if query.per_step {
+        ctx.count_steps(grid.steps());
+    }
     ctx.check()?;
     let mut notes = Annotations::new();
     let value = if matches!(times, QueryTimes::Instant(_)) {

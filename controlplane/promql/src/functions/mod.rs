@@ -12,6 +12,7 @@ mod info;
 mod labels;
 mod math;
 mod native;
+mod neighbours;
 mod over_time;
 mod quantile;
 pub(crate) mod range_table;

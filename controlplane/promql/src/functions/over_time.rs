@@ -314,7 +314,8 @@ impl HistogramMean {
     }
 }
 
-fn variance(values: &[f64]) -> f64 {
+/// The variance of some numbers, whose mean and squared deviations are compensated sums.
+pub(super) fn variance(values: &[f64]) -> f64 {
     let (mut count, mut mean, mut c_mean, mut aux, mut c_aux) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for v in values {
         count += 1.0;

@@ -1,147 +1,185 @@
-//! `sum_over_time` and `avg_over_time`: compensated sums of windows.
+//! `sum_over_time`, `avg_over_time`, `stdvar_over_time` and `stddev_over_time`: compensated sums of windows.
 //!
 //! The last digit of such a sum depends on the order of its additions, so that nothing is left of one window for the
 //! next. But windows do not depend on each other: those that look alike are added up side by side, a window in each
 //! lane of some vectors.
 
-use fearless_simd::{Level, Select as _, Simd, SimdBase as _, dispatch};
+use fearless_simd::{Level, Select as _, Simd, SimdBase as _, SimdFloat as _, dispatch};
 
 use crate::error::QueryError;
 use crate::eval::column::Sample;
 use crate::eval::ranges::{Env, RangeFunction, Window};
 use crate::eval::sliding::Regular;
 
+use super::neighbours::{Fold, Turned};
 use super::over_time;
 
-/// Vectors of windows that are added up side by side: an addition takes its time, and the next one of the same window
-/// has to wait for it.
-const VECTORS: usize = 4;
 /// Additions after which a query has to be asked whether it shall go on: some milliseconds.
 const LONGEST: usize = 8 << 20;
 
-/// The sum of a window, or its mean.
+/// What is made of a window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Of {
+    Sum,
+    Mean,
+    Variance,
+    Deviation,
+}
+
+/// Sums of windows, or what is made of them.
 #[derive(Debug)]
 pub(crate) struct Sums {
-    mean: bool,
-    /// Samples in the order that [`Turned`] wants.
+    of: Of,
+    /// For [`Turned`].
     scratch: Vec<f64>,
 }
 
-/// Samples such that the same sample of neighbouring windows, `stride` samples from each other, are neighbours: first
-/// every `stride`th one, then those after them, and so on.
-struct Turned<'a> {
-    samples: &'a [f64],
-    /// From a sample to the one that came after it.
-    width: usize,
-    stride: usize,
+/// A compensated sum, right as long as it is finite.
+#[derive(Clone, Copy)]
+struct Sum<S: Simd> {
+    sum: S::f64s,
+    rest: S::f64s,
 }
 
-impl<'a> Turned<'a> {
-    /// Turns the samples of so many windows of a length.
-    fn new(
-        samples: &'a [f64],
-        (len, stride, windows): (usize, usize, usize),
-        scratch: &'a mut Vec<f64>,
-    ) -> Self {
-        if stride == 1 {
-            return Self {
-                samples,
-                width: 0,
-                stride,
-            };
-        }
-        let width = windows + (len - 1) / stride;
-        scratch.clear();
-        for from in 0..stride.min(len) {
-            scratch.extend(samples[from..].iter().step_by(stride).take(width));
-            // No window has samples there.
-            scratch.resize((from + 1) * width, 0.0);
-        }
+impl<S: Simd> Sum<S> {
+    #[inline(always)]
+    fn zero(simd: S) -> Self {
+        let zero = S::f64s::splat(simd, 0.0);
         Self {
-            samples: scratch,
-            width,
-            stride,
+            sum: zero,
+            rest: zero,
         }
     }
 
-    /// The compensated sums, or means, of windows that fill some vectors. Those that are not finite are not right.
     #[inline(always)]
-    fn add_up<S: Simd, const N: usize>(
-        &self,
-        simd: S,
-        first: usize,
-        (len, mean): (usize, bool),
-        out: &mut [f64],
-    ) {
-        let lanes = S::f64s::LEN;
-        let (mut sums, mut rests) = (
-            [S::f64s::splat(simd, 0.0); N],
-            [S::f64s::splat(simd, 0.0); N],
-        );
-        let (mut row, mut column) = (0, 0);
-        for _ in 0..len {
-            let at = row * self.width + column + first;
-            let samples = &self.samples[at..at + N * lanes];
-            for n in 0..N {
-                let v = S::f64s::from_slice(simd, &samples[n * lanes..(n + 1) * lanes]);
-                let sum = sums[n];
-                let new = sum + v;
-                // As in `kahan_add`: from the greater one.
-                let old_is_more = sum.abs().simd_ge(v.abs());
-                let (more, less) = (old_is_more.select(sum, v), old_is_more.select(v, sum));
-                rests[n] += (more - new) + less;
-                sums[n] = new;
-            }
-            row += 1;
-            if row == self.stride {
-                (row, column) = (0, column + 1);
-            }
-        }
-        let count = S::f64s::splat(simd, len as f64);
-        for (n, out) in out.chunks_exact_mut(lanes).take(N).enumerate() {
-            let (sum, rest) = (sums[n], rests[n]);
-            let result = if mean {
-                sum / count + rest / count
-            } else {
-                sum + rest
-            };
-            result.store_slice(out);
+    fn add(&mut self, v: S::f64s) {
+        let new = self.sum + v;
+        // As in `kahan_add`: from the greater one.
+        let old_is_more = self.sum.abs().simd_ge(v.abs());
+        let more = old_is_more.select(self.sum, v);
+        let less = old_is_more.select(v, self.sum);
+        self.rest += (more - new) + less;
+        self.sum = new;
+    }
+
+    #[inline(always)]
+    fn total(self) -> S::f64s {
+        self.sum + self.rest
+    }
+}
+
+impl<S: Simd> Fold<S> for Sum<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self::zero(simd)
+    }
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s, _: S::f64s) {
+        self.add(v);
+    }
+
+    #[inline(always)]
+    fn finish(self, _: S::f64s) -> S::f64s {
+        self.total()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Mean<S: Simd>(Sum<S>);
+
+impl<S: Simd> Fold<S> for Mean<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self(Sum::zero(simd))
+    }
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s, _: S::f64s) {
+        self.0.add(v);
+    }
+
+    #[inline(always)]
+    fn finish(self, count: S::f64s) -> S::f64s {
+        self.0.sum / count + self.0.rest / count
+    }
+}
+
+/// Welford's mean and squared deviations, as in [`over_time::variance`].
+#[derive(Clone, Copy)]
+struct Variance<S: Simd> {
+    mean: Sum<S>,
+    squares: Sum<S>,
+}
+
+impl<S: Simd> Fold<S> for Variance<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self {
+            mean: Sum::zero(simd),
+            squares: Sum::zero(simd),
         }
     }
 
-    /// As [`Turned::add_up`], of all windows, of which there are at least as many as a vector has lanes.
     #[inline(always)]
-    fn add_all<S: Simd>(&self, simd: S, what: (usize, bool), out: &mut [f64]) {
-        let (lanes, mut first) = (S::f64s::LEN, 0);
-        while first + VECTORS * lanes <= out.len() {
-            self.add_up::<S, VECTORS>(simd, first, what, &mut out[first..]);
-            first += VECTORS * lanes;
-        }
-        while first < out.len() {
-            // The last vector has some windows again.
-            first = first.min(out.len() - lanes);
-            self.add_up::<S, 1>(simd, first, what, &mut out[first..]);
-            first += lanes;
-        }
+    fn add(&mut self, v: S::f64s, count: S::f64s) {
+        let delta = v - self.mean.total();
+        self.mean.add(delta / count);
+        self.squares.add(delta * (v - self.mean.total()));
+    }
+
+    #[inline(always)]
+    fn finish(self, count: S::f64s) -> S::f64s {
+        self.squares.total() / count
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Deviation<S: Simd>(Variance<S>);
+
+impl<S: Simd> Fold<S> for Deviation<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self(Variance::begin(simd))
+    }
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s, count: S::f64s) {
+        self.0.add(v, count);
+    }
+
+    #[inline(always)]
+    fn finish(self, count: S::f64s) -> S::f64s {
+        self.0.finish(count).sqrt()
     }
 }
 
 impl Sums {
-    pub(crate) const SUM: Self = Self::new(false);
-    pub(crate) const MEAN: Self = Self::new(true);
-
-    const fn new(mean: bool) -> Self {
+    pub(crate) const fn new(of: Of) -> Self {
         Self {
-            mean,
+            of,
             scratch: Vec::new(),
         }
     }
 
-    fn of(&self, values: &[f64]) -> f64 {
-        if self.mean {
-            return over_time::mean_of(values);
+    fn one(&self, values: &[f64]) -> f64 {
+        match self.of {
+            Of::Sum => over_time::sum_of(values),
+            Of::Mean => over_time::mean_of(values),
+            Of::Variance => over_time::variance(values),
+            Of::Deviation => over_time::variance(values).sqrt(),
         }
-        over_time::sum_of(values)
+    }
+}
+
+/// The results of all windows. Those that are not finite are not right.
+#[inline(always)]
+fn fold<S: Simd>(simd: S, of: Of, windows: &Turned<'_>, len: usize, out: &mut [f64]) {
+    match of {
+        Of::Sum => windows.fold::<S, Sum<S>>(simd, len, out),
+        Of::Mean => windows.fold::<S, Mean<S>>(simd, len, out),
+        Of::Variance => windows.fold::<S, Variance<S>>(simd, len, out),
+        Of::Deviation => windows.fold::<S, Deviation<S>>(simd, len, out),
     }
 }
 
@@ -151,10 +189,11 @@ impl RangeFunction for Sums {
         window: &Window<'_>,
         env: &mut Env<'_>,
     ) -> Result<Option<Sample>, QueryError> {
-        if self.mean {
-            over_time::avg(window, env)
-        } else {
-            over_time::sum(window, env)
+        match self.of {
+            Of::Sum => over_time::sum(window, env),
+            Of::Mean => over_time::avg(window, env),
+            Of::Variance => over_time::stdvar(window, env),
+            Of::Deviation => over_time::stddev(window, env),
         }
     }
 
@@ -163,19 +202,19 @@ impl RangeFunction for Sums {
         if len == 0 || len.saturating_mul(out.len()) > LONGEST {
             return false;
         }
-        let (stride, mean) = (windows.stride, self.mean);
+        let (stride, of) = (windows.stride, self.of);
         let samples = &floats[windows.window.f.start..];
         // The most lanes of a vector.
         if out.len() >= 8 {
             let shape = (len, stride, out.len());
             let turned = Turned::new(samples, shape, &mut self.scratch);
-            dispatch!(Level::new(), simd => turned.add_all(simd, (len, mean), out));
+            dispatch!(Level::new(), simd => fold(simd, of, &turned, len, out));
         } else {
             out.fill(f64::NAN);
         }
         for (n, out) in out.iter_mut().enumerate() {
             if !out.is_finite() {
-                *out = self.of(&samples[n * stride..n * stride + len]);
+                *out = self.one(&samples[n * stride..n * stride + len]);
             }
         }
         true
@@ -206,15 +245,15 @@ mod tests {
             prop_assume!(len <= values.len());
             let steps = (values.len() - len) / stride + 1;
             let windows = Regular::of_floats(&input, len, stride, steps);
-            for mean in [false, true] {
-                let mut function = Sums::new(mean);
+            for of in [Of::Sum, Of::Mean, Of::Variance, Of::Deviation] {
+                let mut function = Sums::new(of);
                 let mut out = vec![0.0; steps];
                 prop_assert!(function.eval_regular(&windows, &mut out));
                 for (n, out) in out.iter().enumerate() {
-                    let wanted = function.of(&values[n * stride..n * stride + len]);
+                    let wanted = function.one(&values[n * stride..n * stride + len]);
                     // The bits of a NaN say nothing.
                     let same = out.to_bits() == wanted.to_bits() || out.is_nan() && wanted.is_nan();
-                    prop_assert!(same, "{out} {wanted}");
+                    prop_assert!(same, "{of:?} {out} {wanted}");
                 }
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Keys, defaults and texts of errors are those of Prometheus 3.14 (`config/config.go`).
 
+mod cloud;
 mod queue;
 mod read;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
+pub use cloud::{AzureAdConfig, GoogleIamConfig};
 pub use queue::{MetadataConfig, QueueConfig};
 pub use read::{ReadSettings, RemoteReadConfig};
 pub use write::{Message, RemoteWriteConfig, WriteSettings};
@@ -45,6 +47,9 @@ pub enum RemoteConfigError {
     /// `headers` has something that no header can be.
     #[error("headers: {0:?} is not a valid header")]
     Header(String),
+    /// `required_matchers`.
+    #[error("{0:?} is not a valid label name")]
+    Matcher(String),
     /// More than one way to authenticate.
     #[error(
         "at most one of basic_auth, authorization, oauth2, sigv4, azuread or google_iam must be configured. Currently configured: [{0}]"
@@ -52,7 +57,7 @@ pub enum RemoteConfigError {
     Auth(String),
     /// A way to authenticate that needs a cloud vendor's library.
     #[error(
-        "{0} is not supported yet: this build has no library that signs requests for this cloud; use basic_auth, authorization, oauth2 or a proxy that signs"
+        "{0} is not part of this build, which has no library that signs requests for this cloud; use basic_auth, authorization, oauth2 or a proxy that signs"
     )]
     CloudAuth(&'static str),
     /// `queue_config`.
@@ -86,10 +91,21 @@ const RESERVED_HEADERS: &[&str] = &[
     "x-amz-content-sha256",
 ];
 
-/// Checks `headers` and makes them ready to be sent.
-fn headers(written: &BTreeMap<String, String>) -> Result<HeaderMap, RemoteConfigError> {
-    let mut out = HeaderMap::new();
-    for (name, value) in written {
+impl RemoteConfigError {
+    /// Whether Prometheus takes such a configuration, and its requests fail then or only this build's would.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Header(_) | Self::CloudAuth(_) => true,
+            Self::Http(error) => error.is_late(),
+            _ => false,
+        }
+    }
+}
+
+/// Checks `headers` as Prometheus does.
+fn check_headers(written: &BTreeMap<String, String>) -> Result<(), RemoteConfigError> {
+    for name in written.keys() {
         let lower = name.to_lowercase();
         if lower == "authorization" {
             return Err(RemoteConfigError::AuthorizationHeader);
@@ -97,6 +113,14 @@ fn headers(written: &BTreeMap<String, String>) -> Result<HeaderMap, RemoteConfig
         if RESERVED_HEADERS.contains(&lower.as_str()) {
             return Err(RemoteConfigError::ReservedHeader(name.clone()));
         }
+    }
+    Ok(())
+}
+
+/// Makes `headers` ready to be sent.
+fn headers(written: &BTreeMap<String, String>) -> Result<HeaderMap, RemoteConfigError> {
+    let mut out = HeaderMap::new();
+    for (name, value) in written {
         let bad = || RemoteConfigError::Header(format!("{name}: {value}"));
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         out.insert(key, HeaderValue::from_str(value).map_err(|_| bad())?);
@@ -110,19 +134,11 @@ pub type Address = Result<Uri, String>;
 
 /// The address of a remote system.
 fn address(written: Option<&str>, section: &'static str) -> Result<Address, RemoteConfigError> {
-    let text = written
-        .filter(|url| !url.is_empty())
-        .ok_or(RemoteConfigError::NoUrl(section))?;
-    let wrong = |reason: &str| RemoteConfigError::Url {
+    let text = written.ok_or(RemoteConfigError::NoUrl(section))?;
+    bellwether_http::url::reason(text).map_err(|reason| RemoteConfigError::Url {
         url: redacted(text),
-        reason: reason.to_owned(),
-    };
-    if text.chars().any(|c| c.is_ascii_control()) {
-        return Err(wrong("invalid control character in URL"));
-    }
-    if text.starts_with(':') {
-        return Err(wrong("missing protocol scheme"));
-    }
+        reason,
+    })?;
     let uri: Uri = match text.parse() {
         Ok(uri) => uri,
         Err(error) => return Ok(Err(format!("{}: {error}", redacted(text)))),

@@ -66,6 +66,33 @@ impl Serialize for QueueConfig {
     }
 }
 
+/// The section; where the key has no value, all of it is zero, as in Prometheus, which refuses that.
+pub(super) fn queue<'de, D: Deserializer<'de>>(deserializer: D) -> Result<QueueConfig, D::Error> {
+    let zero = QueueConfig {
+        capacity: 0,
+        max_shards: 0,
+        min_shards: 0,
+        max_samples_per_send: 0,
+        batch_send_deadline: PromDuration::default(),
+        min_backoff: PromDuration::default(),
+        max_backoff: PromDuration::default(),
+        ..QueueConfig::default()
+    };
+    Ok(Option::deserialize(deserializer)?.unwrap_or(zero))
+}
+
+/// The section; where the key has no value, nothing is sent, as by Prometheus.
+pub(super) fn metadata<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<MetadataConfig, D::Error> {
+    let zero = MetadataConfig {
+        send: false,
+        send_interval: PromDuration::default(),
+        max_samples_per_send: 0,
+    };
+    Ok(Option::deserialize(deserializer)?.unwrap_or(zero))
+}
+
 impl QueueConfig {
     pub(super) fn check(&self) -> Result<(), RemoteConfigError> {
         let rules = [

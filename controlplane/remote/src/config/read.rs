@@ -10,7 +10,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::write::without_password;
-use super::{Address, RemoteConfigError, address, hash, headers, redacted};
+use super::{Address, RemoteConfigError, address, check_headers, hash, headers, redacted};
 
 /// Largest frame of a streamed answer by default, in bytes.
 const CHUNKED_READ_LIMIT: u64 = 50_000_000;
@@ -120,6 +120,10 @@ impl RemoteReadConfig {
     /// The first thing that is wrong, in Prometheus' words where it has some.
     pub fn resolve(&self, base_dir: &Path) -> Result<ReadSettings, RemoteConfigError> {
         let address = address(self.url.as_deref(), "remote_read")?;
+        check_headers(&self.headers)?;
+        if let Some(name) = self.required_matchers.keys().find(|name| name.is_empty()) {
+            return Err(RemoteConfigError::Matcher(name.clone()));
+        }
         let headers = headers(&self.headers)?;
         let client = self.http.resolve(base_dir)?;
         let hash = hash(self);

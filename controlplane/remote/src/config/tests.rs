@@ -54,7 +54,7 @@ fn mistakes_are_told_in_prometheus_words() {
         ),
         (
             "{url: 'http://h', protobuf_message: v3}",
-            "invalid protobuf_message value: unknown remote write protobuf message v3, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request",
+            "invalid protobuf_message value: unknown type for remote write protobuf message v3, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request",
         ),
         (
             "{url: 'http://h', queue_config: {capacity: 0}}",
@@ -82,11 +82,11 @@ fn mistakes_are_told_in_prometheus_words() {
         ),
         (
             "{url: 'http://h', azuread: {cloud: c}}",
-            "azuread is not supported yet",
+            "must provide a cloud in the Azure AD config",
         ),
         (
             "{url: 'http://h', google_iam: {}}",
-            "google_iam is not supported yet",
+            "google_iam is not part of this build",
         ),
         (
             "{url: 'http://h', remote_timeot: 1s}",
@@ -134,13 +134,15 @@ fn version_2_has_no_metadata_of_its_own() {
     assert_eq!((settings.message, settings.metadata), (Message::V2, None));
 }
 
-/// A key without a value stands for its default.
+/// A key without a value is zero.
 #[test]
 fn keys_may_be_without_values() {
     let settings = write(
-        "url: http://h/w\nname:\nheaders:\nqueue_config:\nmetadata_config:\nwrite_relabel_configs:\ntls_config:\n",
+        "url: http://h/w\nname:\nheaders:\nmetadata_config:\nwrite_relabel_configs:\ntls_config:\n",
     );
-    assert_eq!(settings.unwrap().max_shards, 50);
+    assert_eq!(settings.unwrap().metadata, None);
+    assert!(write("url: http://h/w\nqueue_config:\n").is_err());
+    assert!(write("url: ''").unwrap().address.is_err());
     assert!(read("url: http://h/r\nname:\nheaders:\nrequired_matchers:\n").is_ok());
 }
 

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use bellwether_http::config::Sigv4Config;
 use bellwether_http::{ClientSettings, HttpClientConfig};
+use bellwether_scrape::config::ValidationScheme;
 use bellwether_scrape::relabel::{RelabelConfig, Rules};
 use bellwether_yaml::{PromDuration, Strict, null_is_default};
 use http::HeaderMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 use super::{
-    Address, MetadataConfig, QueueConfig, RemoteConfigError, address, hash, headers, redacted,
+    Address, AzureAdConfig, GoogleIamConfig, MetadataConfig, QueueConfig, RemoteConfigError,
+    address, check_headers, hash, headers, redacted,
 };
 
 /// The message that carries samples.
@@ -51,7 +53,7 @@ impl<'de> Deserialize<'de> for Message {
             .find(|message| message.as_str() == text)
             .ok_or_else(|| {
                 D::Error::custom(format!(
-                    "invalid protobuf_message value: unknown remote write protobuf message {text}, supported: {}, {}",
+                    "invalid protobuf_message value: unknown type for remote write protobuf message {text}, supported: {}, {}",
                     Self::V1.as_str(),
                     Self::V2.as_str()
                 ))
@@ -104,20 +106,23 @@ pub struct RemoteWriteConfig {
     #[serde(flatten, skip_deserializing)]
     pub http: HttpClientConfig,
     /// Queue and shards.
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "super::queue::queue")]
     pub queue_config: QueueConfig,
     /// Metadata of version 1.
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "super::queue::metadata")]
     pub metadata_config: MetadataConfig,
-    /// Amazon's signatures: refused.
+    /// Amazon's signatures, which this build does not make.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sigv4: Option<Value>,
-    /// Microsoft's tokens: refused.
+    pub sigv4: Option<Sigv4Config>,
+    /// Microsoft's tokens, which this build does not get.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub azuread: Option<Value>,
-    /// Google's tokens: refused.
+    pub azuread: Option<AzureAdConfig>,
+    /// Google's tokens, which this build does not get.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub google_iam: Option<Value>,
+    pub google_iam: Option<GoogleIamConfig>,
+    /// How label names of relabelling rules are checked; the global section says it.
+    #[serde(skip)]
+    pub names: ValidationScheme,
 }
 
 /// HTTP/2 is off for remote write unless it is asked for.
@@ -147,6 +152,7 @@ impl Default for RemoteWriteConfig {
             sigv4: None,
             azuread: None,
             google_iam: None,
+            names: ValidationScheme::default(),
         }
     }
 }
@@ -239,13 +245,19 @@ impl RemoteWriteConfig {
     /// The first thing that is wrong, in Prometheus' words where it has some.
     pub fn resolve(&self, base_dir: &Path) -> Result<WriteSettings, RemoteConfigError> {
         let address = address(self.url.as_deref(), "remote_write")?;
+        check_headers(&self.headers)?;
+        self.http.check()?;
+        let queue = &self.queue_config;
+        queue.check()?;
+        let cloud = self.check_auth()?;
+        let relabel = Rules::under(self.names, &self.write_relabel_configs)?;
+        // What Prometheus takes as well comes last, so that all other mistakes are told first.
         let headers = headers(&self.headers)?;
         let mut client = self.http.resolve(base_dir)?;
         client.addresses_in_turn = self.round_robin_dns;
-        let queue = &self.queue_config;
-        queue.check()?;
-        self.check_auth()?;
-        let relabel = Rules::new(&self.write_relabel_configs)?;
+        if let Some(name) = cloud {
+            return Err(RemoteConfigError::CloudAuth(name));
+        }
         let hash = hash(self);
         let endpoint = redacted(self.url.as_deref().unwrap_or_default());
         let (name, key) = match self.name.as_str() {
@@ -286,7 +298,17 @@ impl RemoteWriteConfig {
         })
     }
 
-    fn check_auth(&self) -> Result<(), RemoteConfigError> {
+    /// The cloud's login that is asked for, if one is.
+    fn check_auth(&self) -> Result<Option<&'static str>, RemoteConfigError> {
+        let http = &self.http;
+        let has_bearer = http
+            .bearer_token
+            .as_ref()
+            .is_some_and(|token| !token.is_empty())
+            || http
+                .bearer_token_file
+                .as_ref()
+                .is_some_and(|f| !f.is_empty());
         let cloud = [
             ("sigv4", self.sigv4.is_some()),
             ("azuread", self.azuread.is_some()),
@@ -294,7 +316,10 @@ impl RemoteWriteConfig {
         ];
         let own = [
             ("basic_auth", self.http.basic_auth.is_some()),
-            ("authorization", self.http.authorization.is_some()),
+            (
+                "authorization",
+                self.http.authorization.is_some() || has_bearer,
+            ),
             ("oauth2", self.http.oauth2.is_some()),
         ];
         let all = own.iter().chain(&cloud).filter(|(_, is_set)| *is_set);
@@ -302,9 +327,7 @@ impl RemoteWriteConfig {
         if names.len() > 1 {
             return Err(RemoteConfigError::Auth(names.join(" ")));
         }
-        match cloud.into_iter().find(|(_, is_set)| *is_set) {
-            Some((name, _)) => Err(RemoteConfigError::CloudAuth(name)),
-            None => Ok(()),
-        }
+        let found = cloud.into_iter().find(|(_, is_set)| *is_set);
+        Ok(found.map(|(name, _)| name))
     }
 }

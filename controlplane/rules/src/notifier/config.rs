@@ -6,14 +6,12 @@ use std::time::Duration;
 use bellwether_discovery::SdConfigs;
 use bellwether_discovery::config::HttpAndSd;
 use bellwether_http::HttpClientConfig;
+use bellwether_http::config::Sigv4Config;
 use bellwether_scrape::config::{PoolSettings, ValidationScheme};
 use bellwether_scrape::relabel::{RelabelConfig, RelabelError, Rules};
 use bellwether_scrape::{ScrapeConfig, ScrapeConfigError, ScrapeDefaults};
 use bellwether_yaml::{PromDuration, Strict, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// Keys of Prometheus that this build refuses.
-const UNSUPPORTED: &[&str] = &["sigv4"];
 
 /// `alerting` as written.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -52,6 +50,9 @@ pub struct AlertmanagerConfig {
     /// How Alertmanagers are asked.
     #[serde(flatten, skip_deserializing)]
     pub http: HttpClientConfig,
+    /// Amazon's signatures, which this build does not make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigv4: Option<Sigv4Config>,
     /// Where their addresses come from.
     #[serde(flatten, skip_deserializing)]
     pub sd: SdConfigs,
@@ -77,6 +78,7 @@ impl Default for AlertmanagerConfig {
             timeout: PromDuration(Duration::from_secs(10)),
             api_version: "v2".to_owned(),
             http: HttpClientConfig::default(),
+            sigv4: None,
             sd: SdConfigs::default(),
             relabel_configs: Vec::new(),
             alert_relabel_configs: Vec::new(),
@@ -87,8 +89,7 @@ impl Default for AlertmanagerConfig {
 impl<'de> Deserialize<'de> for AlertmanagerConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut shared = HttpAndSd::default();
-        let strict =
-            Strict::new(deserializer, "alertmanager config", UNSUPPORTED).embed(&mut shared);
+        let strict = Strict::new(deserializer, "alertmanager config", &[]).embed(&mut shared);
         let mut config = Self::deserialize(strict)?;
         config.http = shared.http;
         config.sd = shared.sd;
@@ -127,12 +128,31 @@ pub enum AlertingError {
     /// Relabelling of alerts.
     #[error("{0} in alert_relabel_configs")]
     AlertRelabel(#[from] RelabelError),
+    /// More than one way to authenticate.
+    #[error("at most one of basic_auth, authorization, oauth2, & sigv4 must be configured")]
+    Auth,
+    /// Signatures.
+    #[error(
+        "sigv4 is not part of this build: use basic_auth, authorization, oauth2 or a proxy that signs"
+    )]
+    Sigv4,
     /// An API that is gone.
     #[error("expected Alertmanager api version to be one of [v2] but got {0}")]
     ApiVersion(String),
     /// Certificates that stand in the configuration and cannot be used.
     #[error("error creating HTTP client: {0}")]
     Client(String),
+}
+
+impl AlertingError {
+    /// Whether Prometheus takes such a configuration, and its requests fail then or only this build's would.
+    fn is_late(&self) -> bool {
+        match self {
+            Self::Connection(error) => error.is_late(),
+            Self::Sigv4 => true,
+            _ => false,
+        }
+    }
 }
 
 /// An entry of `alertmanagers`, checked.
@@ -155,6 +175,13 @@ impl AlertmanagerConfig {
         if self.api_version != "v2" {
             return Err(AlertingError::ApiVersion(self.api_version.clone()));
         }
+        let http = &self.http;
+        let has_login = http.basic_auth.is_some() || http.authorization.is_some();
+        let has_bearer = http.bearer_token.is_some() || http.bearer_token_file.is_some();
+        if self.sigv4.is_some() && (has_login || has_bearer || http.oauth2.is_some()) {
+            self.http.check().map_err(ScrapeConfigError::Http)?;
+            return Err(AlertingError::Auth);
+        }
         // The keys about connections and discovery are those of a scrape configuration, and so are their checks.
         let connection = ScrapeConfig {
             job_name: "alertmanager".to_owned(),
@@ -169,11 +196,16 @@ impl AlertmanagerConfig {
             base_dir: base_dir.to_owned(),
             ..ScrapeDefaults::default()
         };
+        let alert_relabel = Rules::under(scheme, &self.alert_relabel_configs)?;
+        let connection = connection.resolve(&defaults)?;
+        if self.sigv4.is_some() {
+            return Err(AlertingError::Sigv4);
+        }
         Ok(SetSettings {
             path_prefix: self.path_prefix.clone(),
             timeout: self.timeout.0,
-            connection: connection.resolve(&defaults)?,
-            alert_relabel: Rules::under(scheme, &self.alert_relabel_configs)?,
+            connection,
+            alert_relabel,
         })
     }
 }
@@ -185,13 +217,25 @@ impl AlertingConfig {
         !self.alertmanagers.is_empty() || !self.alert_relabel_configs.is_empty()
     }
 
-    /// Checks the section.
+    /// Checks the section as Prometheus does.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self, base_dir: &Path) -> Result<(), AlertingError> {
         Rules::under(self.names, &self.alert_relabel_configs)?;
-        let check = |am: &AlertmanagerConfig| am.resolve(self.names, base_dir).map(|_| ());
+        let check = |am: &AlertmanagerConfig| match am.resolve(self.names, base_dir) {
+            Err(error) if !error.is_late() => Err(error),
+            _ => Ok(()),
+        };
         self.alertmanagers.iter().try_for_each(check)
+    }
+
+    /// Entries that pass the checks and no alert could be sent to: their places in the list, and why.
+    pub fn not_runnable(&self, base_dir: &Path) -> impl Iterator<Item = (usize, AlertingError)> {
+        let entries = self.alertmanagers.iter().enumerate();
+        entries.filter_map(move |(index, am)| {
+            let error = am.resolve(self.names, base_dir).err();
+            Some((index, error.filter(AlertingError::is_late)?))
+        })
     }
 }

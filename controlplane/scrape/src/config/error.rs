@@ -96,3 +96,11 @@ pub enum ScrapeConfigError {
         job: String,
     },
 }
+
+impl ScrapeConfigError {
+    /// Whether Prometheus takes such a configuration, and its scrapes fail then.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Http(error) if error.is_late())
+    }
+}

@@ -179,7 +179,7 @@ impl ScrapeConfig {
             .unwrap_or(defaults.native_histograms);
         let protocols = self.protocols(defaults, native_histograms)?;
         self.check_targets()?;
-        let http = self.http.resolve(base_dir)?;
+        self.http.check()?;
         let limit = |own: Option<u64>, global: u64| own.filter(|n| *n > 0).unwrap_or(global);
         let rules = |configs: &[_], key| {
             Rules::under(escaping.0, configs).map_err(|error| ScrapeConfigError::Relabel {
@@ -188,7 +188,12 @@ impl ScrapeConfig {
                 job: self.job_name.clone(),
             })
         };
+        let fallback_protocol = self.fallback()?;
+        let relabel = Arc::new(rules(&self.relabel_configs, "relabel_configs")?);
+        let metric_relabel = rules(&self.metric_relabel_configs, "metric_relabel_configs")?;
         Ok(PoolSettings {
+            // What Prometheus takes as well comes last, so that all other mistakes are told first.
+            http: self.http.resolve(base_dir)?,
             job_name: self.job_name.clone(),
             honor_labels: self.honor_labels,
             honor_timestamps: self.honor_timestamps,
@@ -197,7 +202,7 @@ impl ScrapeConfig {
             scrape_interval: interval,
             scrape_timeout: timeout,
             accept: crate::protocol::accept_header(&protocols, escaping.1),
-            fallback_protocol: self.fallback()?,
+            fallback_protocol,
             native_histograms,
             always_scrape_classic_histograms: self
                 .always_scrape_classic_histograms
@@ -235,7 +240,6 @@ impl ScrapeConfig {
             keep_dropped_targets: limit(self.keep_dropped_targets, defaults.keep_dropped_targets),
             validation: escaping.0,
             enable_compression: self.enable_compression,
-            http,
             failure_log: self
                 .scrape_failure_log_file
                 .as_ref()
@@ -243,11 +247,8 @@ impl ScrapeConfig {
                 .map(|file| base_dir.join(file)),
             sd: self.sd.clone(),
             base_dir: base_dir.to_owned(),
-            relabel: Arc::new(rules(&self.relabel_configs, "relabel_configs")?),
-            metric_relabel: Arc::new(rules(
-                &self.metric_relabel_configs,
-                "metric_relabel_configs",
-            )?),
+            relabel,
+            metric_relabel: Arc::new(metric_relabel),
         })
     }
 

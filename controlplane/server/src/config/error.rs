@@ -27,10 +27,8 @@ pub enum ConfigError {
     /// A value, a key or the YAML itself is wrong: file, line, column, key and what would be right.
     #[error(transparent)]
     Invalid(#[from] YamlError),
-    /// Discovery that is not part of this build.
-    #[error(
-        "{file}: {reasons}: remove the key, or let file_sd_configs or http_sd_configs bring these targets"
-    )]
+    /// Something that Prometheus takes and this build cannot do.
+    #[error("{file}: {reasons}")]
     NotRunnable {
         /// The file.
         file: String,

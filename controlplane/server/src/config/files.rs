@@ -4,9 +4,10 @@ use std::path::Path;
 
 use bellwether_rules::glob;
 use bellwether_scrape::ScrapeConfig;
+use bellwether_yaml::Placed;
+use bellwether_yaml::node::Place;
 use hashbrown::HashMap;
 use serde::Deserialize;
-use serde_saphyr::Spanned;
 
 use super::error::ConfigError;
 use super::load::{Config, from_yaml, invalid, joined};
@@ -16,7 +17,7 @@ use crate::flags::Features;
 pub(super) type Jobs = HashMap<String, String>;
 
 /// What `scrape_configs` holds, positions and empty entries included.
-pub(super) type RawScrapeConfigs = Vec<Spanned<Option<ScrapeConfig>>>;
+pub(super) type RawScrapeConfigs = Vec<Placed<Option<ScrapeConfig>>>;
 
 /// A file of `scrape_config_files`.
 #[derive(Default, Deserialize)]
@@ -35,13 +36,13 @@ pub(super) fn is_path_pattern(pattern: &str) -> bool {
 /// Patterns of files, seen from the working directory. `key` and `what` are for messages. Which files they name is
 /// looked up at each load.
 pub(super) fn patterns(
-    patterns: Vec<Spanned<String>>,
+    patterns: Vec<Placed<String>>,
     file: &str,
     base_dir: &Path,
     key: &str,
     what: &str,
 ) -> Result<Vec<String>, ConfigError> {
-    let check = |(index, pattern): (usize, Spanned<String>)| {
+    let check = |(index, pattern): (usize, Placed<String>)| {
         if is_path_pattern(&pattern.value) {
             return Ok(joined(base_dir, &pattern.value).display().to_string());
         }
@@ -50,7 +51,7 @@ pub(super) fn patterns(
             pattern.value
         );
         let key = format!("{key}[{index}]");
-        Err(invalid(file, pattern.referenced, key, message))
+        Err(invalid(file, pattern.place, key, message))
     };
     patterns.into_iter().enumerate().map(check).collect()
 }
@@ -67,16 +68,16 @@ pub(super) fn scrape_configs(
     let defaults = config.scrape_defaults(&Features::default());
     let mut checked = Vec::with_capacity(configs.len());
     for (index, raw) in configs.into_iter().enumerate() {
-        let place = raw.referenced;
+        let place = raw.place;
         let invalid =
             |message: String| invalid(file, place, format!("scrape_configs[{index}]"), message);
         let Some(mut scrape) = raw.value else {
             return Err(invalid("empty or null scrape config section".to_owned()));
         };
         scrape.base_dir = folder.map(Path::to_owned);
-        scrape
-            .resolve(&defaults)
-            .map_err(|e| invalid(e.to_string()))?;
+        if let Some(error) = scrape.resolve(&defaults).err().filter(|e| !e.is_late()) {
+            return Err(invalid(error.to_string()));
+        }
         if let Some(first) = jobs.insert(scrape.job_name.clone(), file.to_owned()) {
             let name = &scrape.job_name;
             let mut message = format!("found multiple scrape configs with job name {name:?}");
@@ -104,7 +105,7 @@ impl Config {
             let found = glob(Path::new(&pattern)).map_err(|error| {
                 let message =
                     format!("error retrieving scrape config files for {pattern:?}: {error}");
-                let place = serde_saphyr::Location::UNKNOWN;
+                let place = Place::default();
                 invalid(main, place, "scrape_config_files".to_owned(), message)
             })?;
             for path in found {

@@ -84,7 +84,7 @@ fn the_global_section() {
         ),
         ("sample_limit: -1", "global.sample_limit"),
         ("target_limit: many", "global.target_limit"),
-        ("label_limit: 1.5", "global.label_limit"),
+        ("label_limit: '5'", "global.label_limit"),
         ("keep_dropped_targets: -5", "global.keep_dropped_targets"),
         ("body_size_limit: 10", "units: unknown unit  in 10"),
         ("body_size_limit: 10XB", "units: unknown unit XB in 10XB"),

@@ -8,9 +8,9 @@ use bellwether_remote::config::{RemoteReadConfig, RemoteWriteConfig};
 use bellwether_rules::notifier::AlertingConfig;
 use bellwether_scrape::ScrapeConfig;
 use bellwether_scrape::config::ValidationScheme;
-use bellwether_yaml::YamlError;
+use bellwether_yaml::node::Place;
+use bellwether_yaml::{Placed, YamlError};
 use serde::{Deserialize, Serialize};
-use serde_saphyr::{Location, Spanned};
 
 use crate::flags::Features;
 
@@ -150,17 +150,17 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawConfig {
-    global: Option<Spanned<GlobalConfig>>,
+    global: Option<Placed<GlobalConfig>>,
     runtime: Option<RuntimeConfig>,
-    scrape_config_files: Option<Vec<Spanned<String>>>,
+    scrape_config_files: Option<Vec<Placed<String>>>,
     scrape_configs: Option<RawScrapeConfigs>,
-    rule_files: Option<Vec<Spanned<String>>>,
+    rule_files: Option<Vec<Placed<String>>>,
     storage: Option<StorageConfig>,
-    alerting: Option<Spanned<AlertingConfig>>,
+    alerting: Option<Placed<AlertingConfig>>,
     remote_write: Entries<RemoteWriteConfig>,
     remote_read: Entries<RemoteReadConfig>,
-    otlp: Option<Spanned<OtlpConfig>>,
-    tracing: Option<Spanned<Option<TracingConfig>>>,
+    otlp: Option<Placed<OtlpConfig>>,
+    tracing: Option<Placed<Option<TracingConfig>>>,
 }
 
 impl Config {
@@ -204,7 +204,7 @@ impl Config {
             file_scrape_configs: Vec::new(),
             storage: raw.storage.unwrap_or_default(),
             otlp,
-            remote_write: remote::write(raw.remote_write, name, base_dir)?,
+            remote_write: remote::write(raw.remote_write, scheme, name, base_dir)?,
             remote_read: remote::read(raw.remote_read, name, base_dir)?,
             tracing: tracing(raw.tracing, name, base_dir)?,
             external_labels,
@@ -269,11 +269,11 @@ impl Config {
 
 /// The checked section `tracing`.
 fn tracing(
-    raw: Option<Spanned<Option<TracingConfig>>>,
+    raw: Option<Placed<Option<TracingConfig>>>,
     file: &str,
     base_dir: &Path,
 ) -> Result<Option<TracingConfig>, ConfigError> {
-    let Some((tracing, at)) = raw.and_then(|raw| Some((raw.value?, raw.referenced))) else {
+    let Some((tracing, at)) = raw.and_then(|raw| Some((raw.value?, raw.place))) else {
         return Ok(None);
     };
     match tracing.problem(base_dir) {
@@ -292,7 +292,7 @@ pub(super) fn joined(base_dir: &Path, path: &str) -> PathBuf {
 }
 
 fn otlp(
-    raw: Option<Spanned<OtlpConfig>>,
+    raw: Option<Placed<OtlpConfig>>,
     legacy: bool,
     file: &str,
 ) -> Result<OtlpConfig, ConfigError> {
@@ -301,17 +301,17 @@ fn otlp(
     };
     let mut otlp = raw.value;
     otlp.check(legacy)
-        .map_err(|e| invalid(file, raw.referenced, "otlp".to_owned(), e))?;
+        .map_err(|e| invalid(file, raw.place, "otlp".to_owned(), e))?;
     Ok(otlp)
 }
 
-fn global(raw: Option<Spanned<GlobalConfig>>, file: &str) -> Result<GlobalConfig, ConfigError> {
+fn global(raw: Option<Placed<GlobalConfig>>, file: &str) -> Result<GlobalConfig, ConfigError> {
     let Some(raw) = raw else {
         let mut global = GlobalConfig::default();
         global.check().expect("the defaults agree with each other");
         return Ok(global);
     };
-    let place = raw.referenced;
+    let place = raw.place;
     let mut global = raw.value;
     if let Err((key, message)) = global.check() {
         return Err(invalid(file, place, format!("global.{key}"), message));
@@ -333,7 +333,7 @@ fn global(raw: Option<Spanned<GlobalConfig>>, file: &str) -> Result<GlobalConfig
 }
 
 fn alerting(
-    raw: Option<Spanned<AlertingConfig>>,
+    raw: Option<Placed<AlertingConfig>>,
     scheme: ValidationScheme,
     file: &str,
     base_dir: &Path,
@@ -347,31 +347,27 @@ fn alerting(
         Ok(()) => Ok(alerting),
         Err(error) => Err(invalid(
             file,
-            raw.referenced,
+            raw.place,
             "alerting".to_owned(),
             error.to_string(),
         )),
     }
 }
 
-pub(super) fn invalid(file: &str, at: Location, path: String, message: String) -> ConfigError {
+pub(super) fn invalid(file: &str, at: Place, path: String, message: String) -> ConfigError {
     ConfigError::Invalid(YamlError {
         file: file.to_owned(),
-        line: at.line(),
-        column: at.column(),
+        line: at.line as u64,
+        column: at.column as u64,
         path,
         message,
     })
 }
 
-/// Reads YAML; the key path of an error is that of the file, without the wrapper that remembers positions.
+/// Reads YAML.
 pub(super) fn from_yaml<T: serde::de::DeserializeOwned>(
     file: &str,
     text: &str,
 ) -> Result<T, ConfigError> {
-    bellwether_yaml::from_str_with_nulls(file, text).map_err(|error| {
-        // Only the outermost value is wrapped, and nothing above it is called `value`.
-        let path = error.path.replacen(".value", "", 1);
-        ConfigError::Invalid(YamlError { path, ..error })
-    })
+    bellwether_yaml::from_str_with_nulls(file, text).map_err(ConfigError::Invalid)
 }

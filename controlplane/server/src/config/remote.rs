@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use bellwether_remote::config::{ReadSettings, RemoteReadConfig, RemoteWriteConfig, WriteSettings};
+use bellwether_remote::config::{
+    ReadSettings, RemoteConfigError, RemoteReadConfig, RemoteWriteConfig, WriteSettings,
+};
+use bellwether_scrape::config::ValidationScheme;
+use bellwether_yaml::Placed;
 use hashbrown::HashSet;
-use serde_saphyr::Spanned;
 
 use super::error::ConfigError;
 use super::load::invalid;
 
 /// Entries of a section as written; a place without content is none.
-pub(super) type Entries<T> = Option<Vec<Spanned<Option<T>>>>;
+pub(super) type Entries<T> = Option<Vec<Placed<Option<T>>>>;
 
 /// An entry of a section.
 trait Entry: Clone {
@@ -19,7 +22,10 @@ trait Entry: Clone {
     const WORDS: &'static str;
 
     fn name(&self) -> &str;
-    fn check(&self, base_dir: &Path) -> Result<(), String>;
+    /// How label names are checked.
+    fn set_names(&mut self, scheme: ValidationScheme);
+    /// What is wrong, if anything is.
+    fn problem(&self, base_dir: &Path) -> Option<RemoteConfigError>;
 }
 
 impl Entry for RemoteWriteConfig {
@@ -30,8 +36,12 @@ impl Entry for RemoteWriteConfig {
         &self.name
     }
 
-    fn check(&self, base_dir: &Path) -> Result<(), String> {
-        self.resolve(base_dir).map(drop).map_err(|e| e.to_string())
+    fn set_names(&mut self, scheme: ValidationScheme) {
+        self.names = scheme;
+    }
+
+    fn problem(&self, base_dir: &Path) -> Option<RemoteConfigError> {
+        self.resolve(base_dir).err()
     }
 }
 
@@ -43,18 +53,21 @@ impl Entry for RemoteReadConfig {
         &self.name
     }
 
-    fn check(&self, base_dir: &Path) -> Result<(), String> {
-        self.resolve(base_dir).map(drop).map_err(|e| e.to_string())
+    fn set_names(&mut self, _: ValidationScheme) {}
+
+    fn problem(&self, base_dir: &Path) -> Option<RemoteConfigError> {
+        self.resolve(base_dir).err()
     }
 }
 
 /// The checked entries of `remote_write`.
 pub(super) fn write(
     raw: Entries<RemoteWriteConfig>,
+    scheme: ValidationScheme,
     file: &str,
     base_dir: &Path,
 ) -> Result<Vec<RemoteWriteConfig>, ConfigError> {
-    entries(raw, file, base_dir)
+    entries(raw, scheme, file, base_dir)
 }
 
 /// The checked entries of `remote_read`.
@@ -63,18 +76,23 @@ pub(super) fn read(
     file: &str,
     base_dir: &Path,
 ) -> Result<Vec<RemoteReadConfig>, ConfigError> {
-    entries(raw, file, base_dir)
+    entries(raw, ValidationScheme::default(), file, base_dir)
 }
 
-fn entries<T: Entry>(raw: Entries<T>, file: &str, base_dir: &Path) -> Result<Vec<T>, ConfigError> {
+fn entries<T: Entry>(
+    raw: Entries<T>,
+    scheme: ValidationScheme,
+    file: &str,
+    base_dir: &Path,
+) -> Result<Vec<T>, ConfigError> {
     let mut names = HashSet::new();
     let mut all = Vec::new();
     for (index, entry) in raw.unwrap_or_default().into_iter().enumerate() {
         let wrong = |message: String| {
             let path = format!("{}[{index}]", T::SECTION);
-            invalid(file, entry.referenced, path, message)
+            invalid(file, entry.place, path, message)
         };
-        let Some(config) = entry.value.clone() else {
+        let Some(mut config) = entry.value.clone() else {
             return Err(wrong(format!("empty or null {} config section", T::WORDS)));
         };
         if !config.name().is_empty() && !names.insert(config.name().to_owned()) {
@@ -84,13 +102,32 @@ fn entries<T: Entry>(raw: Entries<T>, file: &str, base_dir: &Path) -> Result<Vec
                 config.name()
             )));
         }
-        config.check(base_dir).map_err(wrong)?;
+        config.set_names(scheme);
+        if let Some(problem) = config.problem(base_dir).filter(|p| !p.is_late()) {
+            return Err(wrong(problem.to_string()));
+        }
         all.push(config);
     }
     Ok(all)
 }
 
+fn not_runnable<T: Entry>(entries: &[T], base_dir: &Path) -> Vec<String> {
+    let entries = entries.iter().enumerate();
+    let problems = entries.filter_map(|(index, entry)| {
+        let problem = entry.problem(base_dir)?;
+        Some(format!("{}[{index}]: {problem}", T::SECTION))
+    });
+    problems.collect()
+}
+
 impl super::Config {
+    /// Remote systems that no request can be sent to.
+    pub(super) fn remotes_not_runnable(&self) -> Vec<String> {
+        let mut reasons = not_runnable(&self.remote_write, &self.base_dir);
+        reasons.extend(not_runnable(&self.remote_read, &self.base_dir));
+        reasons
+    }
+
     /// What remote write runs with.
     pub(crate) fn write_settings(&self) -> Result<Vec<WriteSettings>, String> {
         let all = self.remote_write.iter().map(|c| c.resolve(&self.base_dir));

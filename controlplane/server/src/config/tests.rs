@@ -50,7 +50,7 @@ fn mistakes_name_place_key_and_remedy() {
             "global:\n  scrape_interval: 5x\n",
             &["p.yml:2:20: global.scrape_interval", "\"5x\""],
         ),
-        ("global: [\n", &["p.yml:1:9: global"]),
+        ("global: [\n", &["p.yml:1:9: "]),
         ("global:\n\tx: 1\n", &["p.yml:2:2", "tab"]),
         (
             "global:\n  scrape_interval: 5s\n  scrape_timeout: 10s\n",
@@ -114,8 +114,26 @@ fn mistakes_name_place_key_and_remedy() {
             &["p.yml:3:18", "max_shard", "did you mean \"max_shards\"?"],
         ),
         (
-            "remote_write:\n- url: http://x/w\n  sigv4: {region: r}\n",
-            &["remote_write[0]: sigv4 is not supported yet: this build has no library"],
+            "remote_write:\n- url: http://x/w\n  sigv4: {access_key: r}\n",
+            &[
+                "p.yml:3:10: remote_write[0].sigv4: must provide a AWS SigV4 Access key and Secret Key",
+            ],
+        ),
+        (
+            "remote_write:\n- url: http://x/w\n  queue_config:\n",
+            &["remote_write[0]: remote write queue max_shards must be positive"],
+        ),
+        (
+            "global: {metric_name_validation_scheme: legacy}\nremote_write:\n- url: http://x/w\n  write_relabel_configs: [{target_label: a.b}]\n",
+            &["remote_write[0]: \"a.b\" is invalid 'target_label' for replace action"],
+        ),
+        (
+            "remote_read:\n- url: http://x\n  required_matchers: {'': a}\n",
+            &["remote_read[0]: \"\" is not a valid label name"],
+        ),
+        (
+            "alerting:\n  alertmanagers:\n  - sigv4: {}\n    basic_auth: {}\n",
+            &["at most one of basic_auth, authorization, oauth2, & sigv4 must be configured"],
         ),
         (
             "remote_write:\n- url: http://x/w\n- url: ':x'\n",

@@ -218,6 +218,16 @@ async fn scrapes(address: SocketAddr, job: &str, n: u64) -> bool {
 
 #[tokio::test]
 async fn scraped_counters_begin_where_prometheus_lets_them() {
+    scraped("").await;
+}
+
+/// What may come out of order for samples may not for starts: they would come again and again.
+#[tokio::test]
+async fn scraped_counters_begin_in_order_only() {
+    scraped("storage: {tsdb: {out_of_order_time_window: 6h}}\n").await;
+}
+
+async fn scraped(storage: &str) {
     let begin = now_ms();
     let pages = Arc::new(Mutex::new(Pages {
         openmetrics: openmetrics(begin),
@@ -230,7 +240,11 @@ async fn scraped_counters_begin_where_prometheus_lets_them() {
             "- job_name: {name}\n  metrics_path: /{name}\n  scrape_interval: 1s\n  static_configs: [{{targets: [\"{target}\"]}}]\n"
         )
     };
-    let config = format!("scrape_configs:\n{}{}", job("lines"), job("messages"));
+    let config = format!(
+        "{storage}scrape_configs:\n{}{}",
+        job("lines"),
+        job("messages")
+    );
     let flags = ["--enable-feature=created-timestamp-zero-ingestion,native-histograms"];
     let Some(theirs) = start_reference(&config, &flags).await else {
         return;

@@ -54,7 +54,8 @@ impl Db {
         let threshold = f64::from_bits(self.stale.threshold.load(Ordering::Relaxed));
         // What waits for a truncation is in blocks already.
         let waits = self.pending.lock().is_some() || self.has_pending_eviction();
-        if threshold <= 0.0 || waits || self.is_head_soon_full() {
+        let never = threshold.is_nan() || threshold <= 0.0;
+        if never || waits || self.is_head_soon_full() {
             return Ok(());
         }
         let (stale, all) = self.head.stale_series();

@@ -298,7 +298,12 @@ fn check_groups(
     syntax_only: bool,
     warnings: &mut Vec<String>,
 ) -> Result<(), Mistake> {
-    let settings = scrape.resolve(defaults)?;
+    // How targets are asked does not matter for what they are.
+    let addresses = ScrapeConfig {
+        http: HttpClientConfig::default(),
+        ..scrape.clone()
+    };
+    let settings = addresses.resolve(defaults)?;
     for (index, fixed) in scrape.sd.static_configs.iter().enumerate() {
         let group = group(&fixed.targets, &fixed.labels);
         check_group(&settings, &index.to_string(), &group)?;
