@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use bellwether_model::storage::{
-    AppendError, Appendable, Appender, Querier, Queryable, SampleBuffer, Series, SeriesRef,
-    StorageError,
+    AppendError, Appendable, Appender, DuplicateFloat, Querier, Queryable, SampleBuffer, Series,
+    SeriesRef, StorageError,
 };
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Matcher, Metadata};
 
@@ -257,9 +257,7 @@ impl Appender for MemoryAppender<'_> {
                 Some(last) if *last > t => return Err(AppendError::OutOfOrder),
                 // The same sample once more says nothing new.
                 Some(last) if *last == t && is_last(&series.samples, &value) => continue,
-                Some(last) if *last == t => {
-                    return Err(AppendError::DuplicateTimestamp(None));
-                }
+                Some(last) if *last == t => return Err(duplicate(&series.samples, &value)),
                 _ => {}
             }
             if Arc::get_mut(series).is_none() {
@@ -285,6 +283,22 @@ impl Appender for MemoryAppender<'_> {
     }
 
     fn rollback(self: Box<Self>) {}
+}
+
+/// The refusal of another value for the time of the newest sample.
+fn duplicate(samples: &SampleBuffer, value: &Value) -> AppendError {
+    let detail = match (value, samples.len().checked_sub(1)) {
+        (Value::Float(new), Some(last)) => Some(DuplicateFloat {
+            t: samples.timestamps[last],
+            existing: samples
+                .histogram(last)
+                .is_none()
+                .then(|| samples.values[last]),
+            new: *new,
+        }),
+        _ => None,
+    };
+    AppendError::DuplicateTimestamp(detail)
 }
 
 /// Whether the newest sample has this value.
