@@ -80,6 +80,8 @@ fn main() {
         "sum by (job) (rate(requests_total[5m]))",
         "sum by (job) (rate(requests_total[1h]))",
         "max by (job) (max_over_time(requests_total[1h]))",
+        "avg by (job) (avg_over_time(requests_total[10m]))",
+        "sum by (job) (stddev_over_time(requests_total[10m]))",
         "quantile by (job) (0.9, rate(requests_total[5m]))",
         "topk(5, rate(requests_total[5m]))",
         "rate(requests_total[5m]) / on (instance, job, path) requests_total",

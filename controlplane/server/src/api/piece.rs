@@ -1,7 +1,36 @@
 //! A piece of an answer in the making: bytes with room behind them, which short texts are written to in place.
 
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use parking_lot::Mutex;
+
 /// Bytes that are written to at least.
 const LEAST: usize = 1024;
+
+/// Memory of pieces that were sent, for those that follow: new memory would have to come from the system.
+#[derive(Clone, Default)]
+pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Bytes that return when they are no longer needed.
+struct Lent {
+    bytes: Vec<u8>,
+    len: usize,
+    spare: Spare,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.spare.0.lock().push(bytes);
+    }
+}
 
 /// Text so far.
 pub(super) struct Piece {
@@ -13,10 +42,11 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// Room for so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
+    /// Room for so many bytes, in spare memory if there is any.
+    pub(super) fn new(bytes: usize, spare: &Spare) -> Self {
+        let known = spare.0.lock().pop();
         Self {
-            bytes: vec![0; bytes],
+            bytes: known.unwrap_or_else(|| vec![0; bytes]),
             len: 0,
             scratch: String::new(),
         }
@@ -69,9 +99,13 @@ impl Piece {
         self.bytes.resize(wanted, 0);
     }
 
-    pub(super) fn into_bytes(mut self) -> Vec<u8> {
-        self.bytes.truncate(self.len);
-        self.bytes
+    /// The text. Its memory becomes spare when it is no longer needed.
+    pub(super) fn lend(self, spare: &Spare) -> Bytes {
+        Bytes::from_owner(Lent {
+            bytes: self.bytes,
+            len: self.len,
+            spare: spare.clone(),
+        })
     }
 }
 
@@ -81,7 +115,8 @@ mod tests {
 
     #[test]
     fn grows_as_it_must() {
-        let mut piece = Piece::new(2);
+        let spare = Spare::default();
+        let mut piece = Piece::new(2, &spare);
         let mut wanted = Vec::new();
         for i in 0..3000 {
             match i % 3 {
@@ -99,6 +134,13 @@ mod tests {
             wanted.extend_from_slice(b"three");
             assert_eq!(piece.len(), wanted.len());
         }
-        assert_eq!(piece.into_bytes(), wanted);
+        let bytes = piece.lend(&spare);
+        assert_eq!(bytes, wanted);
+        let place = bytes.as_ptr();
+        drop(bytes);
+        let mut again = Piece::new(2, &spare);
+        again.push_str("again");
+        let again = again.lend(&spare);
+        assert_eq!((again.as_ptr(), &*again), (place, &b"again"[..]));
     }
 }

@@ -12,7 +12,7 @@ use bellwether_promql::{MatrixSeries, Point, Value, VectorSample};
 
 use super::histogram::push_histogram;
 use super::json;
-use super::piece::Piece;
+use super::piece::{Piece, Spare};
 use super::times::{TIME_ROOM, TimeTexts};
 
 /// Size at which a chunk is handed over: large enough that the cost per chunk vanishes, small enough to be
@@ -46,7 +46,7 @@ pub(crate) fn respond(
     let chunks = std::iter::once(first).chain(std::iter::from_fn(move || {
         (!writer.is_done()).then(|| writer.chunk())
     }));
-    let stream = futures_util::stream::iter(chunks.map(|c| Ok::<_, Infallible>(Bytes::from(c))));
+    let stream = futures_util::stream::iter(chunks.map(Ok::<_, Infallible>));
     (json::CONTENT_TYPE, Body::from_stream(stream)).into_response()
 }
 
@@ -61,6 +61,7 @@ struct QueryBody {
     /// Next point of that series; floats first, then histograms.
     point: usize,
     times: TimeTexts,
+    spare: Spare,
 }
 
 impl QueryBody {
@@ -73,6 +74,7 @@ impl QueryBody {
             element: 0,
             point: 0,
             times: TimeTexts::default(),
+            spare: Spare::default(),
         }
     }
 
@@ -81,8 +83,8 @@ impl QueryBody {
     }
 
     /// The next piece of the text.
-    fn chunk(&mut self) -> Vec<u8> {
-        let mut out = Piece::new((self.rest() + 512).min(CHUNK_BYTES + 4096));
+    fn chunk(&mut self) -> Bytes {
+        let mut out = Piece::new((self.rest() + 512).min(CHUNK_BYTES + 4096), &self.spare);
         if !self.begun {
             self.begun = true;
             out.push_str(r#"{"status":"success","data":{"resultType":""#);
@@ -97,7 +99,7 @@ impl QueryBody {
                 break;
             }
         }
-        out.into_bytes()
+        out.lend(&self.spare)
     }
 
     /// About how many bytes are left to be written, as far as they matter.
