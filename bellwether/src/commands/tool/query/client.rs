@@ -31,7 +31,7 @@ fn http_client(file: Option<&Path>) -> anyhow::Result<bellwether_http::Client> {
         Some(file) => {
             let text = std::fs::read_to_string(file);
             let text = text.with_context(|| format!("read {}", file.display()))?;
-            let config = bellwether_yaml::from_str(&file.display().to_string(), &text)?;
+            let config = bellwether_yaml::from_str_with_nulls(&file.display().to_string(), &text)?;
             (config, file.parent().unwrap_or(Path::new(".")))
         }
     };
