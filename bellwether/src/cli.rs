@@ -57,7 +57,8 @@ Examples:
 const DASHBOARD_EXAMPLES: &str = "\
 Examples:
   bellwether dashboard
-  bellwether dashboard --listen 0.0.0.0:3000 --prometheus-url http://prometheus.example:9090";
+  bellwether dashboard --listen 0.0.0.0:3000 --prometheus-url http://prometheus.example:9090
+  bellwether dashboard --prometheus-url https://prometheus.example --http.config.file client.yml";
 
 const LOAD_EXAMPLES: &str = "\
 Examples:
@@ -217,6 +218,9 @@ pub(crate) struct DashboardArgs {
         env = "PROMETHEUS_URL"
     )]
     pub(crate) prometheus_url: String,
+    /// File with the keys of the HTTP client that asks that server, as in a scrape job: tls_config, basic_auth, ...
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    pub(crate) http_config_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

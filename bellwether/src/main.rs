@@ -10,6 +10,7 @@
 
 mod cli;
 mod commands;
+mod http_client;
 mod program_pages;
 mod signals;
 mod stack;

@@ -27,6 +27,8 @@ pub(super) struct ServerSection {
     pub(super) port: Option<u16>,
     pub(super) retention: Option<String>,
     pub(super) config: Option<PathBuf>,
+    pub(super) web_config: Option<PathBuf>,
+    pub(super) client_config: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,13 +4,14 @@ use std::fmt::Write;
 
 use bellwether_model::duration;
 
+use super::access::ServerAccess;
 use super::{Plane, Stack};
 
 /// The rules, beside the `prometheus.yml` that names them.
 pub(crate) const RULES_FILE: &str = "rules.yml";
 
 /// The `prometheus.yml` that scrapes everything in the stack. Valid for the official server too.
-pub(crate) fn prometheus_yml(stack: &Stack) -> String {
+pub(crate) fn prometheus_yml(stack: &Stack, access: &ServerAccess) -> String {
     let host = stack.reachable_host();
     let interval = duration::format(stack.scrape_interval);
     let mut out = format!(
@@ -43,8 +44,8 @@ pub(crate) fn prometheus_yml(stack: &Stack) -> String {
         out,
         "\n  # The pull model: a service that is scraped directly, without a collector.\n  - job_name: orders\n    \
          static_configs:\n      - targets: [\"{host}:{}\"]\n\n  \
-         # The metrics server itself.\n  - job_name: prometheus\n    static_configs:\n      - targets: [\"{host}:{}\"]\n",
-        stack.orders_port, stack.server_port,
+         # The metrics server itself.\n  - job_name: prometheus\n{}    static_configs:\n      - targets: [\"{host}:{}\"]\n",
+        stack.orders_port, access.scrape_keys, stack.server_port,
     );
     out
 }
@@ -94,13 +95,14 @@ mod tests {
             .skip_while(|l| l.starts_with('#'))
             .map(|l| format!("{l}\n"))
             .collect();
-        assert_eq!(body.trim(), prometheus_yml(&stack).trim());
+        let generated = prometheus_yml(&stack, &ServerAccess::plain(&stack));
+        assert_eq!(body.trim(), generated.trim());
     }
 
     #[test]
     fn every_plane_is_a_target_with_its_identity() {
         let stack = Stack::load(None, &Overrides::default()).unwrap();
-        let text = prometheus_yml(&stack);
+        let text = prometheus_yml(&stack, &ServerAccess::plain(&stack));
         for part in [
             "\"127.0.0.1:8889\"",
             "\"127.0.0.1:8893\"",

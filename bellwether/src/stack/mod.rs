@@ -1,9 +1,10 @@
 //! The stack file: which planes run on which ports, with which faults and traffic.
 //!
 //! Two steps, as everywhere: [`file`] mirrors the YAML as written, [`resolve`] checks it and fills every
-//! default. The supervisor sees only the resolved [`Stack`]. [`generate`] writes the configurations that
-//! follow from it.
+//! default. The supervisor sees only the resolved [`Stack`]. [`access`] says how the metrics server is reached,
+//! [`generate`] writes the configurations that follow from all this.
 
+pub(crate) mod access;
 mod file;
 pub(crate) mod generate;
 mod resolve;

@@ -28,6 +28,10 @@ pub(crate) struct Stack {
     pub(crate) retention: String,
     /// A prometheus.yml of the user's own.
     pub(crate) server_config: Option<PathBuf>,
+    /// The server's TLS, users and headers: a web configuration file.
+    pub(crate) server_web_config: Option<PathBuf>,
+    /// How the stack's own parts ask the server: the keys of an HTTP client.
+    pub(crate) server_client_config: Option<PathBuf>,
     /// Dashboard.
     pub(crate) dashboard_port: u16,
     /// Order service.
@@ -161,6 +165,8 @@ impl Stack {
             server_port: written.server.port.unwrap_or(9090),
             retention,
             server_config: written.server.config,
+            server_web_config: written.server.web_config,
+            server_client_config: written.server.client_config,
             dashboard_port: written.dashboard.port.unwrap_or(3000),
             orders_port: written.orders.port.unwrap_or(8000),
             orders_rate: check.rate("orders.traffic.rate", &written.orders.traffic, 1.0)?,
@@ -178,7 +184,12 @@ impl Stack {
     /// The files that a stack file names are meant from where it lies, not from where the program was started.
     fn resolve_paths(&mut self, folder: &Path) {
         let planes = self.planes.iter_mut().filter_map(|p| p.collector.as_mut());
-        for path in planes.chain(self.server_config.as_mut()) {
+        let server = [
+            &mut self.server_config,
+            &mut self.server_web_config,
+            &mut self.server_client_config,
+        ];
+        for path in planes.chain(server.into_iter().flatten()) {
             *path = folder.join(&path);
         }
     }

@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use crate::cli::UpArgs;
 use crate::signals;
+use crate::stack::access::ServerAccess;
 use crate::stack::{Overrides, Stack};
 
 pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
@@ -37,7 +38,8 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     };
     let stack = Stack::load(args.stack.as_deref(), &overrides)?;
     let _claim = lock::DataDir::claim(&stack.data_dir)?;
-    let parts = parts::bind(&stack, args.no_load, args.stack.as_deref()).await?;
+    let access = ServerAccess::load(&stack)?;
+    let parts = parts::bind(&stack, &access, args.no_load, args.stack.as_deref()).await?;
 
     let shutdown = signals::shutdown_token();
     let screen = screen::Screen::new();
@@ -47,7 +49,8 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
         screen.line("this binary was built without the dashboard; its pages say how to get it");
     }
 
-    let follow = watch::follow(&stack, &components, started, args.no_load, &screen);
+    let client = watch::Client::new(&access)?;
+    let follow = watch::follow(&stack, &components, &client, started, args.no_load, &screen);
     let failure = tokio::select! {
         () = shutdown.cancelled() => None,
         failure = supervisor.first_end() => Some(failure),

@@ -1,5 +1,7 @@
 //! Building every part of a stack: all ports bound, nothing running.
 
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::screen::Component;
 use super::supervisor::{Stage, Supervisor};
+use crate::stack::access::ServerAccess;
 use crate::stack::{DEFAULT_COLLECTOR, DEFAULT_RULES, Plane, Stack, generate};
 
 /// Further exports soon after the start, so that the first charts need not wait for the interval.
@@ -45,6 +48,7 @@ struct PlaneParts {
 /// Checks all configurations and binds all ports. On an error nothing stays bound.
 pub(super) async fn bind(
     stack: &Stack,
+    access: &ServerAccess,
     no_load: bool,
     stack_file: Option<&Path>,
 ) -> anyhow::Result<Parts> {
@@ -52,7 +56,7 @@ pub(super) async fn bind(
         Some(file) => format!("{key} in {}", file.display()),
         None => format!("{key} in a stack file (`bellwether init` writes one)"),
     };
-    let server = bind_server(stack, &option("server.port")).await?;
+    let server = bind_server(stack, access, &option("server.port")).await?;
     let mut planes = Vec::new();
     for (index, plane) in stack.planes.iter().enumerate() {
         planes.push(
@@ -89,15 +93,15 @@ pub(super) async fn bind(
         orders,
         orders_load,
         server,
-        dashboard: (dashboard_config(stack), dashboard),
-        components: components(stack),
+        dashboard: (dashboard_config(stack, access), dashboard),
+        components: components(stack, access),
     })
 }
 
-async fn bind_server(stack: &Stack, option: &str) -> anyhow::Result<Server> {
+async fn bind_server(stack: &Stack, access: &ServerAccess, option: &str) -> anyhow::Result<Server> {
     let config = match &stack.server_config {
         Some(path) => readable(path, "server.config")?,
-        None => write_generated(stack)?,
+        None => write_generated(stack, access)?,
     };
     let mut settings = ServerSettings::embedded(
         bellwether_server::ConfigSource::File(config),
@@ -106,6 +110,10 @@ async fn bind_server(stack: &Stack, option: &str) -> anyhow::Result<Server> {
         Listen::Address(stack.address(stack.server_port).to_string()),
     );
     option.clone_into(&mut settings.listen_option);
+    settings
+        .web
+        .config_file
+        .clone_from(&stack.server_web_config);
     settings.web.enable_lifecycle = true;
     settings.web.enable_remote_write_receiver = true;
     settings.web.ui_config = ui_config(stack);
@@ -118,7 +126,7 @@ async fn bind_server(stack: &Stack, option: &str) -> anyhow::Result<Server> {
 
 /// A file that the stack file names; the parts themselves know only their own options.
 fn readable(path: &Path, key: &str) -> anyhow::Result<PathBuf> {
-    std::fs::File::open(path)
+    File::open(path)
         .with_context(|| format!("cannot read {} ({key} in the stack file)", path.display()))?;
     Ok(path.to_owned())
 }
@@ -129,18 +137,35 @@ const GENERATED_HEADING: &str = "\
 ";
 
 /// Writes the generated configuration and the rules, where people and promtool can read them.
-fn write_generated(stack: &Stack) -> anyhow::Result<PathBuf> {
+fn write_generated(stack: &Stack, access: &ServerAccess) -> anyhow::Result<PathBuf> {
     let folder = stack.data_dir.join("generated");
     let path = folder.join("prometheus.yml");
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
-    let config = generate::prometheus_yml(stack);
+    let config = generate::prometheus_yml(stack, access);
     let rules = folder.join(generate::RULES_FILE);
     for (path, text) in [(&path, config.as_str()), (&rules, DEFAULT_RULES)] {
-        std::fs::write(path, format!("{GENERATED_HEADING}{text}"))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(
+            path,
+            &format!("{GENERATED_HEADING}{text}"),
+            access.has_secrets(),
+        )
+        .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(path)
+}
+
+/// Writes a file; a secret one only its owner may read.
+fn write_file(path: &Path, text: &str, secret: bool) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    #[cfg(unix)]
+    if secret {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    #[cfg(not(unix))]
+    let _ = secret;
+    file.write_all(text.as_bytes())
 }
 
 async fn bind_plane(
@@ -257,9 +282,10 @@ fn load(target: &str, environment: &str, rate: f64, mix: &str) -> anyhow::Result
     Ok(config)
 }
 
-fn dashboard_config(stack: &Stack) -> DashboardConfig {
+fn dashboard_config(stack: &Stack, access: &ServerAccess) -> DashboardConfig {
     DashboardConfig {
-        prometheus_url: stack.url(stack.server_port),
+        prometheus_url: access.url.clone(),
+        client: access.client.clone(),
         ui_config: ui_config(stack),
     }
 }
@@ -281,7 +307,7 @@ fn ui_config(stack: &Stack) -> UiConfig {
     }
 }
 
-fn components(stack: &Stack) -> Vec<Component> {
+fn components(stack: &Stack, access: &ServerAccess) -> Vec<Component> {
     let component = |name: String, port: u16, path: &str, ready_port: u16, ready: &str| Component {
         name,
         url: format!("{}{path}", stack.url(port)),
@@ -295,13 +321,11 @@ fn components(stack: &Stack) -> Vec<Component> {
             stack.dashboard_port,
             "/health",
         ),
-        component(
-            "metrics server".to_owned(),
-            stack.server_port,
-            "",
-            stack.server_port,
-            "/-/ready",
-        ),
+        Component {
+            name: "metrics server".to_owned(),
+            url: access.url.clone(),
+            ready_url: format!("{}/-/ready", access.url),
+        },
     ];
     for plane in &stack.planes {
         let name = &plane.name;

@@ -65,16 +65,16 @@ impl Screen {
     }
 
     /// The table of components with the time each needed to be ready.
-    pub(super) fn table(&self, rows: &[(Component, Option<Duration>)]) {
+    pub(super) fn table(&self, rows: &[(Component, Result<Duration, String>)]) {
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
             .set_header(["component", "URL", "ready"]);
         for (component, ready) in rows {
-            let ready = ready.map_or_else(
-                || "not ready".to_owned(),
-                |d| format!("{} ms", d.as_millis()),
-            );
+            let ready = match ready {
+                Ok(after) => format!("{} ms", after.as_millis()),
+                Err(_) => "not ready".to_owned(),
+            };
             table.add_row([
                 component.name.as_str(),
                 component.url.as_str(),

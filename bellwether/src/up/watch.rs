@@ -4,15 +4,25 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, bail};
+use bellwether_http::ClientSettings;
+use bytes::Bytes;
 use futures_util::future::join_all;
+use http::Request;
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
+use url::form_urlencoded;
 
 use super::screen::{Component, Screen};
 use crate::stack::Stack;
+use crate::stack::access::ServerAccess;
 
 /// How long a part may take until the table says that it is not ready.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 const READY_POLL: Duration = Duration::from_millis(20);
+/// How long one answer may take.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 const DATA_POLL: Duration = Duration::from_millis(250);
 /// How long data may take until the screen says what is missing and goes on.
 const DATA_DEADLINE: Duration = Duration::from_secs(30);
@@ -27,11 +37,11 @@ const REQUEST_RATE: &str =
 pub(super) async fn follow(
     stack: &Stack,
     components: &[Component],
+    client: &Client,
     started: Instant,
     no_load: bool,
     screen: &Screen,
 ) -> Infallible {
-    let client = Client::new(stack.url(stack.server_port));
     screen.status("starting".to_owned());
     let ready = join_all(
         components
@@ -41,6 +51,11 @@ pub(super) async fn follow(
     .await;
     let rows: Vec<_> = components.iter().cloned().zip(ready).collect();
     screen.table(&rows);
+    for (component, ready) in &rows {
+        if let Err(reason) = ready {
+            screen.line(&format!("{} is not ready: {reason}", component.name));
+        }
+    }
     let dashboard = stack.url(stack.dashboard_port);
     if no_load {
         screen.line(&format!("no traffic (--no-load); dashboard: {dashboard}"));
@@ -70,8 +85,10 @@ pub(super) async fn follow(
 }
 
 /// The stack as seen through HTTP.
-struct Client {
-    http: reqwest::Client,
+pub(super) struct Client {
+    /// For the metrics server, which may want TLS and credentials.
+    to_server: bellwether_http::Client,
+    to_others: bellwether_http::Client,
     server: String,
 }
 
@@ -92,34 +109,53 @@ struct VectorSample {
 }
 
 impl Client {
-    fn new(server: String) -> Self {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(5))
-            // Before a server gives an idle connection up, which may happen just as it is used again.
-            .pool_idle_timeout(Duration::from_secs(20))
-            // The stack is on this machine, whatever proxy the environment names.
-            .no_proxy()
-            .build()
-            .unwrap_or_default();
-        Self { http, server }
+    pub(super) fn new(access: &ServerAccess) -> anyhow::Result<Self> {
+        // The stack is on this machine: whatever proxy the environment names does not count.
+        let plain = ClientSettings::default();
+        Ok(Self {
+            to_server: bellwether_http::Client::new(&access.client, "up")?,
+            to_others: bellwether_http::Client::new(&plain, "up")?,
+            server: access.url.clone(),
+        })
     }
 
-    /// Time from the start until the URL answered with success, `None` after the deadline.
-    async fn wait_ready(&self, url: &str, started: Instant) -> Option<Duration> {
-        let deadline = Instant::now() + READY_DEADLINE;
-        while Instant::now() < deadline {
-            if self
-                .http
-                .get(url)
-                .send()
-                .await
-                .is_ok_and(|r| r.status().is_success())
-            {
-                return Some(started.elapsed());
+    /// The body of a successful answer.
+    async fn ask(&self, request: Request<Bytes>) -> anyhow::Result<Bytes> {
+        let to = request.uri().authority();
+        let is_server = to.is_some_and(|to| self.server.ends_with(&format!("//{to}")));
+        let client = if is_server {
+            &self.to_server
+        } else {
+            &self.to_others
+        };
+        let answer = async {
+            let answer = client.send(request).await?;
+            let status = answer.status();
+            if !status.is_success() {
+                bail!("it answered {status}");
             }
-            tokio::time::sleep(READY_POLL).await;
+            Ok(answer.into_body().collect().await?.to_bytes())
+        };
+        tokio::time::timeout(ANSWER_DEADLINE, answer)
+            .await
+            .context("no answer")?
+    }
+
+    /// Time from the start until the URL answered with success; after the deadline, why it did not.
+    async fn wait_ready(&self, url: &str, started: Instant) -> Result<Duration, String> {
+        let deadline = Instant::now() + READY_DEADLINE;
+        loop {
+            let request = Request::get(url).body(Bytes::new());
+            let answer = match request {
+                Ok(request) => self.ask(request).await,
+                Err(e) => Err(e.into()),
+            };
+            match answer {
+                Ok(_) => return Ok(started.elapsed()),
+                Err(e) if Instant::now() >= deadline => return Err(format!("{e:#}")),
+                Err(_) => tokio::time::sleep(READY_POLL).await,
+            }
         }
-        None
     }
 
     /// Waits until every target is up and every plane with traffic has a request rate, or until the deadline;
@@ -170,21 +206,24 @@ impl Client {
 
     /// An instant query's vector; empty while the server does not answer.
     async fn query(&self, query: &str) -> Vec<VectorSample> {
-        let request = self
-            .http
-            .post(format!("{}/api/v1/query", self.server))
-            .form(&[("query", query)]);
-        match request.send().await {
-            Ok(response) => response
-                .json::<Envelope>()
-                .await
-                .map(|e| e.data.result)
-                .unwrap_or_default(),
+        match self.try_query(query).await {
+            Ok(result) => result,
             Err(error) => {
                 tracing::debug!(%error, "the metrics server did not answer");
                 Vec::new()
             }
         }
+    }
+
+    async fn try_query(&self, query: &str) -> anyhow::Result<Vec<VectorSample>> {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("query", query)
+            .finish();
+        let request = Request::post(format!("{}/api/v1/query", self.server))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.into())?;
+        let body = self.ask(request).await?;
+        Ok(serde_json::from_slice::<Envelope>(&body)?.data.result)
     }
 }
 

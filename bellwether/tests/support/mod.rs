@@ -212,6 +212,8 @@ pub struct TestStack {
     pub rate: f64,
     /// Text of a prometheus.yml of the user's own.
     pub server_config: Option<String>,
+    /// Further keys of the server, each with a comma in front.
+    pub server_keys: String,
 }
 
 impl TestStack {
@@ -225,6 +227,7 @@ impl TestStack {
             planes: names.iter().map(|n| (*n, PlanePorts::free())).collect(),
             rate: 10.0,
             server_config: None,
+            server_keys: String::new(),
         }
     }
 
@@ -238,8 +241,8 @@ impl TestStack {
                 format!(", config: {:?}", file.display().to_string())
             });
         let mut text = format!(
-            "scrape_interval: 1s\nexport_interval: 1s\nserver: {{ port: {}{config} }}\ndashboard: {{ port: {} }}\norders: {{ port: {} }}\nplanes:\n",
-            self.server, self.dashboard, self.orders
+            "scrape_interval: 1s\nexport_interval: 1s\nserver: {{ port: {}{config}{} }}\ndashboard: {{ port: {} }}\norders: {{ port: {} }}\nplanes:\n",
+            self.server, self.server_keys, self.dashboard, self.orders
         );
         for (name, ports) in &self.planes {
             text.push_str(&format!(

@@ -30,8 +30,8 @@ mod write;
 
 pub use error::ParseError;
 pub use parse::{
-    Entry, Format, LabelPair, Parser, PlainLine, RawExemplar, SeriesLabels, SeriesLine,
-    format_openmetrics_float, parse_series, unescape,
+    CreatedLines, Entry, Format, LabelPair, Parser, PlainLine, RawExemplar, SeriesLabels,
+    SeriesLine, format_openmetrics_float, parse_series, unescape,
 };
 pub use proto::{Family, ProtoError, ProtoOptions, ProtoReader, ProtoSample, ProtoValue};
 pub use write::{

@@ -9,9 +9,11 @@
 //! [`SampleBuffer`], so that every chunk is decoded once per query whatever the number of steps.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::exemplar::Exemplar;
+use crate::float::shortest_g;
 use crate::histogram::{FloatHistogram, Histogram};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
@@ -48,6 +50,32 @@ pub enum StorageError {
     Other(String),
 }
 
+/// A float for a time that has another sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DuplicateFloat {
+    /// Milliseconds since the epoch.
+    pub t: i64,
+    /// The sample that is there, `None` for a histogram.
+    pub existing: Option<f64>,
+    /// The one that was refused.
+    pub new: f64,
+}
+
+impl fmt::Display for DuplicateFloat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Prometheus takes this time for none.
+        if self.t == 0 {
+            return Ok(());
+        }
+        write!(f, " {}; overrides not allowed: existing ", self.t)?;
+        match self.existing {
+            Some(existing) => f.write_str(&shortest_g(existing))?,
+            None => f.write_str("is a histogram")?,
+        }
+        write!(f, ", new value {}", shortest_g(self.new))
+    }
+}
+
 /// Why a sample was not taken. Texts are Prometheus'.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -57,9 +85,9 @@ pub enum AppendError {
     /// Older than the series' newest sample.
     #[error("out of order sample")]
     OutOfOrder,
-    /// Same time as the newest sample, other value.
-    #[error("duplicate sample for timestamp")]
-    DuplicateTimestamp,
+    /// Same time as the newest sample, other value. Of floats, it is known what they are.
+    #[error("duplicate sample for timestamp{}", .0.map(|d| d.to_string()).unwrap_or_default())]
+    DuplicateTimestamp(Option<DuplicateFloat>),
     /// Older than the storage takes.
     #[error("out of bounds")]
     OutOfBounds,
@@ -320,6 +348,17 @@ pub trait Series: Send + Sync {
     }
 }
 
+/// The zero of a sample's kind, see [`Appender::append_start`].
+#[derive(Clone, Copy, Debug)]
+pub enum Zero<'h> {
+    /// Of a float.
+    Float,
+    /// With the buckets of this histogram.
+    Histogram(&'h Histogram),
+    /// With the buckets of this histogram.
+    FloatHistogram(&'h FloatHistogram),
+}
+
 /// Opens write transactions.
 pub trait Appendable: Send + Sync {
     /// Starts a transaction. Dropping it without [`Appender::commit`] rolls it back.
@@ -368,6 +407,23 @@ pub trait Appender: Send {
         t: i64,
         h: FloatHistogram,
     ) -> Result<(), AppendError>;
+
+    /// Adds the zero that a counter was at its start, ahead of the sample at `t` that says so. Left out where the series
+    /// has samples since, where the start is not before the sample, or is too old: a counter tells its start with
+    /// every sample. A storage may have no use for it.
+    ///
+    /// # Errors
+    /// [`AppendError::UnknownSeries`].
+    fn append_start(
+        &mut self,
+        series: SeriesRef,
+        start: i64,
+        t: i64,
+        zero: Zero<'_>,
+    ) -> Result<(), AppendError> {
+        let _ = (series, start, t, zero);
+        Ok(())
+    }
 
     /// Adds an exemplar to a series.
     ///

@@ -21,9 +21,11 @@
 //! | [`value`] | attributes and `AnyValue` |
 //! | [`metrics`] | views over metrics |
 //! | [`raw`] | operations on undecoded requests |
+//! | [`cumulative`] | delta points added up |
 //! | [`json`] | OTLP/JSON in both directions |
 //! | [`translate`] | OTLP to Prometheus |
 
+pub mod cumulative;
 pub mod error;
 pub mod json;
 pub mod metrics;

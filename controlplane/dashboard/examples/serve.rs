@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr)]
 
 use bellwether_dashboard::{DashboardConfig, UiConfig, UiPlane, run};
+use bellwether_http::ClientSettings;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -29,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     run(
         DashboardConfig {
             prometheus_url,
+            client: ClientSettings::default(),
             ui_config,
         },
         listener,

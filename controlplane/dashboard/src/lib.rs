@@ -6,14 +6,15 @@
 //! ```text
 //! browser --> /, /metrics, /assets/...  embedded files          (assets, page)
 //!         --> /ui/v1/config             names, planes, limits   (config)
-//!         --> /api/v1/..., /-/ready     the Prometheus server   (proxy)
+//!         --> /api/v1/..., /-/ready     the Prometheus server   (proxy, over TLS and with credentials where it wants)
 //!         --> /health                   this server itself      (serve)
 //! ```
 //!
 //! The metrics server mounts [`assets_router`] on its own port, where `/api/v1` is native and no proxy is needed.
 //!
 //! Invariants: a hashed file never changes and is cached for ever; `index.html` is never cached and carries a
-//! fresh nonce per answer; the proxy passes reading calls only and never buffers a body.
+//! fresh nonce per answer; the proxy passes reading calls only and never buffers an
+//! answer.
 
 mod assets;
 mod config;

@@ -1,25 +1,27 @@
 //! The same-origin proxy in front of the Prometheus server.
 //!
-//! Bodies stream both ways. Only reading calls pass: a page on this port must not be able to write samples, delete
-//! series or reload the server, whatever the server behind it allows.
+//! Answers stream. Only reading calls pass: a page on this port must not be able to write samples, delete series or
+//! reload the server, whatever the server behind it allows. Their bodies are the parameters of queries, so they are
+//! small, and they are read as a whole before the server is asked.
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use bellwether_http::{Client, ClientSettings};
 use http::header::{
-    CONNECTION, CONTENT_TYPE, COOKIE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-/// How long a connection to the server may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::serve::DashboardError;
+
+/// The largest body of a request. A query of this size would be refused anyway.
+const MAX_REQUEST: usize = 2 << 20;
 /// How long the first byte of an answer may take: a little more than the two minutes a query may run.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(130);
 
@@ -43,31 +45,34 @@ pub(crate) struct Upstream {
     scheme: Scheme,
     authority: Authority,
     prefix: String,
-    client: Client<HttpConnector, Body>,
+    client: Client,
 }
 
 impl Upstream {
-    /// `url` is `http://host:port` with an optional path prefix. The error says what is wrong with it.
-    pub(crate) fn new(url: &str) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|e| format!("{e}"))?;
-        if uri.scheme() != Some(&Scheme::HTTP) {
-            return Err("it must start with http://".to_owned());
-        }
-        let authority = uri.authority().cloned().ok_or("it has no host")?;
-        let prefix = uri.path().trim_end_matches('/').to_owned();
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector);
+    /// `url` is `http://host:port` or `https://host:port`, with an optional path prefix; a user in it is credentials.
+    pub(crate) fn new(url: &str, settings: ClientSettings) -> Result<Self, DashboardError> {
+        let (scheme, authority, prefix) =
+            parts(url).map_err(|reason| DashboardError::PrometheusUrl {
+                url: url.to_owned(),
+                reason,
+            })?;
+        let settings = ClientSettings {
+            // Redirects are the browser's to follow.
+            follow_redirects: false,
+            ..settings
+        };
         Ok(Self {
-            scheme: Scheme::HTTP,
+            scheme,
             authority,
             prefix,
-            client,
+            client: Client::new(&settings, "dashboard")?,
         })
+    }
+
+    /// The server's host and port, for people.
+    fn shown(&self) -> &str {
+        let text = self.authority.as_str();
+        text.rsplit_once('@').map_or(text, |(_, host)| host)
     }
 
     fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
@@ -79,6 +84,20 @@ impl Upstream {
             .path_and_query(path)
             .build()
     }
+}
+
+/// The parts of a URL, or what is wrong with it.
+fn parts(url: &str) -> Result<(Scheme, Authority, String), String> {
+    let uri: Uri = url.parse().map_err(|e| format!("{e}"))?;
+    let scheme = uri.scheme().cloned();
+    let scheme = scheme.filter(|s| [Scheme::HTTP, Scheme::HTTPS].contains(s));
+    let scheme = scheme.ok_or("it must start with http:// or https://")?;
+    let authority = uri.authority().cloned().ok_or("it has no host")?;
+    Ok((
+        scheme,
+        authority,
+        uri.path().trim_end_matches('/').to_owned(),
+    ))
 }
 
 /// Handler of every proxied path.
@@ -111,18 +130,22 @@ pub(crate) async fn forward(State(upstream): State<Upstream>, mut request: Reque
     request.headers_mut().remove(HOST);
     *request.uri_mut() = target;
     *request.version_mut() = http::Version::HTTP_11;
-    match tokio::time::timeout(ANSWER_TIMEOUT, upstream.client.request(request)).await {
+    let request = match whole(request).await {
+        Ok(request) => request,
+        Err(refusal) => return refusal,
+    };
+    match tokio::time::timeout(ANSWER_TIMEOUT, upstream.client.send(request)).await {
         Ok(Ok(answer)) => {
             let mut answer = answer.map(Body::new);
             strip(answer.headers_mut());
             answer.into_response()
         }
         Ok(Err(e)) => {
-            tracing::debug!(error = %e, upstream = %upstream.authority, "metrics server not reachable");
+            tracing::debug!(error = %e, upstream = upstream.shown(), "metrics server not reachable");
             let said = format!(
                 "the metrics server at {} cannot be reached: {}",
-                upstream.authority,
-                root_cause(&e)
+                upstream.shown(),
+                e.cause
             );
             error(StatusCode::BAD_GATEWAY, "unavailable", &said)
         }
@@ -151,12 +174,23 @@ fn strip(headers: &mut HeaderMap) {
     headers.remove("keep-alive");
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
+/// A request with its body read, or the answer that says why not.
+async fn whole(request: Request) -> Result<http::Request<Bytes>, Response> {
+    let (mut parts, body) = request.into_parts();
+    // The client says itself how much it sends.
+    parts.headers.remove(CONTENT_LENGTH);
+    match Limited::new(body, MAX_REQUEST).collect().await {
+        Ok(body) => Ok(http::Request::from_parts(parts, body.to_bytes())),
+        Err(e) if e.is::<LengthLimitError>() => {
+            let said = format!("the request is larger than {MAX_REQUEST} bytes");
+            Err(error(StatusCode::PAYLOAD_TOO_LARGE, "bad_data", &said))
+        }
+        Err(e) => Err(error(
+            StatusCode::BAD_REQUEST,
+            "bad_data",
+            &format!("cannot read the request: {e}"),
+        )),
     }
-    cause.to_string()
 }
 
 /// An error body as the Prometheus API writes it.

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use bellwether_http::{ClientSettings, NewClientError};
 use bellwether_net::ServeOptions;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -20,6 +21,8 @@ use crate::proxy::{self, Upstream};
 pub struct DashboardConfig {
     /// The Prometheus server behind the proxy, for example `http://127.0.0.1:9090`; a path prefix is allowed.
     pub prometheus_url: String,
+    /// TLS, credentials and proxies on the way to that server.
+    pub client: ClientSettings,
     /// What `/ui/v1/config` answers.
     pub ui_config: UiConfig,
 }
@@ -37,22 +40,22 @@ pub enum DashboardError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The client of the Prometheus server cannot be made.
+    #[error("dashboard: {0}")]
+    Client(#[from] NewClientError),
 }
 
 /// Pages, files, `/ui/v1/config`, `/health` and the proxy, as one router.
 ///
 /// # Errors
-/// [`DashboardError::PrometheusUrl`] when the address is not an `http://` URL with a host.
+/// When the address is no URL with a host, or the client's certificates cannot be used.
 pub fn router(config: DashboardConfig) -> Result<Router, DashboardError> {
     let DashboardConfig {
         prometheus_url,
+        client,
         ui_config,
     } = config;
-    let upstream =
-        Upstream::new(&prometheus_url).map_err(|reason| DashboardError::PrometheusUrl {
-            url: prometheus_url,
-            reason,
-        })?;
+    let upstream = Upstream::new(&prometheus_url, client)?;
     let proxied = Router::new()
         .route("/api/v1/{*path}", any(proxy::forward))
         .route("/-/healthy", get(proxy::forward))

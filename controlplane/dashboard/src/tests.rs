@@ -4,6 +4,9 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
+use bellwether_http::{ClientSettings, HttpClientConfig};
+use bellwether_net::ServeOptions;
+use bellwether_net::web::Gate;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, COOKIE, ETAG, IF_NONE_MATCH, VARY,
@@ -25,6 +28,7 @@ fn config(prometheus_url: &str) -> DashboardConfig {
     }];
     DashboardConfig {
         prometheus_url: prometheus_url.into(),
+        client: ClientSettings::default(),
         ui_config: UiConfig {
             planes,
             ..UiConfig::default()
@@ -369,6 +373,72 @@ async fn the_proxy_passes_reading_calls() {
     stop.cancel();
 }
 
+/// A server behind TLS and a password, and the directory with its certificate.
+async fn guarded() -> (String, tempfile::TempDir, CancellationToken) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap();
+    std::fs::write(dir.path().join("server.pem"), cert.pem()).unwrap();
+    std::fs::write(dir.path().join("server.key"), key.serialize_pem()).unwrap();
+    let hash = bcrypt::hash("pw", 4).unwrap();
+    let web = format!(
+        "tls_server_config: {{cert_file: server.pem, key_file: server.key}}\nbasic_auth_users: {{me: '{hash}'}}\n"
+    );
+    let file = dir.path().join("web.yml");
+    std::fs::write(&file, web).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let options = ServeOptions {
+        web: Some(Gate::open(&file).unwrap()),
+        ..ServeOptions::default()
+    };
+    let routes = Router::new().route("/api/v1/query", get(echo).post(echo));
+    tokio::spawn(bellwether_net::serve(
+        listener,
+        routes,
+        options,
+        stop.clone(),
+    ));
+    (url, dir, stop)
+}
+
+#[tokio::test]
+async fn the_proxy_speaks_tls_and_knows_the_password() {
+    let (url, dir, stop) = guarded().await;
+    let keys = "{tls_config: {ca_file: server.pem}, basic_auth: {username: me, password: pw}}";
+    let client: HttpClientConfig = bellwether_yaml::from_str("client.yml", keys).unwrap();
+    let proxy = router(DashboardConfig {
+        client: client.resolve(dir.path()).unwrap(),
+        ..config(&url)
+    });
+    let (response, body) = ask(proxy.unwrap(), "/api/v1/query?query=up", &[]).await;
+    let text = String::from_utf8(body).unwrap();
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(text.starts_with("GET /api/v1/query?query=up"), "{text}");
+
+    // Without the authority the server is not believed.
+    let (response, body) = ask(router(config(&url)).unwrap(), "/api/v1/query", &[]).await;
+    let text = String::from_utf8(body).unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    assert!(text.contains("certificate"), "{text}");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused() {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri("/api/v1/query")
+        .body(Body::from(vec![b'a'; 3 << 20]))
+        .unwrap();
+    let answer = dashboard().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
 #[tokio::test]
 async fn the_proxy_refuses_writing_calls() {
     let (url, stop) = upstream().await;
@@ -412,7 +482,7 @@ async fn an_upstream_that_is_down_is_a_prometheus_error() {
 
 #[test]
 fn an_unusable_upstream_address_is_explained() {
-    for url in ["", "localhost:9090", "https://localhost:9090", "http://"] {
+    for url in ["", "localhost:9090", "ftp://localhost:9090", "http://"] {
         let error = router(config(url)).unwrap_err();
         assert!(matches!(error, DashboardError::PrometheusUrl { .. }));
         assert!(

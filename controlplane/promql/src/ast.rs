@@ -111,6 +111,14 @@ impl StringLiteral {
         self.bytes.is_none()
     }
 
+    /// What follows the first byte that is not UTF-8, itself included, as text.
+    #[must_use]
+    pub fn not_utf8(&self) -> Option<String> {
+        let bytes = self.bytes.as_deref()?;
+        let valid = bytes.utf8_chunks().next().map_or(0, |c| c.valid().len());
+        Some(String::from_utf8_lossy(&bytes[valid..]).into_owned())
+    }
+
     /// In double quotes, as Go's `%q` prints it: what is not UTF-8 as `\xff`.
     #[must_use]
     pub fn quoted(&self) -> String {

@@ -13,6 +13,7 @@ use crate::eval;
 use crate::explain::{Profile, QueryTimes};
 use crate::parser::{ParseError, ParseOptions, parse};
 use crate::plan::{Node, Planner};
+use crate::recent::Recent;
 use crate::value::Value;
 
 /// What holds for all queries of an engine.
@@ -61,12 +62,15 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Set to true from outside to stop the evaluation, e.g. when the client went away.
     pub cancel: Option<Arc<AtomicBool>>,
+    /// Count the samples of each step of a range query.
+    pub per_step: bool,
 }
 
 /// How much work a query was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueryStats {
-    /// Samples that the steps of selectors and windows looked at, counted per step.
+    /// Samples that the steps of selectors and windows looked at, counted per step. Of a sub-query it is what the
+    /// windows over it look at, or what it looks at itself where it is the whole query.
     pub total_samples: u64,
     /// The most samples held at one time.
     pub peak_samples: u64,
@@ -83,19 +87,25 @@ pub struct QueryResult {
     pub annotations: Annotations,
     /// Work done.
     pub stats: QueryStats,
+    /// [`QueryStats::total_samples`] step by step, with [`QueryOptions::per_step`].
+    pub samples_by_step: Vec<u64>,
 }
 
 /// Evaluates PromQL. Cheap to share; calls block, so run them on a blocking thread.
 #[derive(Clone, Debug)]
 pub struct Engine {
     options: EngineOptions,
+    recent: Arc<Recent>,
 }
 
 impl Engine {
     /// An engine with these options.
     #[must_use]
     pub fn new(options: EngineOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            recent: Arc::default(),
+        }
     }
 
     /// The options.
@@ -112,6 +122,11 @@ impl Engine {
         parse(text, &self.options.parse)
     }
 
+    /// As [`Engine::parse`], of an expression that may come again.
+    fn parsed(&self, text: &str) -> Result<Arc<Expr>, ParseError> {
+        self.recent.get(text, |text| self.parse(text))
+    }
+
     /// Evaluates an expression at one time (milliseconds since the epoch).
     ///
     /// # Errors
@@ -123,7 +138,8 @@ impl Engine {
         ts_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.instant_expr(queryable, &self.parse(text)?, ts_ms, options)
+        let expr = self.parsed(text)?;
+        self.instant_expr(queryable, &expr, ts_ms, options)
     }
 
     /// [`Engine::instant`] for an expression that was parsed before, e.g. that of a rule.
@@ -156,13 +172,8 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.range_expr(
-            queryable,
-            &self.parse(text)?,
-            (start_ms, end_ms),
-            step_ms,
-            options,
-        )
+        let expr = self.parsed(text)?;
+        self.range_expr(queryable, &expr, (start_ms, end_ms), step_ms, options)
     }
 
     /// [`Engine::range`] for an expression that was parsed before.

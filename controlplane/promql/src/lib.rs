@@ -29,6 +29,7 @@ pub mod parser;
 mod plan;
 pub mod position;
 pub mod printer;
+mod recent;
 pub mod signature;
 pub mod testlang;
 pub mod value;

@@ -46,6 +46,8 @@ pub(crate) struct Selector {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) offset_ms: i64,
     pub(crate) at: Option<i64>,
+    /// The time whose data is the newest to look at, where the steps go beyond it.
+    pub(crate) until: Option<i64>,
     pub(crate) anchored: bool,
     pub(crate) smoothed: bool,
     /// Of native histograms only count, sum and reset hint are looked at.
@@ -55,16 +57,28 @@ pub(crate) struct Selector {
 }
 
 impl Selector {
-    /// Whether all series have the same metric name. Then they differ without it too.
+    /// The metric name of all series, where they have one. Then they differ without it too.
+    pub(crate) fn one_name(&self) -> Option<&str> {
+        let is_name =
+            |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty();
+        self.matchers.iter().find(is_name).map(|m| m.value.as_str())
+    }
+
+    /// Whether they have.
     pub(crate) fn has_one_name(&self) -> bool {
-        let mut names = self.matchers.iter();
-        names.any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal && !m.value.is_empty())
+        self.one_name().is_some()
     }
 
     /// The time whose data an evaluation at `t` looks at.
     #[inline]
     pub(crate) fn data_time(&self, t: i64) -> i64 {
         self.at.unwrap_or(t).saturating_sub(self.offset_ms)
+    }
+
+    /// The newest time whose data an evaluation with the last step at `t` looks at.
+    pub(crate) fn newest(&self, t: i64) -> i64 {
+        let time = self.data_time(t);
+        self.until.map_or(time, |until| time.min(until))
     }
 }
 
@@ -178,6 +192,8 @@ pub(crate) struct Planner {
     around: Around,
     /// The parameter of an aggregation is being planned.
     parameter: bool,
+    /// A selector whose samples' times are asked for.
+    timed: bool,
 }
 
 /// Decides whether selectors read the buckets of native histograms. As in Prometheus that is visible: without
@@ -219,6 +235,7 @@ impl Planner {
             default_step_ms,
             around: Around::default(),
             parameter: false,
+            timed: false,
         }
     }
 
@@ -297,21 +314,31 @@ impl Planner {
             ExprKind::VectorSelector(v) => {
                 let mut selector = self.selector(v)?;
                 if self.parameter
+                    && !self.timed
                     && let Some(at) = selector.at.take()
                 {
-                    // Prometheus shifts the selector for the first step only, so that it moves on with the steps.
+                    // Prometheus shifts the selector for the first step only, so that it moves on with the steps, but
+                    // asks the storage for the data of the fixed time.
+                    selector.until = Some(at.saturating_sub(selector.offset_ms));
                     selector.offset_ms += self.grid.start.saturating_sub(at);
                 }
                 let fixed = selector.at.is_some();
                 make(Kind::Selector(selector), fixed, fixed)
             }
             ExprKind::MatrixSelector(m) => {
+                // Durations are looked at from the outside in, as errors show.
+                let range_ms = self.duration(&m.range, false)?;
                 let selector = self.selector(&m.vector)?;
                 let fixed = selector.at.is_some();
-                let range_ms = self.duration(&m.range, false)?;
                 make(Kind::Window(Window { selector, range_ms }), fixed, false)
             }
             ExprKind::Subquery(s) => {
+                let offset_ms = self.duration(&s.offset, true)?;
+                let step_ms = match &s.step {
+                    Some(step) => self.duration(step, false)?,
+                    None => self.default_step_ms,
+                };
+                let range_ms = self.duration(&s.range, false)?;
                 let inner = self.with_buckets().node(&s.expr)?;
                 // Inside a sub-query a fixed value is computed once per sub-query even where it is no
                 // candidate by itself.
@@ -319,16 +346,12 @@ impl Planner {
                     Kind::Number(_) | Kind::Text(_) => inner.node,
                     _ => inner.finish(),
                 };
-                let step_ms = match &s.step {
-                    Some(step) => self.duration(step, false)?,
-                    None => self.default_step_ms,
-                };
                 let at = s.at.and_then(|at| self.at(at));
                 let subquery = Subquery {
                     expr,
-                    range_ms: self.duration(&s.range, false)?,
+                    range_ms,
                     step_ms,
-                    offset_ms: self.duration(&s.offset, true)?,
+                    offset_ms,
                     at,
                 };
                 make(Kind::Subquery(Box::new(subquery)), at.is_some(), false)
@@ -427,7 +450,9 @@ impl Planner {
     }
 
     fn call(&self, func: &'static Signature, args: &[Expr]) -> Result<(Call, bool), QueryError> {
-        let planner = self.inside(func.name);
+        let mut planner = self.inside(func.name);
+        planner.timed =
+            matches!(func.name, "timestamp" | "start_timestamp") && args.iter().all(is_selector);
         let args = args
             .iter()
             .map(|a| planner.node(a))
@@ -452,6 +477,7 @@ impl Planner {
             matchers: v.matchers.clone(),
             offset_ms: self.duration(&v.offset, true)?,
             at: v.at.and_then(|at| self.at(at)),
+            until: None,
             anchored: v.anchored,
             smoothed: v.smoothed,
             stats_only: self.around.stats && !self.around.buckets,
@@ -476,7 +502,7 @@ impl Planner {
             DurationExpr::Node(node) => node,
         };
         let seconds = self.duration_value(node)?;
-        let fail = |what| Err(duration_error(node.span, what));
+        let fail = |what| Err(duration_error(node, what));
         if seconds.is_nan() || seconds.is_infinite() {
             return fail("duration is NaN or infinite");
         }
@@ -512,23 +538,32 @@ impl Planner {
                     BinaryOp::Sub => x - y,
                     BinaryOp::Mul => x * y,
                     BinaryOp::Div if y == 0.0 => {
-                        return Err(duration_error(node.span, "division by zero"));
+                        return Err(duration_error(node, "division by zero"));
                     }
                     BinaryOp::Div => x / y,
                     BinaryOp::Mod if y == 0.0 => {
-                        return Err(duration_error(node.span, "modulo by zero"));
+                        return Err(duration_error(node, "modulo by zero"));
                     }
                     BinaryOp::Mod => x % y,
                     BinaryOp::Pow => x.powf(y),
                     other => {
                         return Err(duration_error(
-                            node.span,
+                            node,
                             &format!("unexpected duration expression operator {other:?}"),
                         ));
                     }
                 }
             }
         })
+    }
+}
+
+/// Whether an expression is an instant selector, perhaps in parentheses.
+fn is_selector(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Paren(inner) => is_selector(inner),
+        ExprKind::VectorSelector(_) => true,
+        _ => false,
     }
 }
 
@@ -561,9 +596,34 @@ fn want_labels(operand: &mut Node, grouping: &[String]) {
     }
 }
 
-/// Prometheus prints the span's byte offsets here, not line and column.
-fn duration_error(span: Span, what: &str) -> QueryError {
+/// Prometheus prints byte offsets here, not line and column.
+fn duration_error(node: &DurationNode, what: &str) -> QueryError {
+    let span = operands_span(node);
     QueryError::BadData(format!("{}:{}: {what}", span.start, span.end))
+}
+
+/// From the first operand to the last: Prometheus leaves `min_of(` and closing parentheses out.
+fn operands_span(node: &DurationNode) -> Span {
+    match &node.kind {
+        DurationNodeKind::Binary(_, x, y)
+        | DurationNodeKind::Min(x, y)
+        | DurationNodeKind::Max(x, y) => Span {
+            start: operands_span(x).start,
+            end: operands_span(y).end,
+        },
+        DurationNodeKind::Unary(_, x) => Span {
+            start: node.span.start,
+            end: operands_span(x).end,
+        },
+        DurationNodeKind::Paren(x) => match x.kind {
+            DurationNodeKind::Literal(_) => Span {
+                start: node.span.start,
+                end: x.span.end,
+            },
+            _ => operands_span(x),
+        },
+        _ => node.span,
+    }
 }
 
 /// The least and greatest time (milliseconds, inclusive) whose samples the plan looks at.

@@ -278,6 +278,10 @@ impl fmt::Display for DurationNode {
             DurationNodeKind::Binary(op, lhs, rhs) => write!(f, "{lhs} {} {rhs}", op.as_str()),
             DurationNodeKind::Min(a, b) => write!(f, "min_of({a}, {b})"),
             DurationNodeKind::Max(a, b) => write!(f, "max_of({a}, {b})"),
+            // Of several pairs of parentheses one is left.
+            DurationNodeKind::Paren(inner) if matches!(inner.kind, DurationNodeKind::Paren(_)) => {
+                write!(f, "{inner}")
+            }
             DurationNodeKind::Paren(inner) => write!(f, "({inner})"),
         }
     }

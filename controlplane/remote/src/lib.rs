@@ -53,4 +53,4 @@ pub use receive::{MAX_AHEAD_MS, WriteStats, decompress, write};
 pub use request::{
     ExemplarRecord, HistogramRecord, MetricMetadata, SampleRecord, TimeSeries, WriteRequest, decode,
 };
-pub use v2::write_v2;
+pub use v2::{V2Options, write_v2};

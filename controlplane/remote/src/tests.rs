@@ -86,7 +86,7 @@ impl Appender for MemoryAppender<'_> {
         match last {
             Some((last, _)) if t < last => Err(AppendError::OutOfOrder),
             Some((last, bits)) if t == last && bits != v.to_bits() => {
-                Err(AppendError::DuplicateTimestamp)
+                Err(AppendError::DuplicateTimestamp(None))
             }
             _ => {
                 self.samples.insert((series.0, t), v.to_bits());

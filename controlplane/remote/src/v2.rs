@@ -2,22 +2,31 @@
 //!
 //! Texts are references to a table of symbols at the top of the request. Unlike with version 1, everything that is
 //! wrong with a request is reported, one line each, together with what was written in spite of it. Start timestamps
-//! are read and not kept: storage has no place for them; metadata is checked and not kept, as by Prometheus without
-//! its metadata log.
+//! and metadata are kept only where [`V2Options`] say so.
 
 use std::fmt::Write as _;
 
 use bellwether_model::labels::{METRIC_NAME, TYPE_LABEL, UNIT_LABEL, is_legacy_label_name, quote};
-use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef};
-use bellwether_model::{Exemplar, Labels, MetricType};
+use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef, Zero};
+use bellwether_model::{Exemplar, Labels, Metadata, MetricType};
 
 use crate::error::{DecodeError, Refusal, RemoteWriteError};
 use crate::receive::{MAX_AHEAD_MS, WriteStats};
 use crate::request::{HistogramRecord, SampleRecord, histogram, sample};
 use crate::wire::Cursor;
 
-/// Writes a decompressed request in one transaction. Blocking; `now_ms` is the receiver's clock. With `type_and_unit`,
-/// the metadata of a series is stored as its labels `__type__` and `__unit__`.
+/// What becomes of the less usual parts of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct V2Options {
+    /// The metadata of a series is stored as its labels `__type__` and `__unit__`.
+    pub type_and_unit_labels: bool,
+    /// Storage is told the metadata of each series.
+    pub metadata_records: bool,
+    /// Start times are stored as zero samples.
+    pub start_timestamps: bool,
+}
+
+/// Writes a decompressed request in one transaction. Blocking; `now_ms` is the receiver's clock.
 ///
 /// # Errors
 /// [`RemoteWriteError::Decode`] and [`RemoteWriteError::Storage`]: nothing was stored.
@@ -26,14 +35,14 @@ pub fn write_v2(
     storage: &dyn Appendable,
     request: &[u8],
     now_ms: i64,
-    type_and_unit: bool,
+    options: V2Options,
 ) -> Result<WriteStats, RemoteWriteError> {
     let symbols = symbols(request)?;
     let mut writer = Writer {
         appender: storage.appender(),
         symbols: &symbols,
         max_time_ms: now_ms.saturating_add(MAX_AHEAD_MS),
-        type_and_unit,
+        options,
         stats: WriteStats::default(),
         wrong: Vec::new(),
     };
@@ -73,6 +82,8 @@ struct Series {
     label_refs: Vec<u64>,
     samples: Vec<SampleRecord>,
     histograms: Vec<HistogramRecord>,
+    /// Start times of the samples and of the histograms in milliseconds, 0 where unknown; empty where nobody asks.
+    starts: [Vec<i64>; 2],
     exemplars: Vec<ExemplarRefs>,
     help_ref: u64,
     unit_ref: u64,
@@ -87,7 +98,8 @@ struct ExemplarRefs {
 
 impl Series {
     /// `TimeSeries`: label references 1, samples 2, histograms 3, exemplars 4, metadata 5.
-    fn read(&mut self, mut cursor: Cursor<'_>) -> Result<(), DecodeError> {
+    fn read(&mut self, mut cursor: Cursor<'_>, with_starts: bool) -> Result<(), DecodeError> {
+        self.starts.iter_mut().for_each(Vec::clear);
         self.label_refs.clear();
         self.samples.clear();
         self.histograms.clear();
@@ -97,10 +109,20 @@ impl Series {
         while let Some(field) = cursor.next()? {
             match field.number {
                 1 => field.push_uints(&mut self.label_refs)?,
-                2 => self.samples.push(sample(field.message("Sample")?)?),
-                3 => self
-                    .histograms
-                    .push(histogram(field.message("Histogram")?)?),
+                2 => {
+                    let message = field.message("Sample")?;
+                    if with_starts {
+                        self.starts[SAMPLES].push(start(message.clone(), 3)?);
+                    }
+                    self.samples.push(sample(message)?);
+                }
+                3 => {
+                    let message = field.message("Histogram")?;
+                    if with_starts {
+                        self.starts[HISTOGRAMS].push(start(message.clone(), 17)?);
+                    }
+                    self.histograms.push(histogram(message)?);
+                }
                 4 => self.exemplars.push(exemplar(field.message("Exemplar")?)?),
                 5 => self.metadata(field.message("Metadata")?)?,
                 _ => {}
@@ -121,6 +143,22 @@ impl Series {
         }
         Ok(())
     }
+}
+
+/// Index into [`Series::starts`].
+const SAMPLES: usize = 0;
+/// Index into [`Series::starts`].
+const HISTOGRAMS: usize = 1;
+
+/// The start timestamp of a `Sample` or `Histogram`, which has this number there.
+fn start(mut cursor: Cursor<'_>, number: u64) -> Result<i64, DecodeError> {
+    let mut start = 0;
+    while let Some(field) = cursor.next()? {
+        if field.number == number {
+            start = field.int()?;
+        }
+    }
+    Ok(start)
 }
 
 /// `Metadata.MetricType`.
@@ -216,7 +254,7 @@ struct Writer<'s> {
     appender: Box<dyn Appender + 's>,
     symbols: &'s [&'s str],
     max_time_ms: i64,
-    type_and_unit: bool,
+    options: V2Options,
     stats: WriteStats,
     wrong: Vec<String>,
 }
@@ -228,7 +266,8 @@ impl Writer<'_> {
         let mut series = Series::default();
         while let Some(field) = cursor.next()? {
             if field.number == 5 {
-                series.read(field.message("TimeSeries")?)?;
+                let with_starts = self.options.start_timestamps;
+                series.read(field.message("TimeSeries")?, with_starts)?;
                 self.series(&mut series)
                     .map_err(RemoteWriteError::Storage)?;
             }
@@ -265,7 +304,25 @@ impl Writer<'_> {
         for exemplar in &series.exemplars {
             self.exemplar(reference, exemplar, &set);
         }
+        if self.options.metadata_records {
+            self.metadata(reference, series);
+        }
         Ok(())
+    }
+
+    /// A series without its metadata is still a series.
+    fn metadata(&mut self, reference: SeriesRef, series: &Series) {
+        let text = |reference| {
+            let at = usize::try_from(reference).ok();
+            let text = at.and_then(|at| self.symbols.get(at));
+            text.copied().unwrap_or_default().to_owned()
+        };
+        let metadata = Metadata {
+            kind: series.kind,
+            help: text(series.help_ref),
+            unit: text(series.unit_ref),
+        };
+        let _ = self.appender.update_metadata(reference, &metadata);
     }
 
     /// The checked labels of a series. The error is in words.
@@ -288,7 +345,7 @@ impl Writer<'_> {
                 return Err(which(e, "metadata"));
             }
         }
-        if self.type_and_unit {
+        if self.options.type_and_unit_labels {
             self.set_type_and_unit(&mut labels, series);
         }
         match invalid(&labels) {
@@ -325,22 +382,28 @@ impl Writer<'_> {
         series: &mut Series,
         labels: &Labels,
     ) -> Result<(), AppendError> {
-        for sample in &series.samples {
+        let [starts, histogram_starts] = &series.starts;
+        for (i, sample) in series.samples.iter().enumerate() {
             if sample.t > self.max_time_ms {
                 self.refuse(Refusal::TooFarAhead, 1, labels)?;
                 continue;
             }
+            self.start(reference, starts.get(i), sample.t, Zero::Float);
             match self.appender.append(reference, sample.t, sample.v) {
                 Ok(()) => self.stats.samples += 1,
                 Err(error) => self.refuse(Refusal::Append(error), 1, labels)?,
             }
         }
-        for record in series.histograms.drain(..) {
-            let (HistogramRecord::Integer(t, _) | HistogramRecord::Float(t, _)) = record;
+        for (i, record) in series.histograms.drain(..).enumerate() {
+            let (t, zero) = match &record {
+                HistogramRecord::Integer(t, h) => (*t, Zero::Histogram(h)),
+                HistogramRecord::Float(t, h) => (*t, Zero::FloatHistogram(h)),
+            };
             if t > self.max_time_ms {
                 self.refuse(Refusal::TooFarAhead, 1, labels)?;
                 continue;
             }
+            self.start(reference, histogram_starts.get(i), t, zero);
             let result = match record {
                 HistogramRecord::Integer(t, h) => self.appender.append_histogram(reference, t, *h),
                 HistogramRecord::Float(t, h) => {
@@ -353,6 +416,13 @@ impl Writer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The zero before a sample; that storage does not take it is nobody's fault.
+    fn start(&mut self, series: SeriesRef, start: Option<&i64>, t: i64, zero: Zero<'_>) {
+        if let Some(start) = start.filter(|start| **start != 0 && t != 0) {
+            let _ = self.appender.append_start(series, *start, t, zero);
+        }
     }
 
     /// Notes a refusal; passes on what is no refusal but a failure.

@@ -4,9 +4,10 @@
 //! roll back, and adds the report series.
 
 use bellwether_exposition::{
-    Entry, Format, Parser, PlainLine, ProtoError, ProtoOptions, ProtoReader, ProtoSample,
-    ProtoValue, SeriesLabels, SeriesLine, parse_series,
+    CreatedLines, Entry, Format, Parser, PlainLine, ProtoError, ProtoOptions, ProtoReader,
+    ProtoSample, ProtoValue, SeriesLabels, SeriesLine, parse_series,
 };
+use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
 use bellwether_model::{Exemplar, Labels, MetricType, stale_nan};
 
@@ -114,6 +115,7 @@ pub fn append_page(
     let mut run = Run {
         context,
         cache: series,
+        metadata,
         appender,
         stats: PageStats::default(),
         appended: 0,
@@ -121,7 +123,7 @@ pub fn append_page(
         classic: Collector::default(),
         unit: String::new(),
     };
-    let result = run.page(metadata, format, page);
+    let result = run.page(format, page);
     let stats = run.stats;
     if result.is_ok() {
         mark_stale(appender, &series.vanished(), context.time_ms);
@@ -143,6 +145,7 @@ pub fn append_failure(memory: &mut TargetMemory, appender: &mut dyn Appender, ti
     memory.series.begin();
     mark_stale(appender, &present, time_ms);
     memory.series.abandon();
+    memory.metadata.lose();
 }
 
 /// Appends stale markers. A series that storage has dropped or that got a newer sample needs none.
@@ -155,6 +158,7 @@ pub(crate) fn mark_stale(appender: &mut dyn Appender, series: &[SeriesRef], time
 struct Run<'r> {
     context: &'r PageContext<'r>,
     cache: &'r mut SeriesCache,
+    metadata: &'r mut MetadataCache,
     appender: &'r mut dyn Appender,
     stats: PageStats,
     /// Samples that count for the limit.
@@ -168,12 +172,7 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn page(
-        &mut self,
-        metadata: &mut MetadataCache,
-        format: PageFormat,
-        page: &[u8],
-    ) -> Result<(), PageError> {
+    fn page(&mut self, format: PageFormat, page: &[u8]) -> Result<(), PageError> {
         if page.is_empty() {
             return Ok(());
         }
@@ -181,8 +180,8 @@ impl Run<'_> {
             return Err(PageError::TooLarge(page.len()));
         }
         match format {
-            PageFormat::Lines(format) => self.lines(metadata, format, page)?,
-            PageFormat::Protobuf => self.families(metadata, page)?,
+            PageFormat::Lines(format) => self.lines(format, page)?,
+            PageFormat::Protobuf => self.families(page)?,
         }
         let limit = self.context.settings.sample_limit;
         if limit > 0 && self.appended > limit {
@@ -194,23 +193,31 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn lines(
-        &mut self,
-        metadata: &mut MetadataCache,
-        format: Format,
-        page: &[u8],
-    ) -> Result<(), PageError> {
+    fn lines(&mut self, format: Format, page: &[u8]) -> Result<(), PageError> {
         let mut parser = Parser::new(format, page);
         let convert = self.context.settings.convert_classic_histograms_to_nhcb;
+        let with_starts = self.context.settings.start_timestamps;
+        let mut created = CreatedLines::default();
         let mut family: &[u8] = &[];
         let mut unit_of: &[u8] = &[];
         loop {
-            if !convert && let Some(line) = parser.take_expected(self.cache.expected()) {
+            let may_tell = with_starts && CreatedLines::may_tell(&parser);
+            if !convert
+                && !may_tell
+                && let Some(line) = parser.take_expected(self.cache.expected())
+            {
                 self.plain_line(&parser, line)?;
                 continue;
             }
             let entry = parser.next_expecting(self.cache.expected())?;
-            if convert && self.convert_line(&parser, entry.as_ref(), family)? {
+            let mut start_ms = None;
+            if may_tell && let Some(Entry::Series(line)) = &entry {
+                if CreatedLines::is_one(&parser, line) {
+                    continue;
+                }
+                start_ms = created.start_of(&parser, line.series);
+            }
+            if convert && self.convert_line(&parser, entry.as_ref(), family, start_ms)? {
                 continue;
             }
             if let Some(Entry::Type { name, .. } | Entry::Help { name, .. }) = entry
@@ -219,17 +226,17 @@ impl Run<'_> {
                 self.unit.clear();
             }
             match entry {
-                Some(Entry::Series(line)) => self.line(&parser, &line)?,
+                Some(Entry::Series(line)) => self.line(&parser, &line, start_ms)?,
                 Some(Entry::Type { name, kind }) => {
                     family = name;
-                    metadata.set_kind(name, kind);
+                    self.metadata.set_kind(name, kind);
                 }
-                Some(Entry::Help { name, text }) => metadata.set_help(name, text),
+                Some(Entry::Help { name, text }) => self.metadata.set_help(name, text),
                 Some(Entry::Unit { name, unit }) => {
                     unit_of = name;
                     self.unit.clear();
                     self.unit.push_str(&String::from_utf8_lossy(unit));
-                    metadata.set_unit(name, unit);
+                    self.metadata.set_unit(name, unit);
                 }
                 Some(Entry::Comment) => {}
                 None => return Ok(()),
@@ -237,7 +244,7 @@ impl Run<'_> {
         }
     }
 
-    fn families(&mut self, metadata: &mut MetadataCache, page: &[u8]) -> Result<(), PageError> {
+    fn families(&mut self, page: &[u8]) -> Result<(), PageError> {
         let settings = self.context.settings;
         let options = ProtoOptions {
             native: settings.native_histograms,
@@ -246,9 +253,9 @@ impl Run<'_> {
         let mut reader = ProtoReader::new(page);
         while let Some(family) = reader.next_family()? {
             let name = family.name.as_bytes();
-            metadata.set_kind(name, family.kind);
-            metadata.set_help(name, family.help);
-            metadata.set_unit(name, family.unit.as_bytes());
+            self.metadata.set_kind(name, family.kind);
+            self.metadata.set_help(name, family.help);
+            self.metadata.set_unit(name, family.unit.as_bytes());
             self.unit.clear();
             self.unit.push_str(family.unit);
             let histogram = matches!(
@@ -277,6 +284,7 @@ impl Run<'_> {
         parser: &Parser<'_>,
         entry: Option<&Entry<'_>>,
         family: &[u8],
+        start_ms: Option<i64>,
     ) -> Result<bool, PageError> {
         let (Some(Entry::Series(line)), MetricType::Histogram) = (entry, parser.current_type())
         else {
@@ -288,7 +296,7 @@ impl Run<'_> {
             return Ok(false);
         };
         let exemplar = line.exemplar.map(|e| e.to_exemplar());
-        self.gather(sample, line.value, line.timestamp_ms, exemplar)
+        self.gather(sample, line.value, (line.timestamp_ms, start_ms), exemplar)
     }
 
     /// As [`Self::convert_line`].
@@ -306,7 +314,8 @@ impl Run<'_> {
         match ClassicSample::of(&labels, family) {
             Some(part) if !self.classic.is_native(&part) => {
                 let exemplar = sample.exemplars.first().cloned();
-                self.gather(part, value, sample.timestamp_ms, exemplar)
+                let times = (sample.timestamp_ms, sample.start_ms);
+                self.gather(part, value, times, exemplar)
             }
             _ => {
                 self.finish_classic()?;
@@ -319,13 +328,13 @@ impl Run<'_> {
         &mut self,
         sample: ClassicSample,
         value: f64,
-        timestamp_ms: Option<i64>,
+        times: (Option<i64>, Option<i64>),
         exemplar: Option<Exemplar>,
     ) -> Result<bool, PageError> {
         if !self.classic.fits(&sample) {
             self.finish_classic()?;
         }
-        self.classic.add(sample, value, timestamp_ms, exemplar);
+        self.classic.add(sample, value, times, exemplar);
         Ok(!self.context.settings.always_scrape_classic_histograms)
     }
 
@@ -337,7 +346,12 @@ impl Run<'_> {
     }
 
     #[inline]
-    fn line(&mut self, parser: &Parser<'_>, line: &SeriesLine<'_>) -> Result<(), PageError> {
+    fn line(
+        &mut self,
+        parser: &Parser<'_>,
+        line: &SeriesLine<'_>,
+        start_ms: Option<i64>,
+    ) -> Result<(), PageError> {
         let (id, known, again) = match self.cache.find(line.series, line.expected) {
             Found::Known { id, again } => {
                 self.stats.scraped += 1;
@@ -356,7 +370,9 @@ impl Run<'_> {
             id,
             series,
             time_ms,
+            start_ms,
             value: Value::Float(line.value),
+            is_new: !known,
         };
         let kind = parser.current_type();
         if self.sample(append, kind, || {
@@ -384,7 +400,9 @@ impl Run<'_> {
             id,
             series,
             time_ms,
+            start_ms: None,
             value: Value::Float(line.value),
+            is_new: false,
         };
         let labels = || line.labels().map_err(PageError::from);
         self.sample(append, parser.current_type(), labels)?;
@@ -428,7 +446,9 @@ impl Run<'_> {
             id,
             series,
             time_ms,
+            start_ms: sample.start_ms.filter(|_| settings.start_timestamps),
             value,
+            is_new: !known,
         };
         let added = self.sample(append, kind, || parse_series(raw).map_err(PageError::from))?;
         if added {
@@ -474,25 +494,29 @@ impl Run<'_> {
         &mut self,
         append: Append<'_>,
         kind: MetricType,
-        scraped: impl FnOnce() -> Result<SeriesLabels<'p>, PageError>,
+        scraped: impl Fn() -> Result<SeriesLabels<'p>, PageError>,
     ) -> Result<bool, PageError> {
         let Append {
             id,
-            series,
             time_ms,
-            value,
+            mut is_new,
+            ..
         } = append;
         if time_ms > self.context.time_ms + MAX_AHEAD_MS {
             self.stats.out_of_bounds += 1;
             return Ok(false);
         }
-        let mut result = value.append(self.appender, series, time_ms);
+        let mut result = append.store(self.appender);
         if matches!(result, Err(AppendError::UnknownSeries))
             && let Some(labels) = self.labels(scraped()?, kind)?
         {
             let series = self.appender.series(&labels)?;
             self.cache.set_series(id, series);
-            result = value.append(self.appender, series, time_ms);
+            result = Append { series, ..append }.store(self.appender);
+            is_new = true;
+        }
+        if self.context.settings.metadata_records && (is_new || self.metadata.is_due()) {
+            self.describe(id, self.labels(scraped()?, kind)?.as_ref());
         }
         match result {
             Ok(()) => Ok(true),
@@ -500,7 +524,7 @@ impl Run<'_> {
                 self.stats.out_of_order += 1;
                 Ok(false)
             }
-            Err(AppendError::DuplicateTimestamp) => {
+            Err(AppendError::DuplicateTimestamp(_)) => {
                 self.stats.duplicates += 1;
                 Ok(false)
             }
@@ -509,6 +533,15 @@ impl Run<'_> {
                 Ok(false)
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tells storage the metadata of a series. That it does not know the series is no error of the scrape.
+    fn describe(&mut self, id: EntryId, labels: Option<&Labels>) {
+        if let (Some(series), Some(labels)) = (self.cache.series(id), labels)
+            && let Some(metadata) = self.metadata.of_series(labels.value(METRIC_NAME))
+        {
+            let _ = self.appender.update_metadata(series, &metadata);
         }
     }
 
@@ -571,5 +604,19 @@ struct Append<'v> {
     id: EntryId,
     series: SeriesRef,
     time_ms: i64,
+    /// When its counter began, where the zero before it is to be stored.
+    start_ms: Option<i64>,
     value: Value<'v>,
+    is_new: bool,
+}
+
+impl Append<'_> {
+    #[inline]
+    fn store(self, appender: &mut dyn Appender) -> Result<(), AppendError> {
+        if let Some(start) = self.start_ms {
+            // The sample is stored whatever becomes of its zero.
+            let _ = appender.append_start(self.series, start, self.time_ms, self.value.zero());
+        }
+        self.value.append(appender, self.series, self.time_ms)
+    }
 }

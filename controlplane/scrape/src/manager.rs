@@ -29,6 +29,9 @@ pub struct ScrapeOptions {
     pub offset_seed: u64,
     /// Host name that replaces loopback names in `globalUrl`; empty keeps them.
     pub external_host: String,
+    /// A commit waits for the disk, so that even a small page is stored on a thread where nobody waits for it. Default
+    /// false.
+    pub commits_wait: bool,
 }
 
 impl Default for ScrapeOptions {
@@ -37,6 +40,7 @@ impl Default for ScrapeOptions {
             fast_first_scrape: true,
             offset_seed: 0,
             external_host: String::new(),
+            commits_wait: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Native histograms on their way into storage: resolution and number of buckets.
 
 use bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA;
-use bellwether_model::storage::{AppendError, Appender, SeriesRef};
+use bellwether_model::storage::{AppendError, Appender, SeriesRef, Zero};
 use bellwether_model::{FloatHistogram, Histogram};
 
 use crate::config::PoolSettings;
@@ -19,7 +19,16 @@ pub(crate) enum Value<'v> {
     FloatHistogram(&'v FloatHistogram),
 }
 
-impl Value<'_> {
+impl<'v> Value<'v> {
+    /// The zero of its kind.
+    pub(crate) fn zero(self) -> Zero<'v> {
+        match self {
+            Self::Float(_) => Zero::Float,
+            Self::Histogram(h) => Zero::Histogram(h),
+            Self::FloatHistogram(h) => Zero::FloatHistogram(h),
+        }
+    }
+
     #[inline]
     pub(crate) fn append(
         self,

@@ -61,6 +61,7 @@ pub(crate) struct Collector {
     sum: f64,
     exemplars: Vec<Exemplar>,
     timestamp_ms: Option<i64>,
+    start_ms: Option<i64>,
     /// The counts contradict each other: there will be no histogram.
     broken: bool,
     collecting: bool,
@@ -85,12 +86,12 @@ impl Collector {
         self.native == sample.series
     }
 
-    /// Adds a sample.
+    /// Adds a sample with its timestamp and the start of its histogram.
     pub(crate) fn add(
         &mut self,
         sample: ClassicSample,
         value: f64,
-        timestamp_ms: Option<i64>,
+        (timestamp_ms, start_ms): (Option<i64>, Option<i64>),
         exemplar: Option<Exemplar>,
     ) {
         if !self.collecting {
@@ -98,6 +99,7 @@ impl Collector {
             self.series = sample.series;
         }
         self.timestamp_ms = timestamp_ms.or(self.timestamp_ms);
+        self.start_ms = start_ms.or(self.start_ms);
         self.exemplars.extend(exemplar);
         match sample.part {
             Part::Sum => self.sum = value,
@@ -140,6 +142,7 @@ impl Collector {
             series: &done.series,
             value,
             timestamp_ms: done.timestamp_ms,
+            start_ms: done.start_ms,
             exemplars: exemplars.filter(|e| e.timestamp_ms.is_some()).collect(),
         })
     }
@@ -218,7 +221,7 @@ mod tests {
                 collector.finish(&mut each).unwrap();
             }
             if let Some(sample) = sample {
-                collector.add(sample, *value, None, None);
+                collector.add(sample, *value, (None, None), None);
             }
         }
         collector.finish(&mut each).unwrap();

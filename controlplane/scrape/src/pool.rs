@@ -237,6 +237,7 @@ impl Pool {
             spec: receiver,
             hash: key.stable_hash() ^ self.context.options.offset_seed,
             fast_first: self.context.options.fast_first_scrape,
+            commits_wait: self.context.options.commits_wait,
             removed: removed.clone(),
             shutdown: self.context.shutdown.clone(),
         };

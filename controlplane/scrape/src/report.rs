@@ -4,23 +4,58 @@ use std::time::Duration;
 
 use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::storage::{AppendError, Appender, SeriesRef};
-use bellwether_model::{Labels, stale_nan};
+use bellwether_model::{Labels, Metadata, MetricType, stale_nan};
 
 use crate::append::PageStats;
 
 /// Number of report series that every target has.
 const BASIC: usize = 5;
 
+/// A report series: name, unit and help.
+type About = (&'static str, &'static str, &'static str);
+
 /// In the order of [`Report::values`].
-const NAMES: [&str; 8] = [
-    "up",
-    "scrape_duration_seconds",
-    "scrape_samples_scraped",
-    "scrape_samples_post_metric_relabeling",
-    "scrape_series_added",
-    "scrape_timeout_seconds",
-    "scrape_sample_limit",
-    "scrape_body_size_bytes",
+const SERIES: [About; 8] = [
+    (
+        "up",
+        "targets",
+        "Health of the scrape target. 1 means the target is healthy, 0 if the scrape failed.",
+    ),
+    (
+        "scrape_duration_seconds",
+        "seconds",
+        "Duration of the last scrape in seconds.",
+    ),
+    (
+        "scrape_samples_scraped",
+        "samples",
+        "Number of samples last scraped.",
+    ),
+    (
+        "scrape_samples_post_metric_relabeling",
+        "samples",
+        "Number of samples remaining after metric relabeling was applied.",
+    ),
+    (
+        "scrape_series_added",
+        "series",
+        "Number of series in the last scrape.",
+    ),
+    (
+        "scrape_timeout_seconds",
+        "seconds",
+        "The configured scrape timeout for a target.",
+    ),
+    (
+        "scrape_sample_limit",
+        "samples",
+        "The configured sample limit for a target. Returns zero if there is no limit configured.",
+    ),
+    (
+        "scrape_body_size_bytes",
+        "bytes",
+        "The uncompressed size of the last scrape response, if successful. Scrapes failing because body_size_limit is exceeded report -1, other scrape failures report 0.",
+    ),
 ];
 
 /// How one scrape went.
@@ -31,6 +66,8 @@ pub(crate) struct Report {
     pub(crate) stats: PageStats,
     /// Values of the extra series, when they are wanted.
     pub(crate) extra: Option<Extra>,
+    /// Tell storage the metadata of new series.
+    pub(crate) describe: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +117,10 @@ impl ReportCache {
     ) -> Result<(), AppendError> {
         let values = report.values();
         for (index, value) in values.iter().enumerate() {
-            self.append(appender, target, index, time_ms, *value)?;
+            let is_new = self.append(appender, target, index, time_ms, *value)?;
+            if is_new && report.describe {
+                self.describe(appender, index);
+            }
         }
         // The extra series were switched off: they end here.
         for index in values.len()..self.written {
@@ -103,6 +143,7 @@ impl ReportCache {
         Ok(())
     }
 
+    /// Whether the series is new.
     fn append(
         &mut self,
         appender: &mut dyn Appender,
@@ -110,29 +151,50 @@ impl ReportCache {
         index: usize,
         time_ms: i64,
         value: f64,
-    ) -> Result<(), AppendError> {
-        if self.series.len() < NAMES.len() {
-            self.series.resize(NAMES.len(), None);
+    ) -> Result<bool, AppendError> {
+        if self.series.len() < SERIES.len() {
+            self.series.resize(SERIES.len(), None);
         }
+        let mut is_new = false;
         let mut result = match self.series[index] {
             Some(series) => appender.append(series, time_ms, value),
             None => Err(AppendError::UnknownSeries),
         };
         if matches!(result, Err(AppendError::UnknownSeries)) {
             let mut labels = target.to_builder();
-            labels.set(METRIC_NAME, NAMES[index]);
+            labels.set(METRIC_NAME, SERIES[index].0);
             let series = appender.series(&labels.build())?;
             self.series[index] = Some(series);
             result = appender.append(series, time_ms, value);
+            is_new = true;
         }
         match result {
-            Err(
+            Ok(())
+            | Err(
                 AppendError::OutOfOrder
-                | AppendError::DuplicateTimestamp
+                | AppendError::DuplicateTimestamp(_)
                 | AppendError::OutOfBounds
                 | AppendError::TooOld,
-            ) => Ok(()),
-            other => other,
+            ) => Ok(is_new),
+            Err(error) => Err(error),
         }
+    }
+
+    fn describe(&self, appender: &mut dyn Appender, index: usize) {
+        let (_, unit, help) = SERIES[index];
+        let metadata = Metadata {
+            kind: MetricType::Gauge,
+            help: help.to_owned(),
+            unit: unit.to_owned(),
+        };
+        if let Some(series) = self.series[index] {
+            // It was made a moment ago.
+            let _ = appender.update_metadata(series, &metadata);
+        }
+    }
+
+    /// The transaction with new series did not become one: they are made again.
+    pub(crate) fn lose(&mut self) {
+        self.series.clear();
     }
 }

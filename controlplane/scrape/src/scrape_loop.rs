@@ -53,6 +53,8 @@ pub(crate) struct ScrapeLoop {
     /// Place in the interval.
     pub(crate) hash: u64,
     pub(crate) fast_first: bool,
+    /// A commit may take as long as the disk does.
+    pub(crate) commits_wait: bool,
     /// The target is gone.
     pub(crate) removed: CancellationToken,
     /// The process ends.
@@ -226,7 +228,7 @@ impl ScrapeLoop {
             size_hint: *last_size,
         };
         let is_small = fetched.as_ref().map_or(true, Fetched::is_small);
-        let done = if is_small {
+        let done = if is_small && !self.commits_wait {
             catch_unwind(AssertUnwindSafe(|| work.run(memory, fetched))).ok()
         } else {
             self.run_elsewhere(work, memory, fetched).await?
@@ -258,7 +260,7 @@ impl ScrapeLoop {
         Some(done.memory)
     }
 
-    /// Parses and stores a large page, which takes milliseconds, on a thread of its own. `None` at a shutdown,
+    /// Parses and stores a page that takes milliseconds, on a thread of its own. `None` at a shutdown,
     /// nothing inside when the worker broke down.
     async fn run_elsewhere(
         &self,
@@ -419,6 +421,7 @@ impl Work {
                 sample_limit: settings.sample_limit,
                 body_size,
             }),
+            describe: settings.metadata_records,
         };
         let committed = memory
             .report
@@ -429,6 +432,10 @@ impl Work {
                 &report,
             )
             .and_then(|()| appender.commit());
+        if committed.is_err() {
+            memory.metadata.lose();
+            memory.report.lose();
+        }
         let error = self.conclude(result, committed, duration);
         if let Some(metadata) = memory.metadata.take_changes() {
             self.state.metadata.store(Arc::new(metadata));

@@ -3,7 +3,7 @@
 //! Each has a runtime of its own and keeps its targets: waiting for the slot, asking, reading, parsing and storing all
 //! happen on one thread. With a thousand small targets most of the cost was threads waking each other, and a page that
 //! is read and parsed by the same thread is still in its cache. Nothing else runs here, so that a thread may take the
-//! time that a small page and its record in the log need.
+//! time that a small page and its record in the log need. Where each record waits for the disk, pages are stored elsewhere.
 
 use std::io;
 use std::sync::Arc;

@@ -6,6 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_model::storage::{Appendable, Appender};
 use bellwether_scrape::config::{ByteSize, PromDuration, SdConfigs, StaticConfig};
 use bellwether_scrape::relabel::{Action, RelabelConfig};
 use bellwether_scrape::{Health, ScrapeConfig, ScrapeDefaults, ScrapeManager, ScrapeOptions};
@@ -617,4 +618,46 @@ async fn a_slow_target_does_not_hold_up_the_shutdown() {
     tokio::time::timeout(Duration::from_secs(10), stack.manager.shutdown())
         .await
         .unwrap();
+}
+
+/// Notes on which threads transactions begin, which is where they end.
+struct Watched {
+    storage: MemoryStorage,
+    threads: parking_lot::Mutex<Vec<String>>,
+}
+
+impl Appendable for Watched {
+    fn appender(&self) -> Box<dyn Appender + '_> {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default().to_owned();
+        self.threads.lock().push(name);
+        self.storage.appender()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_waits_does_not_keep_a_scrape_thread() {
+    for commits_wait in [false, true] {
+        let stack = Stack::start("a 1\n", |_| {}).await;
+        let storage = Arc::new(Watched {
+            storage: MemoryStorage::default(),
+            threads: parking_lot::Mutex::default(),
+        });
+        let options = ScrapeOptions {
+            commits_wait,
+            ..ScrapeOptions::default()
+        };
+        let manager = ScrapeManager::new(storage.clone(), &Registry::new(), options);
+        let defaults = ScrapeDefaults::default();
+        let config = std::slice::from_ref(&stack.config);
+        manager.apply(config, &defaults).await.unwrap();
+        until("scrapes", || storage.storage.commits() >= 2).await;
+        let on_scrape_threads = {
+            let threads = storage.threads.lock();
+            threads.iter().any(|name| name.starts_with("scrape-"))
+        };
+        assert_eq!(on_scrape_threads, !commits_wait);
+        manager.shutdown().await;
+        stack.manager.shutdown().await;
+    }
 }

@@ -149,6 +149,8 @@ const ROWS: &[Row] = &[
     counter("prometheus_tsdb_compactions_failed_total", "Total number of compactions that failed for the partition.", |s| s.compactions_failed as f64),
     counter("prometheus_tsdb_compactions_triggered_total", "Total number of triggered compactions for the partition.", |s| s.compactions_triggered as f64),
     counter("prometheus_tsdb_time_retentions_total", "The number of times that blocks were deleted because the maximum time limit was exceeded.", |s| s.time_retentions as f64),
+    counter("prometheus_tsdb_stale_series_compactions_triggered_total", "Total number of triggered stale series compactions.", |s| s.stale_series_compactions as f64),
+    counter("prometheus_tsdb_stale_series_compactions_failed_total", "Total number of stale series compactions that failed.", |s| s.stale_series_compactions_failed as f64),
     counter("prometheus_tsdb_size_retentions_total", "The number of times that blocks were deleted because the maximum number of bytes was exceeded.", |s| s.size_retentions as f64),
     gauge("prometheus_tsdb_retention_limit_seconds", "How long to retain samples in storage.", |s| s.retention_limit_seconds),
     gauge("prometheus_tsdb_retention_limit_bytes", "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled", |s| s.retention_limit_bytes as f64),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bellwether_model::storage::Appendable;
 use bellwether_remote::SeriesCache;
+use bellwether_remote::otlp::DeltaToCumulative;
 use bellwether_remote::reader::Fanout;
 use bellwether_remote::send::{FamilyMetadata, RemoteWriter, Sources};
 use bellwether_scrape::ScrapeManager;
@@ -158,6 +159,9 @@ fn intake(
         storage,
         remote_series: SeriesCache::default(),
         otlp: api::OtlpMetrics::new(&state.registry),
+        otlp_deltas: (parts.features)
+            .has(Feature::OtlpDeltaToCumulative)
+            .then(DeltaToCumulative::default),
         scrape,
         remote_write: RemoteWriter::new(sources, &state.registry),
     })

@@ -438,7 +438,7 @@ impl Queries {
         let options = QueryOptions {
             lookback_ms: admitted.lookback_ms,
             timeout: Some(admitted.limit.min(PATIENCE)),
-            cancel: None,
+            ..QueryOptions::default()
         };
         let evaluate = || evaluating(|| admitted.evaluate(&options));
         match self.quick.here(question, evaluate)? {
@@ -461,6 +461,7 @@ impl Queries {
             lookback_ms: admitted.lookback_ms,
             timeout: Some(admitted.limit),
             cancel: Some(cancel),
+            per_step: records.per_step,
         };
         let (active, quick) = (Arc::clone(&self.active), Arc::clone(&self.quick));
         let work = trace::carry(move || {
@@ -469,20 +470,13 @@ impl Queries {
             let started = Instant::now();
             let noted = active.begin(&admitted.text, now_ms() / 1000);
             let result = quick.timed(question, || evaluating(|| admitted.evaluate(&options)));
-            let steps = match &result {
-                Ok(result) if records.per_step => {
-                    let again = |t| {
-                        let (engine, storage) = (&admitted.engine, &*admitted.storage);
-                        engine.instant(storage, &admitted.text, t, &options)
-                    };
-                    let total = result.stats.total_samples;
-                    by_step(&admitted.kind, total, started + admitted.limit, again)
-                }
-                _ => Ok(PerStep::new()),
-            };
             drop(noted);
-            records.log(&admitted, &result, steps.as_ref().ok(), started.elapsed());
-            result.and_then(|result| Ok((result, steps?)))
+            let steps = match &result {
+                Ok(result) if records.per_step => by_step(&admitted.kind, result),
+                _ => PerStep::new(),
+            };
+            records.log(&admitted, &result, Some(&steps), started.elapsed());
+            result.map(|result| (result, steps))
         });
         let evaluated = tokio::task::spawn_blocking(work).await;
         evaluated.unwrap_or_else(|error| {

@@ -115,6 +115,7 @@ pub(crate) fn prepare(
         is_agent: settings.agent.is_some(),
         opened: OnceLock::new(),
     });
+    let commits_wait = settings.storage.wal_sync == WalSync::Commit;
     let parts = Parts {
         source: settings.config,
         data_dir: settings.data_dir,
@@ -129,6 +130,7 @@ pub(crate) fn prepare(
             fast_first_scrape: settings.fast_first_scrape,
             offset_seed: offset_seed(&state),
             external_host: state.hostname.clone(),
+            commits_wait,
         },
         auto_reload: settings.auto_reload,
         loaded_text: None,
@@ -318,6 +320,8 @@ async fn apply(
             Err(error) => return Err(error.to_string()),
         }
         core.db.set_retention(retention(&core.storage, config));
+        let threshold = config.storage.stale_series_compaction_threshold();
+        core.db.set_stale_series_compaction_threshold(threshold);
         core.fanout
             .apply(&config.read_settings()?, &config.external_labels)?;
     }

@@ -11,6 +11,7 @@ use axum::extract::State;
 use bellwether_model::re2::Re2;
 use bellwether_model::storage::Appendable;
 use bellwether_remote::SeriesCache;
+use bellwether_remote::otlp::DeltaToCumulative;
 use bellwether_remote::reader::Fanout;
 use bellwether_remote::send::RemoteWriter;
 use bellwether_scrape::ScrapeManager;
@@ -73,6 +74,8 @@ pub(crate) struct Intake {
     pub(crate) storage: Arc<dyn Appendable>,
     pub(crate) remote_series: SeriesCache,
     pub(crate) otlp: OtlpMetrics,
+    /// Where OTLP's delta temporality is to become cumulative.
+    pub(crate) otlp_deltas: Option<DeltaToCumulative>,
     pub(crate) scrape: Arc<ScrapeManager>,
     pub(crate) remote_write: RemoteWriter,
 }

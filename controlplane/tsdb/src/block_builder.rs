@@ -12,7 +12,7 @@ use crate::error::TsdbError;
 use crate::files::RealFiles;
 use crate::head::series::{Appended, Txn};
 use crate::head::{Head, HeadOptions};
-use crate::options::DbOptions;
+use crate::options::{DbOptions, SyncWorker};
 use crate::read_only::{BlockInfo, info};
 use crate::stats::Counters;
 
@@ -36,6 +36,7 @@ impl BlockBuilder {
             series_limit: 0,
             spill_bytes: usize::MAX,
             files: Arc::new(RealFiles),
+            sync_worker: SyncWorker::Caller,
         };
         Self {
             dir: dir.to_path_buf(),

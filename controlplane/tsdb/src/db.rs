@@ -24,6 +24,7 @@ use crate::head::{Head, HeadOptions};
 use crate::log_tail::LogTail;
 use crate::maintenance::horizon;
 use crate::maintenance::out_of_order::PendingOutOfOrder;
+use crate::maintenance::stale_series::StaleCompaction;
 use crate::maintenance::{self, PendingTruncation};
 use crate::merge::MergeQuerier;
 use crate::options::{DbOptions, Retention, millis};
@@ -71,6 +72,7 @@ pub struct Db {
     pub(crate) view: ArcSwap<View>,
     pub(crate) pending: Mutex<Option<PendingTruncation>>,
     pub(crate) pending_out_of_order: Mutex<Option<PendingOutOfOrder>>,
+    pub(crate) stale: StaleCompaction,
     /// Blocks that no view has and whose deletion failed.
     pub(crate) doomed: Mutex<Vec<PathBuf>>,
     /// In force; the options hold what it began with.
@@ -104,6 +106,7 @@ impl Db {
                 series_limit: options.series_limit,
                 spill_bytes: options.head_chunk_file_bytes.max(1),
                 files: Arc::clone(&files),
+                sync_worker: options.wal_sync_worker,
             },
             Arc::clone(&counters),
         );
@@ -125,6 +128,7 @@ impl Db {
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
         head.log_end.set(writer.position());
         *head.wal.lock() = Some(writer);
+        (head.log_sync.start()).map_err(TsdbError::io("cannot start a thread for", &wal_dir))?;
         // A log that is there must go on to be cut and deleted, also without a window.
         let has_wbl = files.exists(&wbl_dir);
         if has_wbl.map_err(TsdbError::io("cannot read", &wbl_dir))? {
@@ -143,6 +147,7 @@ impl Db {
             maintenance: Mutex::new(()),
             pending_out_of_order: Mutex::new(None),
             scratch: Mutex::new(scratch),
+            stale: StaleCompaction::default(),
             lock: Mutex::new(Some(lock)),
             replay_ms,
         });
@@ -296,6 +301,8 @@ impl Db {
             compactions: c.compactions.get(),
             compactions_failed: c.compactions_failed.get(),
             compactions_triggered: c.compactions_triggered.get(),
+            stale_series_compactions: c.stale_compactions.get(),
+            stale_series_compactions_failed: c.stale_compactions_failed.get(),
             time_retentions: c.time_retentions.get(),
             size_retentions: c.size_retentions.get(),
             blocks_unreadable: c.blocks_unreadable.get(),
@@ -403,7 +410,7 @@ impl Db {
         let mut wal = self.head.wal.lock();
         let writer = wal.as_mut().ok_or(TsdbError::Closed)?;
         let logged = writer.log([bytes.as_slice()].into_iter());
-        let sync_due = writer.is_sync_due();
+        let sync_due = writer.sync_due();
         if logged.is_ok() {
             let mut deleted = self.head.tombstones.write();
             for s in stones {
@@ -415,9 +422,7 @@ impl Db {
             }
         }
         drop(wal);
-        if sync_due {
-            self.head.sync_logs_after_commit();
-        }
+        self.head.log_sync.after_commit(sync_due);
         logged
             .map(|_| ())
             .map_err(TsdbError::io("cannot write in", &self.wal_dir()))
@@ -453,6 +458,7 @@ impl Db {
                 .map_err(TsdbError::io("cannot write in", dir)),
             None => Ok(()),
         };
+        let _no_sync = self.head.log_sync.pause();
         let mut wal = self.head.wal.lock();
         let result = close(wal.take(), &self.wal_dir());
         let late = close(self.head.wbl.lock().take(), &self.wbl_dir());

@@ -100,13 +100,17 @@ impl<'a> Dec<'a> {
     #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u64, DecodeError> {
         // Most numbers are small.
-        if let [byte, rest @ ..] = self.rest
-            && *byte < 0x80
-        {
-            self.rest = rest;
-            return Ok(u64::from(*byte));
+        match self.rest {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_uvarint(),
         }
-        self.long_uvarint()
     }
 
     fn long_uvarint(&mut self) -> Result<u64, DecodeError> {

@@ -81,7 +81,8 @@ pub use files::{DirEntry, FileBytes, Files, HeldLock, OpenFile, RealFiles};
 pub use log_tail::{LogPosition, LogTail};
 pub use merge::MergeQuerier;
 pub use options::{
-    Clock, DbOptions, Random, Retention, WalCompression, WalSync, system_clock, system_random,
+    Clock, DbOptions, Random, Retention, SyncWorker, WalCompression, WalSync, system_clock,
+    system_random,
 };
 pub use read_only::{BlockInfo, ReadOnlyDb, SampleValue};
 pub use stats::{Cardinality, DbStats, Ingested};

@@ -48,13 +48,26 @@ pub enum WalCompression {
 /// so a killed process loses nothing; this choice is about a crash of the whole machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WalSync {
-    /// When a segment ends, before the commit that ended it returns, and at a clean stop.
+    /// Soon after a segment ended, and at a clean stop. Commits do not wait for it, unless several segments that ended
+    /// before are not on the disk yet.
     #[default]
     Segment,
     /// At least this often.
     Interval(Duration),
     /// At every commit.
     Commit,
+}
+
+/// Who forces segments that ended to the disk, and with [`WalSync::Interval`] the open one when its time has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncWorker {
+    /// A thread of the database's own.
+    #[default]
+    Thread,
+    /// The commit that ended the segment.
+    Commit,
+    /// Whoever calls [`crate::Db::sync_log`] or maintains the database: for tests that choose the moment.
+    Caller,
 }
 
 /// What goes when there is too much of it. Zeros switch limits off.
@@ -84,6 +97,8 @@ pub struct DbOptions {
     pub wal_compression: WalCompression,
     /// When the WAL is forced to the disk.
     pub wal_sync: WalSync,
+    /// Who does it.
+    pub wal_sync_worker: SyncWorker,
     /// Range of a block cut from the head.
     pub min_block_duration: Duration,
     /// Range of the largest compacted block; zero means a tenth of the retention, at most 31 days.
@@ -114,6 +129,7 @@ impl Default for DbOptions {
             wal_segment_size: 128 << 20,
             wal_compression: WalCompression::default(),
             wal_sync: WalSync::default(),
+            wal_sync_worker: SyncWorker::default(),
             min_block_duration: Duration::from_secs(2 * 3600),
             max_block_duration: Duration::ZERO,
             exemplars_max: 100_000,

@@ -106,6 +106,10 @@ pub struct DbStats {
     pub compactions_failed: u64,
     /// `prometheus_tsdb_compactions_triggered_total`
     pub compactions_triggered: u64,
+    /// `prometheus_tsdb_stale_series_compactions_triggered_total`
+    pub stale_series_compactions: u64,
+    /// `prometheus_tsdb_stale_series_compactions_failed_total`
+    pub stale_series_compactions_failed: u64,
     /// `prometheus_tsdb_time_retentions_total`
     pub time_retentions: u64,
     /// `prometheus_tsdb_size_retentions_total`
@@ -199,6 +203,8 @@ pub(crate) struct Counters {
     pub(crate) compactions: Counter,
     pub(crate) compactions_failed: Counter,
     pub(crate) compactions_triggered: Counter,
+    pub(crate) stale_compactions: Counter,
+    pub(crate) stale_compactions_failed: Counter,
     pub(crate) time_retentions: Counter,
     pub(crate) size_retentions: Counter,
 }

@@ -76,6 +76,11 @@ pub(crate) struct Tombstones {
 }
 
 impl Tombstones {
+    /// Forgets a series.
+    pub(crate) fn remove(&mut self, series: u64) {
+        self.by_series.remove(&series);
+    }
+
     /// Adds a range.
     pub(crate) fn add(&mut self, series: u64, range: Interval) {
         add(self.by_series.entry(series).or_default(), range);

@@ -185,7 +185,7 @@ fn order_and_bounds_have_prometheus_errors() {
     ));
     assert!(matches!(
         app.append(s, T0, 2.0),
-        Err(AppendError::DuplicateTimestamp)
+        Err(AppendError::DuplicateTimestamp(_))
     ));
     app.append(s, T0, 1.0).unwrap();
     let hour = 3_600_000;

@@ -1,4 +1,4 @@
-//! Forcing the log to the disk: whoever fills a segment waits for it, and nobody else.
+//! Forcing the log to the disk: a thread does it, and commits wait for it only when it falls behind.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bellwether_model::Labels;
-use bellwether_model::storage::Appendable as _;
-use bellwether_tsdb::{Db, DbOptions, WalCompression, WalSync};
+use bellwether_model::storage::Appendable;
+use bellwether_tsdb::{AgentDb, AgentOptions, Db, DbOptions, WalCompression, WalSync};
 use meddled::{Call, Meddled};
 
 const T0: i64 = 1_700_006_400_000;
@@ -24,19 +24,33 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Default)]
 struct Gate {
     closed: Arc<AtomicBool>,
-    waiting: Arc<AtomicU64>,
+    waiting: Arc<AtomicBool>,
+    passed: Arc<AtomicU64>,
 }
 
 impl Gate {
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+    }
+
+    fn is_somebody_waiting(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
     fn files(&self) -> Meddled {
         let gate = self.clone();
         Meddled::new(move |call, path| {
             let log = path.parent().is_some_and(|p| p.ends_with("wal"));
             if call == Call::Sync && log {
-                gate.waiting.fetch_add(1, Ordering::SeqCst);
                 while gate.closed.load(Ordering::SeqCst) {
+                    gate.waiting.store(true, Ordering::SeqCst);
                     thread::sleep(Duration::from_millis(1));
                 }
+                gate.passed.fetch_add(1, Ordering::SeqCst);
             }
             Ok(())
         })
@@ -56,7 +70,7 @@ fn becomes(what: impl Fn() -> bool) -> bool {
 }
 
 /// One transaction of about 4 KiB.
-fn commit(db: &Db, job: &str, t: i64) {
+fn commit(db: &dyn Appendable, job: &str, t: i64) {
     let mut app = db.appender();
     for i in 0..50 {
         let name = format!("m_{job}_{t}_{i}");
@@ -69,58 +83,145 @@ fn commit(db: &Db, job: &str, t: i64) {
     app.commit().unwrap();
 }
 
-/// Commits until a sync of the log is under way, which belongs to the last commit, and looks at another one meanwhile.
-fn other_commits_go_on(wal_sync: WalSync) {
-    let dir = tempfile::tempdir().unwrap();
-    let gate = Gate::default();
-    let clock = Arc::new(AtomicI64::new(T0));
-    let options = DbOptions {
+/// Small segments on a disk with a gate, and a clock to set.
+fn options(gate: &Gate, wal_sync: WalSync, clock: &Arc<AtomicI64>) -> DbOptions {
+    let clock = Arc::clone(clock);
+    DbOptions {
         wal_segment_size: 32 * 1024,
         wal_compression: WalCompression::None,
         wal_sync,
-        clock: {
-            let clock = Arc::clone(&clock);
-            Arc::new(move || clock.load(Ordering::SeqCst))
-        },
+        clock: Arc::new(move || clock.load(Ordering::SeqCst)),
         files: Arc::new(gate.files()),
         ..common::options()
+    }
+}
+
+/// Commits until this many segments ended, and waits for the thread to take the first before the others end.
+fn end_segments(db: &dyn Appendable, gate: &Gate, current: impl Fn() -> u64, count: u64) {
+    let mut t = 0;
+    while current() < count {
+        commit(db, "filler", t);
+        t += 1;
+        if current() == 1 {
+            assert!(becomes(|| gate.is_somebody_waiting()), "nothing is synced");
+        }
+    }
+}
+
+#[test]
+fn a_commit_does_not_wait_for_a_segment_that_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let db = Db::open(
+        dir.path(),
+        options(&gate, WalSync::Segment, &Arc::default()),
+    );
+    let db = db.unwrap();
+    gate.close();
+    end_segments(&*db, &gate, || db.stats().wal_segment_current, 3);
+    gate.open();
+    db.close().unwrap();
+}
+
+#[test]
+fn nor_does_one_of_an_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let options = AgentOptions {
+        log: options(&gate, WalSync::Segment, &Arc::default()),
+        ..AgentOptions::default()
     };
-    let db = Db::open(dir.path(), options).unwrap();
-    gate.closed.store(true, Ordering::SeqCst);
-    gate.waiting.store(0, Ordering::SeqCst);
+    let db = AgentDb::open(dir.path(), options).unwrap();
+    gate.close();
+    end_segments(&*db, &gate, || db.stats().segment, 3);
+    gate.open();
+    db.close().unwrap();
+}
+
+#[test]
+fn a_commit_does_not_wait_for_the_sync_of_an_interval() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let clock = Arc::new(AtomicI64::new(T0));
+    let every = WalSync::Interval(Duration::from_millis(SECOND as u64));
+    let db = Db::open(dir.path(), options(&gate, every, &clock)).unwrap();
+    gate.close();
+    commit(&*db, "early", 0);
     clock.fetch_add(2 * SECOND, Ordering::SeqCst);
-    let (begun, done) = (AtomicI64::new(0), AtomicI64::new(0));
-    let other = AtomicBool::new(false);
+    commit(&*db, "due", 1);
+    assert!(becomes(|| gate.is_somebody_waiting()), "nothing is synced");
+    commit(&*db, "later", 2);
+    gate.open();
+    db.close().unwrap();
+}
+
+/// What is at stake stays little: one lot that is being synced, and two segments that wait for it.
+#[test]
+fn a_commit_waits_when_many_segments_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let db = Db::open(
+        dir.path(),
+        options(&gate, WalSync::Segment, &Arc::default()),
+    );
+    let db = db.unwrap();
+    gate.close();
+    let done = AtomicBool::new(false);
+    let current = || db.stats().wal_segment_current;
     thread::scope(|scope| {
         scope.spawn(|| {
-            while gate.closed.load(Ordering::SeqCst) {
-                let t = begun.fetch_add(1, Ordering::SeqCst);
-                commit(&db, "filler", t);
-                done.store(t + 1, Ordering::SeqCst);
-            }
+            end_segments(&*db, &gate, current, 4);
+            done.store(true, Ordering::SeqCst);
         });
-        let synced = becomes(|| gate.waiting.load(Ordering::SeqCst) > 0);
-        scope.spawn(|| {
-            commit(&db, "other", 0);
-            other.store(true, Ordering::SeqCst);
-        });
-        let went_on = becomes(|| other.load(Ordering::SeqCst));
-        let waits = done.load(Ordering::SeqCst) < begun.load(Ordering::SeqCst);
-        gate.closed.store(false, Ordering::SeqCst);
-        assert!(synced, "nothing is synced");
-        assert!(went_on, "a commit waits for the sync of another one");
-        assert!(waits, "a commit returned before what it filled was synced");
+        let full = becomes(|| current() == 4);
+        let waits = !done.load(Ordering::SeqCst);
+        gate.open();
+        assert!(full, "the commits come to a stop too early");
+        assert!(waits, "a commit left a third segment behind");
     });
+    db.close().unwrap();
 }
 
 #[test]
-fn other_commits_do_not_wait_for_a_segment_that_ended() {
-    other_commits_go_on(WalSync::Segment);
+fn closing_waits_for_what_is_being_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let db = Db::open(
+        dir.path(),
+        options(&gate, WalSync::Segment, &Arc::default()),
+    );
+    let db = db.unwrap();
+    gate.close();
+    end_segments(&*db, &gate, || db.stats().wal_segment_current, 1);
+    let (begun, closed) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            begun.store(true, Ordering::SeqCst);
+            db.close().unwrap();
+            closed.store(true, Ordering::SeqCst);
+        });
+        let has_begun = becomes(|| begun.load(Ordering::SeqCst));
+        let waits = !closed.load(Ordering::SeqCst);
+        gate.open();
+        assert!(has_begun && waits);
+    });
+    assert!(closed.load(Ordering::SeqCst));
+    assert!(gate.passed.load(Ordering::SeqCst) >= 2);
 }
 
+/// Also where a segment ends.
 #[test]
-fn other_commits_do_not_wait_for_the_sync_of_an_interval() {
-    other_commits_go_on(WalSync::Interval(Duration::from_millis(SECOND as u64)));
+fn what_is_acknowledged_at_every_commit_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let db = Db::open(dir.path(), options(&gate, WalSync::Commit, &Arc::default())).unwrap();
+    let mut t = 0;
+    while db.stats().wal_segment_current < 3 {
+        let before = gate.passed.load(Ordering::SeqCst);
+        commit(&*db, "all", t);
+        assert!(gate.passed.load(Ordering::SeqCst) > before);
+        t += 1;
+    }
 }
 
 /// A sync that fails is tried again until it succeeds.
@@ -150,7 +251,7 @@ fn a_segment_that_could_not_be_synced_is_tried_again() {
     let db = Db::open(dir.path(), options).unwrap();
     let mut t = 0;
     while db.stats().wal_segment_current < 2 {
-        commit(&db, "filler", t);
+        commit(&*db, "filler", t);
         t += 1;
     }
     db.run_maintenance().unwrap();

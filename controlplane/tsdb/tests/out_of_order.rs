@@ -102,7 +102,7 @@ fn each_refusal_has_prometheus_error_and_is_counted() {
         &samples,
         &[
             "taken",
-            "duplicate sample for timestamp",
+            "duplicate sample for timestamp 1700013600000; overrides not allowed: existing 1, new value 2",
             "out of order sample",
             "out of bounds",
         ],
@@ -118,7 +118,7 @@ fn each_refusal_has_prometheus_error_and_is_counted() {
     check(
         &samples,
         &[
-            "duplicate sample for timestamp",
+            "duplicate sample for timestamp 1700013600000; overrides not allowed: existing 1, new value 2",
             "taken",
             "taken",
             "too old sample",

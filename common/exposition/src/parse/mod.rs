@@ -3,11 +3,13 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `entry` | what the parser yields |
+//! | `created` | lines that tell when a counter began |
 //! | `scan` | byte table and the end of a series |
 //! | `text`, `openmetrics` | the line grammar of each format |
 //! | `labels` | labels of one series, on demand |
 //! | `number` | values and timestamps |
 
+mod created;
 mod entry;
 mod labels;
 mod number;
@@ -17,6 +19,7 @@ mod scan;
 mod tests;
 mod text;
 
+pub use created::CreatedLines;
 pub use entry::{Entry, PlainLine, RawExemplar, SeriesLine};
 pub use labels::{LabelPair, SeriesLabels, unescape};
 pub use number::format_openmetrics_float;
@@ -43,13 +46,15 @@ pub fn parse_series(series: &[u8]) -> Result<SeriesLabels<'_>, ParseError> {
 }
 
 /// Walks a page. After an error or the end it yields nothing more.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parser<'a> {
     input: &'a [u8],
     pos: usize,
     format: Format,
     /// Type of the last `TYPE` line: it governs how `le` and `quantile` values are written.
     kind: MetricType,
+    /// Length of the family's name in the last line of metadata of an OpenMetrics page.
+    family_len: usize,
     finished: bool,
 }
 
@@ -62,6 +67,7 @@ impl<'a> Parser<'a> {
             pos: 0,
             format,
             kind: MetricType::Unknown,
+            family_len: 0,
             finished: false,
         }
     }

@@ -173,6 +173,7 @@ impl<'a> Parser<'a> {
             return Err(Fail::plain(after, format!("expected text in {keyword}")));
         };
         let text = &input[after + 1..line_end];
+        self.family_len = name.len();
         self.pos = line_end + 1;
         self.metadata(keyword, name, text, after + 1).map(Some)
     }

@@ -49,6 +49,8 @@ fn label<'a>(field: &Field<'a>) -> Result<(&'a str, &'a str), ProtoError> {
 pub(super) struct Number {
     pub(super) value: f64,
     pub(super) exemplar: Option<Exemplar>,
+    /// Of a counter.
+    pub(super) start_ms: Option<i64>,
 }
 
 impl Number {
@@ -58,6 +60,7 @@ impl Number {
             match field.number {
                 1 => number.value = field.double()?,
                 2 => number.exemplar = Some(exemplar(&field)?),
+                3 => number.start_ms = start(&field)?,
                 _ => {}
             }
         }
@@ -84,6 +87,11 @@ fn exemplar(field: &Field<'_>) -> Result<Exemplar, ProtoError> {
     })
 }
 
+/// When a metric began; a time of zero tells nothing.
+fn start(field: &Field<'_>) -> Result<Option<i64>, ProtoError> {
+    Ok(Some(timestamp(field)?).filter(|ms| *ms != 0))
+}
+
 /// A `google.protobuf.Timestamp` in milliseconds.
 fn timestamp(field: &Field<'_>) -> Result<i64, ProtoError> {
     let (mut seconds, mut nanos) = (0i64, 0);
@@ -107,6 +115,7 @@ pub(super) struct Summary {
     pub(super) sum: f64,
     /// Quantile and value.
     pub(super) quantiles: Vec<(f64, f64)>,
+    pub(super) start_ms: Option<i64>,
 }
 
 impl Summary {
@@ -117,6 +126,7 @@ impl Summary {
                 1 => summary.count = field.uint()?,
                 2 => summary.sum = field.double()?,
                 3 => summary.quantiles.push(two_doubles(&field)?),
+                4 => summary.start_ms = start(&field)?,
                 _ => {}
             }
         }
@@ -158,6 +168,7 @@ pub(super) struct ProtoHistogram {
     spans: [Vec<Span>; 2],
     deltas: [Vec<i64>; 2],
     counts: [Vec<f64>; 2],
+    pub(super) start_ms: Option<i64>,
     /// Of the native part.
     pub(super) exemplars: Vec<Exemplar>,
 }
@@ -184,6 +195,7 @@ impl ProtoHistogram {
                 12 => h.spans[POSITIVE].push(span(&field)?),
                 13 => field.push_sints(&mut h.deltas[POSITIVE])?,
                 14 => field.push_doubles(&mut h.counts[POSITIVE])?,
+                15 => h.start_ms = start(&field)?,
                 16 => h.exemplars.push(exemplar(&field)?),
                 _ => {}
             }

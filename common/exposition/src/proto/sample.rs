@@ -27,6 +27,8 @@ pub struct ProtoSample<'s> {
     pub value: ProtoValue,
     /// Milliseconds since the epoch, where the metric has a timestamp.
     pub timestamp_ms: Option<i64>,
+    /// When the counter, summary or histogram began, in milliseconds since the epoch, where the page says so.
+    pub start_ms: Option<i64>,
     /// Exemplars in the order of the page.
     pub exemplars: Vec<Exemplar>,
 }
@@ -48,6 +50,7 @@ impl Family<'_> {
                 name: self.name,
                 labels: &metric.labels,
                 timestamp_ms: metric.timestamp_ms,
+                start_ms: None,
                 series: &mut series,
                 each: &mut each,
             };
@@ -62,6 +65,7 @@ struct Writer<'w, F> {
     name: &'w str,
     labels: &'w [(&'w str, &'w str)],
     timestamp_ms: Option<i64>,
+    start_ms: Option<i64>,
     series: &'w mut String,
     each: &'w mut F,
 }
@@ -102,6 +106,8 @@ impl<F> Writer<'_, F> {
             .map(Number::read)
             .transpose()?
             .unwrap_or_default();
+        // Only a counter begins.
+        self.start_ms = number.start_ms.filter(|_| kind == MetricType::Counter);
         let exemplars = number.exemplar.into_iter().collect();
         self.sample("", None, ProtoValue::Float(number.value), exemplars)
     }
@@ -125,6 +131,7 @@ impl<F> Writer<'_, F> {
             series: self.series,
             value,
             timestamp_ms: self.timestamp_ms,
+            start_ms: self.start_ms,
             exemplars,
         })
     }
@@ -134,6 +141,7 @@ impl<F> Writer<'_, F> {
         F: FnMut(ProtoSample<'_>) -> Result<(), E>,
     {
         let float = ProtoValue::Float;
+        self.start_ms = summary.start_ms;
         self.sample("_count", None, float(summary.count as f64), Vec::new())?;
         self.sample("_sum", None, float(summary.sum), Vec::new())?;
         for (quantile, value) in &summary.quantiles {
@@ -152,6 +160,7 @@ impl<F> Writer<'_, F> {
     where
         F: FnMut(ProtoSample<'_>) -> Result<(), E>,
     {
+        self.start_ms = h.start_ms;
         if !(options.native && h.is_native()) {
             return self.classic(&h);
         }

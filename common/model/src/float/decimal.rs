@@ -5,72 +5,87 @@
 
 /// Below it a thousand times the value has at most 15 digits.
 const LIMIT: f64 = 1e12;
-/// A sign, 12 digits, a point and three digits.
-const LONGEST: usize = 17;
+/// A sign, 12 digits, a point and three digits, and room behind: digits are written four by four.
+pub(super) const ROOM: usize = 24;
 
-/// `00` to `99`.
-pub(super) static PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
+/// The digits of `000` to `999`. The fourth byte is the number of bytes of such thousandths, with the point and without
+/// zeros at the end.
+static DIGITS: [[u8; 4]; 1000] = {
+    let mut all = [[0; 4]; 1000];
     let mut i = 0;
-    while i < 100 {
-        pairs[2 * i] = b'0' + (i / 10) as u8;
-        pairs[2 * i + 1] = b'0' + (i % 10) as u8;
+    while i < 1000 {
+        let bytes = match i {
+            0 => 0,
+            _ if i % 100 == 0 => 2,
+            _ if i % 10 == 0 => 3,
+            _ => 4,
+        };
+        all[i] = [
+            b'0' + (i / 100) as u8,
+            b'0' + (i / 10 % 10) as u8,
+            b'0' + (i % 10) as u8,
+            bytes,
+        ];
         i += 1;
     }
-    pairs
+    all
 };
 
 /// Appends a value of at most three decimals below 10^12; false for any other.
 #[inline]
 pub(super) fn push(out: &mut String, v: f64) -> bool {
+    let mut text = [0u8; ROOM];
+    let Some(len) = write(&mut text, v) else {
+        return false;
+    };
+    // Digits are ASCII.
+    out.push_str(std::str::from_utf8(&text[..len]).unwrap_or_default());
+    true
+}
+
+/// Writes a value of at most three decimals below 10^12 and returns the length of its text; `None` for any other. What
+/// lies behind the text means nothing.
+#[inline]
+pub(super) fn write(text: &mut [u8; ROOM], v: f64) -> Option<usize> {
     let abs = v.abs();
     let thousands = abs * 1000.0;
     if abs.is_nan() || abs >= LIMIT {
-        return false;
+        return None;
     }
     let m = (thousands + 0.5) as u64;
     // The multiplication is off by half a unit in the last place at most; the division only decides close calls.
     let off = (thousands - m as f64).abs();
     if off > thousands * f64::EPSILON || m as f64 / 1000.0 != abs {
-        return false;
+        return None;
     }
-    let mut text = [0u8; LONGEST];
-    let at = digits(&mut text, m, v.is_sign_negative());
-    // Digits are ASCII.
-    out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
-    true
+    let (whole, fraction) = (m / 1000, (m % 1000) as usize);
+    text[0] = b'-';
+    let at = write_whole(text, usize::from(v.is_sign_negative()), whole);
+    text[at] = b'.';
+    let digits = DIGITS[fraction];
+    text[at + 1..at + 5].copy_from_slice(&digits);
+    Some(at + usize::from(digits[3]))
 }
 
-/// Writes thousandths from the end of `text`; where they begin.
-fn digits(text: &mut [u8; LONGEST], m: u64, negative: bool) -> usize {
-    let mut at = text.len();
-    let (mut whole, fraction) = (m / 1000, (m % 1000) as usize);
-    if fraction != 0 {
-        let (two, last) = (fraction / 10 * 2, fraction % 10);
-        // All three digits, without zeros at the end.
-        let mut all = [PAIRS[two], PAIRS[two + 1], b'0' + last as u8];
-        let mut len = 3;
-        while all[len - 1] == b'0' {
-            len -= 1;
-        }
-        all.rotate_right(3 - len);
-        text[LONGEST - 3..].copy_from_slice(&all);
-        at -= len + 1;
-        text[at] = b'.';
-    }
-    while whole >= 10 {
-        let two = (whole % 100) as usize * 2;
-        whole /= 100;
-        at -= 2;
-        text[at..at + 2].copy_from_slice(&PAIRS[two..two + 2]);
-    }
-    if whole > 0 || at == text.len() || text[at] == b'.' {
-        at -= 1;
-        text[at] = b'0' + whole as u8;
-    }
-    if negative {
-        at -= 1;
-        text[at] = b'-';
+/// Writes a number below 10^12 from a place on and returns where it ends.
+#[inline(always)]
+fn write_whole(text: &mut [u8; ROOM], mut at: usize, whole: u64) -> usize {
+    let mut unit = match whole {
+        0..1_000 => 1,
+        1_000..1_000_000 => 1_000,
+        1_000_000..1_000_000_000 => 1_000_000,
+        _ => 1_000_000_000,
+    };
+    let first = (whole / unit) as usize;
+    // Without zeros at the front.
+    let zeros = usize::from(first < 100) + usize::from(first < 10);
+    let digits = u32::from_le_bytes(DIGITS[first % 1000]) >> (8 * zeros);
+    text[at..at + 4].copy_from_slice(&digits.to_le_bytes());
+    at += 3 - zeros;
+    while unit > 1 {
+        unit /= 1000;
+        text[at..at + 4].copy_from_slice(&DIGITS[(whole / unit % 1000) as usize]);
+        at += 3;
     }
     at
 }
@@ -98,6 +113,10 @@ mod tests {
             (-1.25, "-1.25"),
             (10.01, "10.01"),
             (52.379, "52.379"),
+            (1_000.0, "1000"),
+            (12_034.5, "12034.5"),
+            (-1_000_000.08, "-1000000.08"),
+            (1_002_003_004.0, "1002003004"),
             (999_999_999_999.999, "999999999999.999"),
             (-999_999_999_999.0, "-999999999999"),
         ] {

@@ -1,6 +1,9 @@
 //! Go's float texts, which Prometheus shows everywhere.
 
 mod decimal;
+mod log;
+
+pub use log::{ln, log2};
 
 /// Shortest plain notation, Go's `FormatFloat(v, 'f', -1, 64)`: never an exponent, `+Inf`, `-Inf`, `NaN`.
 pub fn push_plain(out: &mut String, v: f64) {
@@ -42,6 +45,29 @@ pub fn push_json(out: &mut String, v: f64) {
     if !decimal::push(out, v) {
         push_any_json(out, v);
     }
+}
+
+/// Bytes that [`write_json`] needs.
+pub const JSON_ROOM: usize = decimal::ROOM;
+
+/// Writes what [`push_json`] appends and returns its length; what lies behind it means nothing. `None`, and nothing of
+/// use written, for the rare values of unusual size.
+#[inline]
+pub fn write_json(text: &mut [u8; JSON_ROOM], v: f64) -> Option<usize> {
+    decimal::write(text, v).or_else(|| write_usual(text, v))
+}
+
+/// [`write_json`] for values of usual size.
+fn write_usual(text: &mut [u8; JSON_ROOM], v: f64) -> Option<usize> {
+    // Their shortest digits are written without an exponent.
+    if !(1e-4..1e15).contains(&v.abs()) {
+        return None;
+    }
+    let mut buffer = zmij::Buffer::new();
+    let digits = buffer.format_finite(v).as_bytes();
+    let digits = digits.strip_suffix(b".0").unwrap_or(digits);
+    text.get_mut(..digits.len())?.copy_from_slice(digits);
+    Some(digits.len())
 }
 
 /// [`push_json`] for every value.
@@ -171,6 +197,27 @@ pub struct FloatError(pub String);
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn what_is_written_in_place_is_what_is_appended(
+            v in prop_oneof![
+                any::<u64>().prop_map(f64::from_bits),
+                (-1e16..1e16f64),
+                (-1.0..1.0f64),
+                (any::<u32>(), -25i32..25).prop_map(|(m, e)| f64::from(m) * 10f64.powi(e)),
+            ],
+        ) {
+            let mut room = [0; JSON_ROOM];
+            if let Some(len) = write_json(&mut room, v) {
+                prop_assert_eq!(std::str::from_utf8(&room[..len]).unwrap(), json(v));
+            } else {
+                prop_assert!(v.is_nan() || !(1e-4..1e15).contains(&v.abs()), "{}", v);
+            }
+        }
+    }
 
     #[test]
     fn plain_has_no_exponent() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::float::shortest_g;
+use crate::float::{log2, shortest_g};
 
 use super::layout::{bins, bound};
 use super::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
@@ -30,8 +30,7 @@ impl Bucket {
         if linear {
             return (v - self.lower) / (self.upper - self.lower);
         }
-        let (lower, upper) = (self.lower.abs().log2(), self.upper.abs().log2());
-        let at = v.abs().log2();
+        let [lower, upper, at] = [self.lower, self.upper, v].map(|v| log2(v.abs()));
         if v > 0.0 {
             (at - lower) / (upper - lower)
         } else {

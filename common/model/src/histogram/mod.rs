@@ -128,4 +128,30 @@ impl Histogram {
             custom_values: self.custom_values.clone(),
         }
     }
+
+    /// The histogram without observations that a counter with these buckets starts with.
+    #[must_use]
+    pub fn start(&self) -> Self {
+        Self {
+            reset_hint: CounterResetHint::Reset,
+            schema: self.schema,
+            zero_threshold: self.zero_threshold,
+            custom_values: self.custom_values.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl FloatHistogram {
+    /// As [`Histogram::start`].
+    #[must_use]
+    pub fn start(&self) -> Self {
+        Self {
+            reset_hint: CounterResetHint::Reset,
+            schema: self.schema,
+            zero_threshold: self.zero_threshold,
+            custom_values: self.custom_values.clone(),
+            ..Self::default()
+        }
+    }
 }

@@ -22,6 +22,8 @@ use translate::{Translated, translate};
 
 /// Compiled patterns may take this much memory.
 const SIZE_LIMIT: usize = 32 << 20;
+/// Those that take no more than this are small.
+const SMALL: usize = 256 << 10;
 
 /// A pattern that RE2 refuses, in Go's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +48,7 @@ struct Inner {
     suffix: String,
     /// Compiled at once unless there is a shape.
     regex: OnceLock<Regex>,
+    is_small: bool,
 }
 
 impl Re2 {
@@ -82,7 +85,7 @@ impl Re2 {
         translated: Translated,
         found: shape::Analysis,
     ) -> Result<Self, Re2Error> {
-        let inner = Inner {
+        let mut inner = Inner {
             pattern: pattern.to_owned(),
             source,
             names: translated.names,
@@ -90,13 +93,24 @@ impl Re2 {
             prefix: found.prefix,
             suffix: found.suffix,
             regex: OnceLock::new(),
+            is_small: true,
         };
         if inner.shape.is_none() {
-            let regex = compile(&inner.source).map_err(|e| refused(pattern, &e))?;
+            let regex = compile(&inner.source, SMALL).or_else(|_| {
+                inner.is_small = false;
+                compile(&inner.source, SIZE_LIMIT)
+            });
+            let regex = regex.map_err(|e| refused(pattern, &e))?;
             // The cell is new, so it is empty.
             let _ = inner.regex.set(regex);
         }
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Whether it takes little memory, so that it can be kept.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.0.is_small
     }
 
     /// The pattern as written.
@@ -207,7 +221,7 @@ impl Re2 {
         if let Some(regex) = self.0.regex.get() {
             return Some(regex);
         }
-        let regex = compile(&self.0.source).ok()?;
+        let regex = compile(&self.0.source, SIZE_LIMIT).ok()?;
         Some(self.0.regex.get_or_init(|| regex))
     }
 }
@@ -215,9 +229,9 @@ impl Re2 {
 /// Deeper groups are refused; Go's own limit is higher, but its patterns take no native stack.
 const NEST_LIMIT: u32 = 500;
 
-fn compile(source: &str) -> Result<Regex, regex::Error> {
+fn compile(source: &str, size_limit: usize) -> Result<Regex, regex::Error> {
     RegexBuilder::new(source)
-        .size_limit(SIZE_LIMIT)
+        .size_limit(size_limit)
         .nest_limit(NEST_LIMIT)
         .build()
 }

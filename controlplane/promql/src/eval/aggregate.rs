@@ -1,26 +1,23 @@
 //! Aggregations into groups. Input rows come in batches and are folded into one accumulator per group and
 //! step, so that memory follows the number of groups.
 
-use std::hash::BuildHasher as _;
-
 use bellwether_model::Labels;
-use bellwether_model::float::{kahan_add, plain};
-use bellwether_model::labels::{METRIC_NAME, Selection};
-use fearless_simd::{Level, dispatch};
-use hashbrown::{HashMap, HashTable};
+use bellwether_model::float::plain;
+use hashbrown::HashMap;
 
 use crate::annotations::{AnnotationKind, Annotations, Bits};
 use crate::ast::{AggregateOp, Span};
 use crate::error::QueryError;
-use crate::functions::{HistogramMean, Mean, go_max, go_min, quantile};
+use crate::functions::{HistogramMean, go_max, go_min, quantile};
 use crate::plan::{Aggregate, Kind, Node};
 
 use super::aggregate_histogram::{HistogramSum, Histograms, Noter};
-use super::column::{Cell, Row, RowBuilder, SeriesSet, absent, is_absent};
+use super::aggregate_sums::{Means, Sums};
+use super::column::{Cell, Row, RowBuilder, Sample, SeriesSet, absent, is_absent};
 use super::context::Context;
 use super::grid::StepGrid;
-use super::memo::Memo;
-use super::{aggregate_k, eval_scalar, for_each_batch};
+use super::grouping::{Grouping, group_labels};
+use super::{aggregate_k, eval_scalar, for_each_batch, instant};
 
 /// The value of an aggregation.
 pub(super) fn eval(
@@ -70,79 +67,8 @@ pub(super) fn param(
     })
 }
 
-/// Finds the group of each series.
-pub(super) struct Grouping<'a> {
-    a: &'a Aggregate,
-    index: HashTable<usize>,
-    hasher: foldhash::fast::FixedState,
-    groups: Vec<Labels>,
-    /// The labels of the group that is looked for.
-    wanted: Selection,
-    seen: Memo<usize>,
-}
-
-impl<'a> Grouping<'a> {
-    pub(super) fn new(a: &'a Aggregate) -> Self {
-        Self {
-            a,
-            index: HashTable::new(),
-            hasher: foldhash::fast::FixedState::default(),
-            groups: Vec::new(),
-            wanted: Selection::default(),
-            seen: Memo::default(),
-        }
-    }
-
-    /// The group's number and, when it is new, its labels.
-    pub(super) fn find(&mut self, labels: &Labels) -> (usize, Option<Labels>) {
-        let Self {
-            index,
-            hasher,
-            groups,
-            wanted,
-            seen,
-            a,
-        } = self;
-        let mut new = None;
-        let at = seen.get(labels, |labels| {
-            fill_group(wanted, labels, &a.grouping, a.without);
-            let key = wanted.as_packed();
-            let hash = hasher.hash_one(key);
-            if let Some(at) = index.find(hash, |at| groups[*at].as_packed() == key) {
-                return *at;
-            }
-            let labels = wanted.to_labels();
-            groups.push(labels.clone());
-            new = Some(labels);
-            index.insert_unique(hash, groups.len() - 1, |at| {
-                hasher.hash_one(groups[*at].as_packed())
-            });
-            groups.len() - 1
-        });
-        (at, new)
-    }
-}
-
-/// Takes the labels that `by` keeps or `without` leaves; `grouping` is sorted.
-fn fill_group(selection: &mut Selection, labels: &Labels, grouping: &[String], without: bool) {
-    let listed = |name: &str| grouping.binary_search_by(|g| g.as_str().cmp(name)).is_ok();
-    if without {
-        selection.fill(labels, |name| name != METRIC_NAME && !listed(name));
-    } else if grouping.is_empty() {
-        selection.fill(&Labels::empty(), |_| false);
-    } else {
-        selection.fill(labels, listed);
-    }
-}
-
-/// The labels that `by` keeps or `without` leaves; `grouping` is sorted.
-fn group_labels(labels: &Labels, grouping: &[String], without: bool) -> Labels {
-    let mut selection = Selection::default();
-    fill_group(&mut selection, labels, grouping, without);
-    selection.to_labels()
-}
-
-struct Group {
+/// A group and what was folded into it.
+pub(super) struct Group {
     labels: Labels,
     drop_name: bool,
     state: State,
@@ -151,7 +77,7 @@ struct Group {
 /// A group's accumulators, one per step.
 enum State {
     Sum(Sums, Histograms<HistogramSum>),
-    Avg(Vec<Option<Mean>>, Histograms<HistogramMean>),
+    Avg(Means, Histograms<HistogramMean>),
     Count(Vec<f64>),
     Group(Vec<f64>),
     /// The value and whether a new one takes its place.
@@ -161,56 +87,11 @@ enum State {
     Quantile(Vec<Vec<f64>>),
 }
 
-/// Compensated sums. The parts are apart, so that several steps are added to at once.
-struct Sums {
-    /// [`absent`] before the first number.
-    sums: Vec<f64>,
-    /// What the sums lack.
-    rests: Vec<f64>,
-}
-
-impl Sums {
-    fn new(steps: usize) -> Self {
-        Self {
-            sums: vec![absent(); steps],
-            rests: vec![0.0; steps],
-        }
-    }
-
-    fn add_at(&mut self, step: usize, v: f64) {
-        let (sum, rest) = (&mut self.sums[step], &mut self.rests[step]);
-        (*sum, *rest) = if is_absent(*sum) {
-            (v, 0.0)
-        } else {
-            kahan_add(v, *sum, *rest)
-        };
-    }
-
-    /// Adds a value, which may be absent, to each step.
-    fn add(&mut self, values: &[f64]) {
-        dispatch!(Level::new(), _ => add_all(&mut self.sums, &mut self.rests, values));
-    }
-}
-
-/// Chooses instead of branching, so that the compiler makes vectors of it.
-#[inline(always)]
-fn add_all(sums: &mut [f64], rests: &mut [f64], values: &[f64]) {
-    for ((sum, rest), v) in sums.iter_mut().zip(rests).zip(values) {
-        let added = kahan_add(*v, *sum, *rest);
-        let first = is_absent(*sum);
-        let new = if first { *v } else { added.0 };
-        let new_rest = if first { 0.0 } else { added.1 };
-        let none = is_absent(*v);
-        *sum = if none { *sum } else { new };
-        *rest = if none { *rest } else { new_rest };
-    }
-}
-
 impl State {
     fn new(op: AggregateOp, steps: usize) -> Self {
         match op {
             AggregateOp::Sum => Self::Sum(Sums::new(steps), Histograms::default()),
-            AggregateOp::Avg => Self::Avg(vec![None; steps], Histograms::default()),
+            AggregateOp::Avg => Self::Avg(Means::new(steps), Histograms::default()),
             AggregateOp::Count => Self::Count(vec![absent(); steps]),
             AggregateOp::Min => Self::Extreme(vec![absent(); steps], |new, old| old > new, "min"),
             AggregateOp::Max => Self::Extreme(vec![absent(); steps], |new, old| old < new, "max"),
@@ -223,8 +104,16 @@ impl State {
 }
 
 impl Group {
+    pub(super) fn new(labels: Labels, op: AggregateOp, steps: usize) -> Self {
+        Self {
+            labels,
+            drop_name: false,
+            state: State::new(op, steps),
+        }
+    }
+
     /// Folds a series in.
-    fn add(&mut self, row: &Row, noter: &mut Noter<'_>) {
+    pub(super) fn add(&mut self, row: &Row, noter: &mut Noter<'_>) {
         self.drop_name |= row.drop_name;
         if row.histograms.is_none() && self.add_floats(&row.values) {
             return;
@@ -237,22 +126,19 @@ impl Group {
                     match row.cell(step) {
                         Cell::Float(v) if !histograms.broken(step) => sums.add_at(step, v),
                         Cell::Histogram(h) => {
-                            let first = !is_absent(sums.sums[step]);
+                            let first = sums.has(step);
                             histograms.add(step, steps, h, first, &metric(), noter);
                         }
                         _ => {}
                     }
                 }
             }
-            State::Avg(cells, histograms) => {
-                for (step, cell) in cells.iter_mut().enumerate() {
+            State::Avg(means, histograms) => {
+                for step in 0..steps {
                     match row.cell(step) {
-                        Cell::Float(v) if !histograms.broken(step) => match cell {
-                            Some(mean) => mean.add(v),
-                            None => *cell = Some(Mean::new(v)),
-                        },
+                        Cell::Float(v) if !histograms.broken(step) => means.add_at(step, v),
                         Cell::Histogram(h) => {
-                            let first = cell.is_some();
+                            let first = means.has(step);
                             histograms.add(step, steps, h, first, &metric(), noter);
                         }
                         _ => {}
@@ -320,7 +206,7 @@ impl Group {
     }
 
     /// The common case: a series of floats into a group that has seen nothing else. False where it is another.
-    fn add_floats(&mut self, values: &[f64]) -> bool {
+    pub(super) fn add_floats(&mut self, values: &[f64]) -> bool {
         fn each<T>(cells: &mut [T], values: &[f64], mut add: impl FnMut(&mut T, f64)) {
             for (cell, v) in cells.iter_mut().zip(values) {
                 if !is_absent(*v) {
@@ -330,12 +216,7 @@ impl Group {
         }
         match &mut self.state {
             State::Sum(sums, histograms) if histograms.is_empty() => sums.add(values),
-            State::Avg(cells, histograms) if histograms.is_empty() => {
-                each(cells, values, |cell, v| match cell {
-                    Some(mean) => mean.add(v),
-                    None => *cell = Some(Mean::new(v)),
-                });
-            }
+            State::Avg(means, histograms) if histograms.is_empty() => means.add(values),
             State::Extreme(cells, better, _) => each(cells, values, |cell, v| {
                 if cell.is_nan() || better(v, *cell) {
                     *cell = v;
@@ -351,22 +232,15 @@ impl Group {
         row.drop_name = self.drop_name;
         match self.state {
             State::Sum(sums, mut histograms) => {
-                let cells = sums.sums.into_iter().zip(sums.rests);
-                for (step, (sum, c)) in cells.enumerate() {
-                    match histograms.take(step, !is_absent(sum), noter) {
-                        Ok(Some(sample)) => row.set(step, sample),
-                        Ok(None) if !is_absent(sum) => row.set_float(step, sum + c),
-                        _ => {}
-                    }
+                for (step, sum) in sums.finish().enumerate() {
+                    let histogram = histograms.take(step, sum.is_some(), noter);
+                    set_either(&mut row, step, sum, histogram);
                 }
             }
-            State::Avg(cells, mut histograms) => {
-                for (step, mean) in cells.into_iter().enumerate() {
-                    match (histograms.take(step, mean.is_some(), noter), mean) {
-                        (Ok(Some(sample)), _) => row.set(step, sample),
-                        (Ok(None), Some(mean)) => row.set_float(step, mean.value()),
-                        _ => {}
-                    }
+            State::Avg(means, mut histograms) => {
+                for (step, mean) in means.finish().enumerate() {
+                    let histogram = histograms.take(step, mean.is_some(), noter);
+                    set_either(&mut row, step, mean, histogram);
                 }
             }
             State::Count(cells) | State::Group(cells) | State::Extreme(cells, ..) => {
@@ -392,6 +266,20 @@ impl Group {
     }
 }
 
+/// Sets what a step has: a number, or a histogram, or nothing if they are mixed.
+fn set_either(
+    row: &mut Row,
+    step: usize,
+    number: Option<f64>,
+    histogram: Result<Option<Sample>, ()>,
+) {
+    match (histogram, number) {
+        (Ok(Some(sample)), _) => row.set(step, sample),
+        (Ok(None), Some(v)) => row.set_float(step, v),
+        _ => {}
+    }
+}
+
 /// Aggregations with one result per group.
 fn fold(
     ctx: &Context<'_>,
@@ -401,25 +289,11 @@ fn fold(
 ) -> Result<SeriesSet, QueryError> {
     let steps = grid.steps();
     let param = param(ctx, a.param.as_ref(), grid, notes)?;
-    let mut grouping = Grouping::new(a);
-    let mut groups: Vec<Group> = Vec::new();
     let span = a.expr.span;
-    for_each_batch(ctx, &a.expr, grid, notes, &mut |rows, notes| {
-        let mut noter = Noter { span, notes };
-        for row in &rows {
-            let (at, new) = grouping.find(&row.labels);
-            if let Some(labels) = new {
-                groups.push(Group {
-                    labels,
-                    drop_name: false,
-                    state: State::new(a.op, steps),
-                });
-            }
-            groups[at].add(row, &mut noter);
-        }
-        ctx.recycle(rows);
-        ctx.check()
-    })?;
+    let groups = match instant::fold(ctx, a, grid, notes)? {
+        Some(groups) => groups,
+        None => fold_rows(ctx, a, grid, notes)?,
+    };
     // After the notes of the operand: of equal texts the last one's place counts.
     if a.op == AggregateOp::Quantile {
         let span = a.param.as_ref().map_or(a.expr.span, |p| p.span);
@@ -439,6 +313,29 @@ fn fold(
         .into_iter()
         .map(|g| g.finish(steps, &param, &mut noter));
     Ok(rows.filter(Row::has_samples).collect())
+}
+
+fn fold_rows(
+    ctx: &Context<'_>,
+    a: &Aggregate,
+    grid: StepGrid,
+    notes: &mut Annotations,
+) -> Result<Vec<Group>, QueryError> {
+    let mut grouping = Grouping::new(a);
+    let mut groups: Vec<Group> = Vec::new();
+    let span = a.expr.span;
+    for_each_batch(ctx, &a.expr, grid, notes, &mut |rows, notes| {
+        let mut noter = Noter { span, notes };
+        for row in &rows {
+            let (at, new) = grouping.find(&row.labels);
+            let new = new.map(|labels| Group::new(labels, a.op, grid.steps()));
+            groups.extend(new);
+            groups[at].add(row, &mut noter);
+        }
+        ctx.recycle(rows);
+        ctx.check()
+    })?;
+    Ok(groups)
 }
 
 /// `count_values("label", v)`: one series per group and distinct value.

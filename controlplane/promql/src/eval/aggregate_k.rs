@@ -8,11 +8,12 @@ use crate::ast::{AggregateOp, Span};
 use crate::error::QueryError;
 use crate::plan::Aggregate;
 
-use super::aggregate::{Grouping, Param, param};
+use super::aggregate::{Param, param};
 use super::column::{Cell, Row, SeriesSet};
 use super::context::Context;
 use super::eval as eval_node;
 use super::grid::StepGrid;
+use super::grouping::Grouping;
 
 /// The value of a picking aggregation. In an instant query the order of the result counts: by group, and by
 /// value for `topk` and `bottomk`; the others have theirs from a heap of values.

@@ -29,6 +29,10 @@ struct Pairing {
     out: usize,
 }
 
+/// When upstream looks at a pair: first all samples of the "many" side in their order, then those of the "one" side
+/// that found no partner.
+type Turn = (bool, Option<usize>);
+
 struct Matcher<'a> {
     b: &'a Link,
     matching: &'a VectorMatching,
@@ -38,9 +42,11 @@ struct Matcher<'a> {
     one: &'a [Row],
     steps: usize,
     delayed: bool,
+    /// Results of several groups stay apart even if their labels are equal: names may still go away, and what is equal then is decided at the end.
+    apart: bool,
     out: RowBuilder,
     /// The last problem of each step; earlier ones are forgotten, as upstream.
-    problems: Vec<Option<AnnotationKind>>,
+    problems: Vec<Option<(Turn, AnnotationKind)>>,
     /// Whether plain groups may be matched column by column.
     plain: bool,
 }
@@ -89,6 +95,7 @@ pub(super) fn eval(
         one,
         steps,
         delayed: ctx.delayed_names,
+        apart: ctx.delayed_names && grid.is_instant(),
         out: RowBuilder::new(steps),
         problems: vec![None; steps],
         plain: true,
@@ -107,7 +114,7 @@ pub(super) fn eval(
             return Err(matcher.first_error(&groups, &skip).unwrap_or(error));
         }
     }
-    for kind in matcher.problems.drain(..).flatten() {
+    for (_, kind) in matcher.problems.drain(..).flatten() {
         notes.add(kind, b.span);
     }
     Ok(matcher.out.finish())
@@ -115,6 +122,9 @@ pub(super) fn eval(
 
 impl Matcher<'_> {
     fn group(&mut self, group: &MatchGroup, skip: &[bool]) -> Result<(), QueryError> {
+        if self.apart {
+            self.out.begin_apart();
+        }
         let owner = self.owners(group, skip)?;
         // What each side gets where the other has no sample. After an exchange of sides the names stay: the
         // fill of the right side is that of the "one" side.
@@ -350,6 +360,14 @@ impl Matcher<'_> {
         builder.build()
     }
 
+    /// Keeps a problem unless there is one of a later turn; groups are looked at one after the other.
+    fn problem(&mut self, step: usize, turn: Turn, kind: AnnotationKind) {
+        let kept = &mut self.problems[step];
+        if kept.as_ref().is_none_or(|(known, _)| *known <= turn) {
+            *kept = Some((turn, kind));
+        }
+    }
+
     fn element(
         &mut self,
         p: &Pairing,
@@ -377,12 +395,13 @@ impl Matcher<'_> {
             (&many, &one)
         };
         let outcome = apply(self.b.op, as_cell(l), as_cell(r));
+        let turn = (p.many.is_none(), p.many.or(p.one));
         if let Some(problem) = outcome.problem {
-            self.problems[step] = Some(problem);
+            self.problem(step, turn, problem);
             return Ok(());
         }
         if let Some(info) = outcome.info {
-            self.problems[step] = Some(info);
+            self.problem(step, turn, info);
         }
         if self.matching.card == Cardinality::OneToOne {
             if matched[step] {

@@ -9,6 +9,8 @@ use hashbrown::HashMap;
 
 use crate::error::QueryError;
 
+use super::context::StepWeights;
+
 /// Marks a step without a sample. Selectors never return stale markers and arithmetic never produces this
 /// signalling pattern, so it cannot clash with a value.
 #[inline]
@@ -145,6 +147,17 @@ impl Row {
             .sum();
         present + extra
     }
+
+    /// The weight of each step's sample.
+    pub(crate) fn each_weight(&self, tell: &mut StepWeights<'_>) {
+        for step in 0..self.values.len() {
+            match self.cell(step) {
+                Cell::Absent => {}
+                Cell::Float(_) => tell(step, 1),
+                Cell::Histogram(h) => tell(step, histogram_weight(h)),
+            }
+        }
+    }
 }
 
 /// A histogram's weight against the sample limit, in units of a float sample (16 bytes).
@@ -250,6 +263,11 @@ impl RowBuilder {
         at
     }
 
+    /// Further label sets get rows of their own, even if there are rows of the same labels.
+    pub(crate) fn begin_apart(&mut self) {
+        self.index.clear();
+    }
+
     /// Whether there is a row of a label set.
     pub(crate) fn has(&self, labels: &Labels) -> bool {
         self.index.contains_key(labels)
@@ -289,6 +307,12 @@ impl RowBuilder {
             self.rows.push(row);
             return Ok(());
         };
+        let target = &mut self.rows[at];
+        let begins = |row: &Row| (0..row.values.len()).find(|step| row.present(*step));
+        // Whether the name stays is decided by the sample that comes first in time.
+        if begins(&row) < begins(target) {
+            target.drop_name = row.drop_name;
+        }
         for step in 0..row.values.len() {
             if let Some(sample) = row.cell(step).to_sample() {
                 self.put(at, step, sample)?;

@@ -1,6 +1,6 @@
 //! What one evaluation shares: the querier, the limits and the counters.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -20,12 +20,42 @@ const COLUMNS_KEPT: usize = BATCH;
 /// What evaluating a node did to the counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
-    /// Samples looked at, and series.
+    /// Samples that count, samples looked at, and series.
     total: u64,
+    looked_at: u64,
     series: u64,
     /// Samples held at the peak and at the end, beyond those before.
     peak: i64,
     held: i64,
+}
+
+/// Takes a step and how many samples it looked at.
+pub(crate) type StepWeights<'a> = dyn FnMut(usize, usize) + 'a;
+/// What was done for some series and is not counted yet.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// Samples looked at, and series.
+    pub(crate) total: u64,
+    pub(crate) series: u64,
+    /// Samples that are held, and the most that were.
+    pub(crate) held: usize,
+    pub(crate) peak: usize,
+}
+
+impl Done {
+    /// A series gave a result that weighs so much; meanwhile `widest` samples were held.
+    pub(crate) fn hold(&mut self, weight: usize, widest: usize) {
+        self.peak = self.peak.max(self.held + widest);
+        self.held += weight;
+    }
+}
+
+/// Counters as they stood.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counters {
+    current: i64,
+    looked_at: u64,
+    stats: QueryStats,
 }
 
 /// Shared by all nodes (and threads) of one evaluation.
@@ -46,7 +76,14 @@ pub(crate) struct Context<'a> {
     cancel: Option<Arc<AtomicBool>>,
     current: AtomicI64,
     peak: AtomicI64,
+    /// Samples that count for the statistics.
     total: AtomicU64,
+    /// Those of them that each step of the query looked at, where somebody wants to know.
+    by_step: Vec<AtomicU64>,
+    /// All samples looked at, also those that do not count.
+    looked_at: AtomicU64,
+    /// Above 0 while samples do not count.
+    muted: AtomicU32,
     series: AtomicU64,
     /// Columns of rows that were consumed, for the rows of the next batch.
     columns: Mutex<Vec<Vec<f64>>>,
@@ -76,9 +113,17 @@ impl<'a> Context<'a> {
             current: AtomicI64::new(0),
             peak: AtomicI64::new(0),
             total: AtomicU64::new(0),
+            by_step: Vec::new(),
+            looked_at: AtomicU64::new(0),
+            muted: AtomicU32::new(0),
             series: AtomicU64::new(0),
             columns: Mutex::default(),
         }
+    }
+
+    /// Counts the samples of each of so many steps.
+    pub(crate) fn count_steps(&mut self, steps: usize) {
+        self.by_step = (0..steps).map(|_| AtomicU64::new(0)).collect();
     }
 
     /// A column without samples.
@@ -158,42 +203,126 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Evaluates and says what that did to the counters.
+    /// Evaluates and says what that did to the counters, or would do where samples count.
     pub(crate) fn measured<T>(
         &self,
         eval: impl FnOnce() -> Result<T, QueryError>,
     ) -> Result<(T, Work), QueryError> {
         let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let before = (load(&self.total), load(&self.series), self.held());
+        let counters = || (self.counted(), load(&self.looked_at), load(&self.series));
+        let (before, held) = (counters(), self.held());
+        let muted = self.muted.swap(0, Ordering::Relaxed);
         // The peak of this evaluation alone, then that of all again.
-        let peak_before = self.peak.swap(before.2, Ordering::Relaxed);
+        let peak_before = self.peak.swap(held, Ordering::Relaxed);
         let result = eval();
         let peak = self.peak.fetch_max(peak_before, Ordering::Relaxed);
+        let after = counters();
+        self.muted.store(muted, Ordering::Relaxed);
+        if muted > 0 {
+            self.total.store(before.0, Ordering::Relaxed);
+        }
         let work = Work {
-            total: load(&self.total) - before.0,
-            series: load(&self.series) - before.1,
-            peak: peak - before.2,
-            held: self.held() - before.2,
+            total: after.0 - before.0,
+            looked_at: after.1 - before.1,
+            series: after.2 - before.2,
+            peak: peak - held,
+            held: self.held() - held,
         };
         Ok((result?, work))
     }
 
     /// Counts what was done before as if it were done again.
     pub(crate) fn repeat(&self, work: Work) -> Result<(), QueryError> {
-        self.count(work.total, work.series);
+        self.count_series(work.series);
+        self.count_samples(work.total, |_| {});
+        let others = work.looked_at - work.total.min(work.looked_at);
+        self.looked_at.fetch_add(others, Ordering::Relaxed);
         self.note_peak(self.held().saturating_add(work.peak))?;
         self.settle(self.held().saturating_add(work.held))
     }
 
-    /// Counts work for the statistics.
-    pub(crate) fn count(&self, samples: u64, series: u64) {
-        self.total.fetch_add(samples, Ordering::Relaxed);
+    /// Counts what was done for some series, none of it by step. Samples that were held for a moment are part of the
+    /// peak only.
+    pub(crate) fn add(&self, done: &Done) -> Result<(), QueryError> {
+        self.count_series(done.series);
+        self.count_samples(done.total, |_| {});
+        self.probe(done.peak)?;
+        self.hold(done.held)
+    }
+
+    /// Whether somebody wants to know what each step looked at.
+    pub(crate) fn counts_by_step(&self) -> bool {
+        !self.by_step.is_empty()
+    }
+
+    /// The counters, for going back to them. Those by step are not among them.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            current: self.held(),
+            looked_at: self.looked_at(),
+            stats: self.stats(),
+        }
+    }
+
+    /// Takes back what was counted since then.
+    pub(crate) fn go_back(&self, counters: &Counters) {
+        let Counters {
+            current,
+            looked_at,
+            stats,
+        } = counters;
+        self.current.store(*current, Ordering::Relaxed);
+        self.looked_at.store(*looked_at, Ordering::Relaxed);
+        self.total.store(stats.total_samples, Ordering::Relaxed);
+        self.series.store(stats.series, Ordering::Relaxed);
+        let peak = i64::try_from(stats.peak_samples).unwrap_or(i64::MAX);
+        self.peak.store(peak, Ordering::Relaxed);
+    }
+
+    /// Counts series for the statistics.
+    pub(crate) fn count_series(&self, series: u64) {
         self.series.fetch_add(series, Ordering::Relaxed);
+    }
+
+    /// Counts samples for the statistics. Where it is wanted, `tell` says how many of them each step of the query
+    /// looked at, step by step.
+    pub(crate) fn count_samples(&self, samples: u64, tell: impl FnOnce(&mut StepWeights<'_>)) {
+        self.looked_at.fetch_add(samples, Ordering::Relaxed);
+        if self.muted.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        self.total.fetch_add(samples, Ordering::Relaxed);
+        if !self.by_step.is_empty() {
+            tell(&mut |step, samples| {
+                if let Some(sum) = self.by_step.get(step) {
+                    sum.fetch_add(samples as u64, Ordering::Relaxed);
+                }
+            });
+        }
+    }
+
+    /// Evaluates what windows will go over: it is the windows' samples that count.
+    pub(crate) fn muted<T>(&self, eval: impl FnOnce() -> T) -> T {
+        self.muted.fetch_add(1, Ordering::Relaxed);
+        let value = eval();
+        self.muted.fetch_sub(1, Ordering::Relaxed);
+        value
+    }
+
+    /// Samples that count so far.
+    pub(crate) fn counted(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     /// Samples looked at so far.
     pub(crate) fn looked_at(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
+        self.looked_at.load(Ordering::Relaxed)
+    }
+
+    /// Samples that each step looked at; empty where nobody wants to know.
+    pub(crate) fn by_step(&self) -> Vec<u64> {
+        let counts = self.by_step.iter().map(|n| n.load(Ordering::Relaxed));
+        counts.collect()
     }
 
     pub(crate) fn stats(&self) -> QueryStats {

@@ -3,12 +3,15 @@
 mod aggregate;
 mod aggregate_histogram;
 mod aggregate_k;
+mod aggregate_sums;
 mod binary;
 mod binary_match;
 pub(crate) mod column;
 pub(crate) mod context;
 mod element;
 pub(crate) mod grid;
+mod grouping;
+mod instant;
 mod memo;
 pub(crate) mod ranges;
 mod result;
@@ -58,15 +61,23 @@ pub(crate) fn run(
         .map_or(options.timeout, |t| t.min(options.timeout));
     let (mint, maxt) = time_bounds(plan, grid, lookback).unwrap_or((0, 0));
     let querier = queryable.querier(mint, maxt)?;
-    let ctx = Context::new(
+    // What is shared is not looked at step by step again.
+    let sharing = match query.per_step {
+        true => Sharing::default(),
+        false => Sharing::of(plan, grid),
+    };
+    let mut ctx = Context::new(
         &*querier,
         options,
         lookback,
         Instant::now() + timeout,
         query.cancel.clone(),
         profile,
-        Sharing::of(plan, grid),
+        sharing,
     );
+    if query.per_step {
+        ctx.count_steps(grid.steps());
+    }
     ctx.check()?;
     let mut notes = Annotations::new();
     let value = if matches!(times, QueryTimes::Instant(_)) {
@@ -81,6 +92,7 @@ pub(crate) fn run(
         value,
         annotations: notes,
         stats: ctx.stats(),
+        samples_by_step: ctx.by_step(),
     })
 }
 
@@ -220,12 +232,18 @@ fn invariant(
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let steps = grid.steps();
+    let before = ctx.counted();
     let rows = eval(ctx, inner, grid.first_only(), notes)?;
     if steps == 1 {
         return Ok(rows);
     }
-    let before: usize = rows.iter().map(Row::weight).sum();
-    ctx.hold(before.saturating_mul(steps - 1))?;
+    // As in Prometheus, every step counts as if it had looked.
+    let each = ctx.counted() - before;
+    ctx.count_samples(each.saturating_mul(steps as u64 - 1), |tell| {
+        (1..steps).for_each(|step| tell(step, each as usize));
+    });
+    let held: usize = rows.iter().map(Row::weight).sum();
+    ctx.hold(held.saturating_mul(steps - 1))?;
     Ok(rows
         .into_iter()
         .map(|row| Row {

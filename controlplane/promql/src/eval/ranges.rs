@@ -58,12 +58,12 @@ impl RangeInput {
     }
 
     /// Start timestamps are not to be looked at.
-    fn forget_starts(&mut self) {
+    pub(super) fn forget_starts(&mut self) {
         self.float_starts.clear();
         self.histogram_starts.clear();
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.float_times.is_empty() && self.histogram_times.is_empty()
     }
 
@@ -311,7 +311,7 @@ pub(crate) fn range_call(
             let job = job(Source::Subquery(s), s.range_ms);
             let before = ctx.held();
             let inner_grid = s.grid(grid);
-            let inner = eval(ctx, &s.expr, inner_grid, notes)?;
+            let inner = ctx.muted(|| eval(ctx, &s.expr, inner_grid, notes))?;
             let rows = job.over_rows(ctx, &inner, inner_grid, notes)?;
             drop(inner);
             ctx.settle(before + rows.iter().map(|r| r.weight() as i64).sum::<i64>())?;
@@ -359,7 +359,7 @@ impl Unique {
 /// What is used for one series after the other.
 pub(super) struct State {
     pub(super) input: RangeInput,
-    function: Box<dyn RangeFunction>,
+    pub(super) function: Box<dyn RangeFunction>,
     buffers: Buffers,
     /// Label sets without name, type and unit.
     dropped: Memo<Labels>,
@@ -372,6 +372,26 @@ pub(super) type Checked<'a> =
 /// Rows and what is to be said about them.
 type Results = Vec<(Option<Row>, Annotations)>;
 
+impl<'a> Job<'a> {
+    /// A call whose only argument is a range selector at a place.
+    pub(super) fn of_window(
+        def: &'static RangeDef,
+        window: &'a PlannedWindow,
+        span: Span,
+        grid: StepGrid,
+    ) -> Self {
+        Self {
+            def,
+            source: Source::Selector(&window.selector),
+            range_ms: window.range_ms,
+            grid,
+            args: Vec::new(),
+            span,
+            first_span: span,
+        }
+    }
+}
+
 impl Job<'_> {
     pub(super) fn fresh(&self) -> State {
         State {
@@ -380,6 +400,11 @@ impl Job<'_> {
             buffers: Buffers::new(),
             dropped: Memo::default(),
         }
+    }
+
+    /// Whether the function makes sense for counters only.
+    pub(super) fn wants_counter(&self) -> bool {
+        self.def.wants_counter
     }
 
     /// Whether all steps look at the same time.
@@ -422,7 +447,7 @@ impl Job<'_> {
     }
 
     /// The oldest and newest time whose samples some window looks at.
-    fn reach(&self, ctx: &Context<'_>, selector: &Selector) -> (i64, i64) {
+    pub(super) fn reach(&self, ctx: &Context<'_>, selector: &Selector) -> (i64, i64) {
         let (back, ahead) = smoothed::reach(selector, ctx.lookback_ms);
         let reach = self.range_ms.saturating_add(back);
         (
@@ -551,23 +576,25 @@ impl Job<'_> {
         };
         let weights = function.slide(&series, &mut row, notes)?;
         ctx.probe(weights.widest)?;
-        ctx.count(weights.sum as u64, 0);
+        ctx.count_samples(weights.sum as u64, |tell| series.each_weight(tell));
         if !row.has_samples() {
             return Ok(None);
         }
         ctx.hold(row.weight())?;
         if self.def.wants_counter && !name.is_empty() {
-            self.doubt_counter(ctx, (name, labels), &row, notes);
+            let has_floats = (0..row.values.len()).any(|i| matches!(row.cell(i), Cell::Float(_)));
+            if has_floats {
+                self.doubt_counter(ctx, (name, labels), notes);
+            }
         }
         Ok(Some(row))
     }
 
     /// A rate of something that is not named or typed like a counter deserves a hint.
-    fn doubt_counter(
+    pub(super) fn doubt_counter(
         &self,
         ctx: &Context<'_>,
         (name, labels): (&str, &Labels),
-        row: &Row,
         notes: &mut Annotations,
     ) {
         let kind = || labels.value("__type__");
@@ -578,8 +605,7 @@ impl Job<'_> {
                 .iter()
                 .any(|suffix| name.ends_with(suffix))
         };
-        let has_floats = (0..row.values.len()).any(|i| matches!(row.cell(i), Cell::Float(_)));
-        if like_counter || !has_floats {
+        if like_counter {
             return;
         }
         let name = name.to_owned();

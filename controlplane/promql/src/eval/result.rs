@@ -100,10 +100,14 @@ fn series(row: &Row, grid: StepGrid) -> MatrixSeries {
     };
     if row.histograms.is_none() {
         let present = row.values.iter().filter(|v| !is_absent(**v)).count();
-        out.floats.reserve_exact(present);
         let points = row.values.iter().enumerate();
-        let points = points.filter(|(_, v)| !is_absent(**v));
-        out.floats.extend(points.map(|(i, v)| (grid.time(i), *v)));
+        let points = points.map(|(i, v)| (grid.time(i), *v));
+        if present == row.values.len() {
+            out.floats = points.collect();
+        } else {
+            out.floats.reserve_exact(present);
+            out.floats.extend(points.filter(|(_, v)| !is_absent(*v)));
+        }
         return out;
     }
     for i in 0..row.values.len() {
@@ -159,7 +163,7 @@ fn range_vector(
                     }
                 }
                 ctx.hold(weight)?;
-                ctx.count(weight as u64, 0);
+                ctx.count_samples(weight as u64, |_| {});
                 smoothed::trim_to_window(&w.selector, &mut out, start, end)?;
                 all.push(out);
             }

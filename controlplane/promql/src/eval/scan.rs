@@ -40,7 +40,7 @@ pub(super) fn each_batch(
         series += 1;
         if series == size {
             ctx.check()?;
-            ctx.count(0, series as u64);
+            ctx.count_series(series as u64);
             series = 0;
             sink(std::mem::take(&mut rows))?;
         }
@@ -61,7 +61,7 @@ pub(super) fn each_batch(
     if let Some(error) = failed {
         return Err(error);
     }
-    ctx.count(0, series as u64);
+    ctx.count_series(series as u64);
     sink(rows)
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn each_batch(
         if batch.is_empty() {
             return Ok(());
         }
-        ctx.count(0, batch.len() as u64);
+        ctx.count_series(batch.len() as u64);
         each(&mut batch)?;
     }
 }
@@ -291,7 +291,7 @@ pub(crate) enum Show {
 fn reach(ctx: &Context<'_>, selector: &Selector, grid: StepGrid) -> (i64, i64) {
     let first = selector.data_time(grid.start);
     let mint = first.saturating_sub(ctx.lookback_ms - 1);
-    (mint, selector.data_time(grid.last()))
+    (mint, selector.newest(grid.last()))
 }
 
 fn row(
@@ -350,7 +350,7 @@ fn row(
         return Ok(None);
     }
     ctx.hold(weight)?;
-    ctx.count(weight as u64, 0);
+    ctx.count_samples(weight as u64, |tell| row.each_weight(tell));
     Ok(Some(row))
 }
 

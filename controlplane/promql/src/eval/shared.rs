@@ -48,6 +48,10 @@ struct Value {
 impl Sharing {
     /// What a plan computes more than once on the same grid.
     pub(super) fn of(plan: &Node, grid: StepGrid) -> Self {
+        // Most plans look at one thing only, which takes no names to find out.
+        if selectors(plan) < 2 {
+            return Self::default();
+        }
         let mut numbering = Numbering::default();
         numbering.number(plan);
         // Each distinct selector has one number; without a second look at any of them nothing can be shared.
@@ -208,6 +212,14 @@ fn may_share(node: &Node) -> bool {
     )
 }
 
+/// The number of selectors in a plan.
+fn selectors(node: &Node) -> usize {
+    match &node.kind {
+        Kind::Selector(_) | Kind::Window(_) => 1,
+        _ => children(node).into_iter().map(selectors).sum(),
+    }
+}
+
 fn address(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
 }
@@ -307,8 +319,8 @@ impl Numbering {
 fn selector(out: &mut String, s: &Selector) -> std::fmt::Result {
     write!(
         out,
-        "selector {} {:?} {} {} {} {:?}",
-        s.offset_ms, s.at, s.anchored, s.smoothed, s.stats_only, s.labels
+        "selector {} {:?} {:?} {} {} {} {:?}",
+        s.offset_ms, s.at, s.until, s.anchored, s.smoothed, s.stats_only, s.labels
     )?;
     s.matchers
         .iter()

@@ -6,7 +6,7 @@ use crate::annotations::Annotations;
 use crate::error::QueryError;
 
 use super::column::{Row, Sample, histogram_weight};
-use super::context::Context;
+use super::context::{Context, StepWeights};
 use super::ranges::{Env, Job, RangeFunction, RangeInput, Window};
 
 /// A series with the windows that are to slide over it.
@@ -61,7 +61,7 @@ impl<'a> Regular<'a> {
 }
 
 /// Samples in windows after which a query is asked whether it shall go on: some milliseconds of the slowest functions.
-const CHECK_EVERY: usize = 128 * 1024;
+pub(super) const CHECK_EVERY: usize = 128 * 1024;
 
 /// What the windows of a series weighed, in samples.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,6 +115,32 @@ impl<'a> Sliding<'a> {
         })
     }
 
+    /// The times that a window's function sees.
+    #[inline(always)]
+    fn sight(&self, start: i64, end: i64) -> (i64, i64) {
+        let from = start.saturating_sub(self.back);
+        (from, end.saturating_add(self.ahead))
+    }
+
+    /// What each of the series' histograms weighs at most.
+    fn weight_of_histogram(&self) -> usize {
+        let weights = self.input.histograms.iter().map(|h| histogram_weight(h));
+        weights.max().unwrap_or(0)
+    }
+
+    /// What each window weighs, as [`Self::slide`] adds it up.
+    pub(super) fn each_weight(&self, tell: &mut StepWeights<'_>) {
+        let weigh = self.weight_of_histogram();
+        let (mut f, mut h) = (Slider::default(), Slider::default());
+        for step in 0..self.job.grid.steps() {
+            let end = self.job.data_time(self.job.grid.time(step));
+            let (from, until) = self.sight(end.saturating_sub(self.job.range_ms), end);
+            f.slide(&self.input.float_times, from, until);
+            h.slide(&self.input.histogram_times, from, until);
+            tell(step, (f.end - f.start) + (h.end - h.start) * weigh);
+        }
+    }
+
     #[inline(always)]
     pub(super) fn slide<F: RangeFunction + ?Sized>(
         &self,
@@ -127,12 +153,7 @@ impl<'a> Sliding<'a> {
         let mut args = vec![0.0; job.args.len()];
         let (mut f, mut h) = (Slider::default(), Slider::default());
         let mut weights = Weights::default();
-        let weigh: usize = input
-            .histograms
-            .iter()
-            .map(|h| histogram_weight(h))
-            .max()
-            .unwrap_or(0);
+        let weigh = self.weight_of_histogram();
         let regular = self.regular();
         let mut check_at = CHECK_EVERY;
         let mut next = 0;
@@ -153,10 +174,7 @@ impl<'a> Sliding<'a> {
             let t = job.grid.time(step);
             let end = job.data_time(t);
             let start = end.saturating_sub(job.range_ms);
-            let (from, until) = (
-                start.saturating_sub(self.back),
-                end.saturating_add(self.ahead),
-            );
+            let (from, until) = self.sight(start, end);
             f.slide(&input.float_times, from, until);
             h.slide(&input.histogram_times, from, until);
             let weight = (f.end - f.start) + (h.end - h.start) * weigh;

@@ -96,7 +96,7 @@ pub(super) fn selector(
 ) -> Result<SeriesSet, QueryError> {
     let lookback = ctx.lookback_ms;
     let mint = s.data_time(grid.start).saturating_sub(lookback - 1);
-    let maxt = s.data_time(grid.last()).saturating_add(lookback);
+    let maxt = s.newest(grid.last()).saturating_add(lookback);
     let mut rows = Vec::new();
     let mut buffer = SampleBuffer::default();
     for series in selector::select(ctx, s)? {
@@ -173,6 +173,10 @@ fn smoothed_histogram(
         return Some(h);
     }
     let following = buffer.histogram(next)?;
+    // Between the two kinds of buckets there is nothing in between, not even after a reset.
+    if previous.uses_custom_buckets() != following.uses_custom_buckets() {
+        return notes.mixed_buckets();
+    }
     let gauge = |h: &bellwether_model::FloatHistogram| h.reset_hint == CounterResetHint::Gauge;
     let counter = !gauge(previous) || !gauge(following);
     let (p, q) = (

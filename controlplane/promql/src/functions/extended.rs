@@ -120,15 +120,18 @@ impl Notes<'_> {
                 .notes
                 .add(AnnotationKind::MismatchedCustomBuckets(op), self.span),
             Ok(false) => {}
-            Err(IncompatibleSchema) => {
-                self.notes.add(
-                    AnnotationKind::MixedExponentialCustom(self.name.to_owned()),
-                    self.span,
-                );
-                return None;
-            }
+            Err(IncompatibleSchema) => return self.mixed_buckets(),
         }
         Some(())
+    }
+
+    /// Says that exponential and custom buckets meet, which gives no value.
+    pub(crate) fn mixed_buckets<T>(&mut self) -> Option<T> {
+        self.notes.add(
+            AnnotationKind::MixedExponentialCustom(self.name.to_owned()),
+            self.span,
+        );
+        None
     }
 
     /// The histogram at `t` between two.
@@ -175,8 +178,7 @@ pub(super) fn histogram_rate(
     let custom = all[first].uses_custom_buckets();
     for h in &all[first..=last] {
         if h.uses_custom_buckets() != custom {
-            notes.outcome(Err(IncompatibleSchema), HistogramOperation::Subtraction);
-            return None;
+            return notes.mixed_buckets();
         }
         if counter && h.reset_hint == CounterResetHint::Gauge {
             let kind = AnnotationKind::NativeNotCounter(notes.name.to_owned());
@@ -202,8 +204,16 @@ pub(super) fn histogram_rate(
     let mut change = right.clone();
     notes.sub(&mut change, &left)?;
     if counter {
+        // Summed up first: with different zero buckets the order of additions shows.
+        let mut correction: Option<FloatHistogram> = None;
         for lost in lost_in_resets(w, all, times, (first, last), &left, &right) {
-            notes.add(&mut change, lost)?;
+            match &mut correction {
+                None => correction = Some(lost.clone()),
+                Some(sum) => notes.add(sum, lost)?,
+            }
+        }
+        if let Some(correction) = correction {
+            notes.add(&mut change, &correction)?;
         }
     }
     if per_second {

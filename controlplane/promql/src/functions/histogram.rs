@@ -303,9 +303,10 @@ pub(super) fn quantiles(
     for i in 2..inv.call.args.len() {
         wanted.push((inv.scalar(i, notes)?, Some(label.clone())));
     }
-    for (i, (qs, _)) in wanted.iter().enumerate() {
-        for q in qs {
-            check_quantile(*q, inv.arg_span(i + 2), notes);
+    // Step by step: of equal notes the last one counts.
+    for step in 0..inv.grid.steps() {
+        for (i, (qs, _)) in wanted.iter().enumerate() {
+            check_quantile(qs[step], inv.arg_span(i + 2), notes);
         }
     }
     quantiles_of(inv, &all, &wanted, notes)
@@ -336,11 +337,8 @@ fn quantiles_of(
         },
         |buckets, step, labels, notes, put| {
             for (qs, label) in wanted {
-                let (v, repaired) = match wanted.len() {
-                    1 => classic::quantile(qs[step], buckets),
-                    // Each one is to find what there is to repair.
-                    _ => classic::quantile(qs[step], &mut buckets.clone()),
-                };
+                // What the first one repairs the others find in order.
+                let (v, repaired) = classic::quantile(qs[step], buckets);
                 if let Some(r) = repaired {
                     let t = inv.grid.time(step);
                     let repair = Repair {

@@ -142,6 +142,7 @@ fn select(
         at,
         anchored: false,
         smoothed: false,
+        until: None,
         stats_only: false,
         labels: None,
     };

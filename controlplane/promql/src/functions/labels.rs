@@ -24,9 +24,11 @@ pub(super) fn replace(
     notes: &mut Annotations,
 ) -> Result<SeriesSet, QueryError> {
     let (dst, replacement) = (inv.text(1)?, inv.text(2)?);
-    let (src, pattern) = (inv.text(3)?, inv.text(4)?);
-    let regex = Re2::anchored(pattern)
-        .map_err(|_| invalid("regular expression", "label_replace", pattern))?;
+    let (src, pattern) = (inv.text(3)?, inv.literal(4)?);
+    let regex = Re2::anchored(&pattern.value)
+        .ok()
+        .filter(|_| pattern.is_utf8())
+        .ok_or_else(|| invalid("regular expression", "label_replace", &pattern.value))?;
     if !is_label_name(dst) {
         return Err(invalid("destination label name", "label_replace", dst));
     }

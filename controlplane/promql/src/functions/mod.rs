@@ -12,6 +12,7 @@ mod info;
 mod labels;
 mod math;
 mod native;
+mod neighbours;
 mod over_time;
 mod quantile;
 pub(crate) mod range_table;
@@ -27,7 +28,7 @@ mod time;
 use bellwether_model::Labels;
 
 use crate::annotations::Annotations;
-use crate::ast::Span;
+use crate::ast::{Span, StringLiteral};
 use crate::error::QueryError;
 use crate::eval::column::{Row, SeriesSet};
 use crate::eval::context::Context;
@@ -67,11 +68,16 @@ impl Invocation<'_, '_> {
         crate::eval::eval_scalar(self.ctx, &self.call.args[index], self.grid, notes)
     }
 
-    /// A string argument.
+    /// A string argument, with U+FFFD in place of what is not UTF-8.
     pub(crate) fn text(&self, index: usize) -> Result<&str, QueryError> {
-        fn text(node: &Node) -> Option<&str> {
+        self.literal(index).map(|literal| literal.value.as_str())
+    }
+
+    /// A string argument.
+    pub(crate) fn literal(&self, index: usize) -> Result<&StringLiteral, QueryError> {
+        fn text(node: &Node) -> Option<&StringLiteral> {
             match &node.kind {
-                Kind::Text(s) => Some(&s.value),
+                Kind::Text(s) => Some(s),
                 Kind::Invariant(inner) => text(inner),
                 _ => None,
             }

@@ -136,10 +136,15 @@ pub(crate) struct Mean {
 
 impl Mean {
     pub(crate) fn new(first: f64) -> Self {
+        Self::of_sum(first, 0.0, 1.0)
+    }
+
+    /// Of a compensated sum of so many numbers, which became infinite with the last of them at most.
+    pub(crate) fn of_sum(sum: f64, c: f64, count: f64) -> Self {
         Self {
-            sum: first,
-            c: 0.0,
-            count: 1.0,
+            sum,
+            c,
+            count,
             incremental: false,
         }
     }
@@ -309,7 +314,8 @@ impl HistogramMean {
     }
 }
 
-fn variance(values: &[f64]) -> f64 {
+/// The variance of some numbers, whose mean and squared deviations are compensated sums.
+pub(super) fn variance(values: &[f64]) -> f64 {
     let (mut count, mut mean, mut c_mean, mut aux, mut c_aux) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for v in values {
         count += 1.0;

@@ -7,7 +7,7 @@ use crate::eval::ranges::{Env, RangeFunction, Window};
 use super::counting::{Changes, Resets};
 use super::extremes::Extreme;
 use super::rate::{ExtrapolatedRate, InstantDelta};
-use super::sums::Sums;
+use super::sums::{Of, Sums};
 use super::{over_time, regression};
 
 /// An entry of the table.
@@ -72,8 +72,8 @@ static TABLE: &[RangeDef] = &[
     def("min_over_time", || Box::new(Extreme::min(false))),
     def("ts_of_max_over_time", || Box::new(Extreme::max(true))),
     def("ts_of_min_over_time", || Box::new(Extreme::min(true))),
-    def("sum_over_time", || Box::new(Sums { mean: false })),
-    def("avg_over_time", || Box::new(Sums { mean: true })),
+    def("sum_over_time", || Box::new(Sums::new(Of::Sum))),
+    def("avg_over_time", || Box::new(Sums::new(Of::Mean))),
     def("count_over_time", || Box::new(Stateless(over_time::count))),
     keeping(def("last_over_time", || {
         Box::new(Stateless(over_time::last))
@@ -93,12 +93,8 @@ static TABLE: &[RangeDef] = &[
     def("absent_over_time", || {
         Box::new(Stateless(over_time::present))
     }),
-    def("stddev_over_time", || {
-        Box::new(Stateless(over_time::stddev))
-    }),
-    def("stdvar_over_time", || {
-        Box::new(Stateless(over_time::stdvar))
-    }),
+    def("stddev_over_time", || Box::new(Sums::new(Of::Deviation))),
+    def("stdvar_over_time", || Box::new(Sums::new(Of::Variance))),
     def("quantile_over_time", || {
         Box::new(Stateless(over_time::quantile))
     }),

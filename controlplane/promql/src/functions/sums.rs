@@ -1,53 +1,185 @@
-//! `sum_over_time` and `avg_over_time`: compensated sums of windows.
+//! `sum_over_time`, `avg_over_time`, `stdvar_over_time` and `stddev_over_time`: compensated sums of windows.
 //!
 //! The last digit of such a sum depends on the order of its additions, so that nothing is left of one window for the
 //! next. But windows do not depend on each other: those that look alike are added up side by side, a window in each
-//! lane of a vector.
+//! lane of some vectors.
 
-use fearless_simd::{Level, Select as _, Simd, SimdBase as _, SimdFrom as _};
-use fearless_simd::{dispatch, f64x8};
+use fearless_simd::{Level, Select as _, Simd, SimdBase as _, SimdFloat as _, dispatch};
 
 use crate::error::QueryError;
 use crate::eval::column::Sample;
 use crate::eval::ranges::{Env, RangeFunction, Window};
 use crate::eval::sliding::Regular;
 
+use super::neighbours::{Fold, Turned};
 use super::over_time;
 
-/// Windows that are added up side by side.
-const LANES: usize = 8;
 /// Additions after which a query has to be asked whether it shall go on: some milliseconds.
 const LONGEST: usize = 8 << 20;
 
-/// The sum of a window, or its mean.
-#[derive(Debug)]
-pub(crate) struct Sums {
-    pub(crate) mean: bool,
+/// What is made of a window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Of {
+    Sum,
+    Mean,
+    Variance,
+    Deviation,
 }
 
-/// The compensated sum of each of some slices of one length, and what it lacks. Infinite ones are not right.
-#[inline(always)]
-fn add_up<S: Simd>(simd: S, windows: [&[f64]; LANES], len: usize) -> ([f64; LANES], [f64; LANES]) {
-    let windows = windows.map(|values| &values[..len]);
-    let (mut sum, mut rest) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, 0.0));
-    for i in 0..len {
-        let v = f64x8::simd_from(simd, windows.map(|values| values[i]));
-        let new = sum + v;
-        // As in `kahan_add`: from the greater one.
-        let old_is_more = sum.abs().simd_ge(v.abs());
-        let (more, less) = (old_is_more.select(sum, v), old_is_more.select(v, sum));
-        rest += (more - new) + less;
-        sum = new;
+/// Sums of windows, or what is made of them.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    of: Of,
+    /// For [`Turned`].
+    scratch: Vec<f64>,
+}
+
+/// A compensated sum, right as long as it is finite.
+#[derive(Clone, Copy)]
+struct Sum<S: Simd> {
+    sum: S::f64s,
+    rest: S::f64s,
+}
+
+impl<S: Simd> Sum<S> {
+    #[inline(always)]
+    fn zero(simd: S) -> Self {
+        let zero = S::f64s::splat(simd, 0.0);
+        Self {
+            sum: zero,
+            rest: zero,
+        }
     }
-    (*sum, *rest)
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s) {
+        let new = self.sum + v;
+        // As in `kahan_add`: from the greater one.
+        let old_is_more = self.sum.abs().simd_ge(v.abs());
+        let more = old_is_more.select(self.sum, v);
+        let less = old_is_more.select(v, self.sum);
+        self.rest += (more - new) + less;
+        self.sum = new;
+    }
+
+    #[inline(always)]
+    fn total(self) -> S::f64s {
+        self.sum + self.rest
+    }
+}
+
+impl<S: Simd> Fold<S> for Sum<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self::zero(simd)
+    }
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s, _: S::f64s) {
+        self.add(v);
+    }
+
+    #[inline(always)]
+    fn finish(self, _: S::f64s) -> S::f64s {
+        self.total()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Mean<S: Simd>(Sum<S>);
+
+impl<S: Simd> Fold<S> for Mean<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self(Sum::zero(simd))
+    }
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s, _: S::f64s) {
+        self.0.add(v);
+    }
+
+    #[inline(always)]
+    fn finish(self, count: S::f64s) -> S::f64s {
+        self.0.sum / count + self.0.rest / count
+    }
+}
+
+/// Welford's mean and squared deviations, as in [`over_time::variance`].
+#[derive(Clone, Copy)]
+struct Variance<S: Simd> {
+    mean: Sum<S>,
+    squares: Sum<S>,
+}
+
+impl<S: Simd> Fold<S> for Variance<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self {
+            mean: Sum::zero(simd),
+            squares: Sum::zero(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s, count: S::f64s) {
+        let delta = v - self.mean.total();
+        self.mean.add(delta / count);
+        self.squares.add(delta * (v - self.mean.total()));
+    }
+
+    #[inline(always)]
+    fn finish(self, count: S::f64s) -> S::f64s {
+        self.squares.total() / count
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Deviation<S: Simd>(Variance<S>);
+
+impl<S: Simd> Fold<S> for Deviation<S> {
+    #[inline(always)]
+    fn begin(simd: S) -> Self {
+        Self(Variance::begin(simd))
+    }
+
+    #[inline(always)]
+    fn add(&mut self, v: S::f64s, count: S::f64s) {
+        self.0.add(v, count);
+    }
+
+    #[inline(always)]
+    fn finish(self, count: S::f64s) -> S::f64s {
+        self.0.finish(count).sqrt()
+    }
 }
 
 impl Sums {
-    fn of(&self, values: &[f64]) -> f64 {
-        if self.mean {
-            return over_time::mean_of(values);
+    pub(crate) const fn new(of: Of) -> Self {
+        Self {
+            of,
+            scratch: Vec::new(),
         }
-        over_time::sum_of(values)
+    }
+
+    fn one(&self, values: &[f64]) -> f64 {
+        match self.of {
+            Of::Sum => over_time::sum_of(values),
+            Of::Mean => over_time::mean_of(values),
+            Of::Variance => over_time::variance(values),
+            Of::Deviation => over_time::variance(values).sqrt(),
+        }
+    }
+}
+
+/// The results of all windows. Those that are not finite are not right.
+#[inline(always)]
+fn fold<S: Simd>(simd: S, of: Of, windows: &Turned<'_>, len: usize, out: &mut [f64]) {
+    match of {
+        Of::Sum => windows.fold::<S, Sum<S>>(simd, len, out),
+        Of::Mean => windows.fold::<S, Mean<S>>(simd, len, out),
+        Of::Variance => windows.fold::<S, Variance<S>>(simd, len, out),
+        Of::Deviation => windows.fold::<S, Deviation<S>>(simd, len, out),
     }
 }
 
@@ -57,10 +189,11 @@ impl RangeFunction for Sums {
         window: &Window<'_>,
         env: &mut Env<'_>,
     ) -> Result<Option<Sample>, QueryError> {
-        if self.mean {
-            over_time::avg(window, env)
-        } else {
-            over_time::sum(window, env)
+        match self.of {
+            Of::Sum => over_time::sum(window, env),
+            Of::Mean => over_time::avg(window, env),
+            Of::Variance => over_time::stdvar(window, env),
+            Of::Deviation => over_time::stddev(window, env),
         }
     }
 
@@ -69,29 +202,19 @@ impl RangeFunction for Sums {
         if len == 0 || len.saturating_mul(out.len()) > LONGEST {
             return false;
         }
-        let window = |n: usize| {
-            let start = windows.window.f.start + n * windows.stride;
-            &floats[start..start + len]
-        };
-        for (n, out) in out.chunks_mut(LANES).enumerate() {
-            let first = n * LANES;
-            if out.len() < LANES {
-                for (lane, out) in out.iter_mut().enumerate() {
-                    *out = self.of(window(first + lane));
-                }
-                continue;
-            }
-            let all: [&[f64]; LANES] = std::array::from_fn(|lane| window(first + lane));
-            let (sums, rests) = dispatch!(Level::new(), simd => add_up(simd, all, len));
-            for (lane, out) in out.iter_mut().enumerate() {
-                let (sum, rest) = (sums[lane], rests[lane]);
-                *out = if !sum.is_finite() {
-                    self.of(all[lane])
-                } else if self.mean {
-                    sum / len as f64 + rest / len as f64
-                } else {
-                    sum + rest
-                };
+        let (stride, of) = (windows.stride, self.of);
+        let samples = &floats[windows.window.f.start..];
+        // The most lanes of a vector.
+        if out.len() >= 8 {
+            let shape = (len, stride, out.len());
+            let turned = Turned::new(samples, shape, &mut self.scratch);
+            dispatch!(Level::new(), simd => fold(simd, of, &turned, len, out));
+        } else {
+            out.fill(f64::NAN);
+        }
+        for (n, out) in out.iter_mut().enumerate() {
+            if !out.is_finite() {
+                *out = self.one(&samples[n * stride..n * stride + len]);
             }
         }
         true
@@ -122,15 +245,15 @@ mod tests {
             prop_assume!(len <= values.len());
             let steps = (values.len() - len) / stride + 1;
             let windows = Regular::of_floats(&input, len, stride, steps);
-            for mean in [false, true] {
-                let mut function = Sums { mean };
+            for of in [Of::Sum, Of::Mean, Of::Variance, Of::Deviation] {
+                let mut function = Sums::new(of);
                 let mut out = vec![0.0; steps];
                 prop_assert!(function.eval_regular(&windows, &mut out));
                 for (n, out) in out.iter().enumerate() {
-                    let wanted = function.of(&values[n * stride..n * stride + len]);
+                    let wanted = function.one(&values[n * stride..n * stride + len]);
                     // The bits of a NaN say nothing.
                     let same = out.to_bits() == wanted.to_bits() || out.is_nan() && wanted.is_nan();
-                    prop_assert!(same, "{out} {wanted}");
+                    prop_assert!(same, "{of:?} {out} {wanted}");
                 }
             }
         }

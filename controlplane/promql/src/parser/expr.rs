@@ -373,12 +373,12 @@ impl Parser<'_> {
             return self.unexpected();
         }
         self.next()?;
-        let label = self.string_value(token)?;
-        if label.is_empty() {
-            let message = "invalid label name for grouping: \"\"";
+        let label = self.string_literal(token)?;
+        if label.value.is_empty() || !label.is_utf8() {
+            let message = format!("invalid label name for grouping: {}", label.quoted());
             return Err(self.error(span_of(token), message));
         }
-        Ok(label)
+        Ok(label.value)
     }
 
     /// `bool`, `on`/`ignoring`, `group_left`/`group_right` and the fill modifiers, in this order.

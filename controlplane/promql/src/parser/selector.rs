@@ -125,9 +125,16 @@ impl Parser<'_> {
         };
         self.next()?;
         let value = self.within(Context::MatcherValue, |p| p.expect(Kind::String))?;
-        let text = self.string_value(value)?;
-        Matcher::new(op, label, text)
-            .map_err(|e| self.error(join(span_of(name), span_of(value)), e.to_string()))
+        let literal = self.string_literal(value)?;
+        let place = join(span_of(name), span_of(value));
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex)
+            && let Some(rest) = literal.not_utf8()
+            && !is_plain(&literal.value)
+        {
+            let message = format!("error parsing regexp: invalid UTF-8: `{rest}`");
+            return Err(self.error(place, message));
+        }
+        Matcher::new(op, label, literal.value).map_err(|e| self.error(place, e.to_string()))
     }
 
     /// Everything that may follow an operand and binds tighter than any operator.
@@ -308,4 +315,11 @@ impl Parser<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a pattern is nothing but alternatives of plain text, which Prometheus does not take for an expression.
+fn is_plain(pattern: &str) -> bool {
+    !pattern.contains([
+        '\\', '.', '+', '*', '?', '(', ')', '[', ']', '{', '}', '^', '$',
+    ])
 }

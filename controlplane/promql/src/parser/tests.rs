@@ -135,6 +135,7 @@ fn canonical_forms() {
         ("x[step()]", "x[step()]"),
         ("x[-(-5m)]", "x[-(-5m)]"),
         ("x[1h:min_of(step(), 5m)]", "x[1h:min_of(step(), 5m)]"),
+        ("x[((5m))] offset (((1m + 1m)))", "x[(5m)] offset (1m + 1m)"),
         ("x offset -(5)", "x offset -(5)"),
         ("x offset +step()", "x offset step()"),
         ("x offset -2^2", "x offset -2s ^ 2"),

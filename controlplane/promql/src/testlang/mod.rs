@@ -5,6 +5,7 @@
 //! instant evaluation is also repeated with its selectors pinned by `@` at other times, and as the middle step
 //! of a range query, as upstream does it.
 
+mod chunk;
 mod compare;
 mod nhcb;
 mod run;

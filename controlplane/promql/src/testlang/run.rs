@@ -199,10 +199,11 @@ fn evaluate(
             check_result(eval, result, got).map(|_| ())
         }
         When::Instant(t) => {
-            instant(engine, storage, eval, &expr, t, got)?;
+            instant(engine, storage, eval, (&expr, &eval.expr), t, got)?;
             let Some(pinned) = pin(&expr, t) else {
                 return Ok(());
             };
+            let text = pinned.to_string();
             let others = if t == 0 {
                 vec![-1000, 0, 1000]
             } else {
@@ -211,13 +212,11 @@ fn evaluate(
             for other in others {
                 // When a repetition fails, it is its value that counts.
                 let mut repeated = None;
-                instant(engine, storage, eval, &pinned, other, &mut repeated).map_err(|e| {
+                let query = (&pinned, text.as_str());
+                instant(engine, storage, eval, query, other, &mut repeated).map_err(|e| {
                     *got = repeated.take();
-                    format!(
-                        "with all selectors pinned to {} s by @ and evaluated at {} s: {e}",
-                        t as f64 / 1e3,
-                        other as f64 / 1e3
-                    )
+                    let [pinned_to, at] = [t, other].map(|ms| ms as f64 / 1e3);
+                    format!("with all selectors pinned to {pinned_to} s by @ and evaluated at {at} s: {e}")
                 })?;
             }
             Ok(())
@@ -254,13 +253,13 @@ fn check_result(
 }
 
 static CONTEXT_FUNCTION: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\b(start|end|range|step)\s*\(\s*\)").ok());
+    LazyLock::new(|| Regex::new(r"(start|end|range|step)\(\)").ok());
 
 fn instant(
     engine: &Engine,
     storage: &MemoryStorage,
     eval: &Eval,
-    expr: &Expr,
+    (expr, text): (&Expr, &str),
     t: i64,
     got: &mut Option<Value>,
 ) -> Result<(), String> {
@@ -269,9 +268,7 @@ fn instant(
     let Some(value) = check_result(eval, result, got)? else {
         return Ok(());
     };
-    let mentions = CONTEXT_FUNCTION
-        .as_ref()
-        .is_some_and(|r| r.is_match(&eval.expr));
+    let mentions = CONTEXT_FUNCTION.as_ref().is_some_and(|r| r.is_match(text));
     if eval.string.is_some() || eval.range_vector.is_some() || mentions {
         return Ok(());
     }
@@ -348,7 +345,10 @@ fn pin(expr: &Expr, t: i64) -> Option<Expr> {
             _ => None,
         };
         if let Some(at) = at {
-            at.get_or_insert(AtModifier::Timestamp(t));
+            // As upstream, `start()` and `end()` give way to the time too.
+            if !matches!(at, Some(AtModifier::Timestamp(_))) {
+                *at = Some(AtModifier::Timestamp(t));
+            }
             return true;
         }
         children_mut(expr).into_iter().all(|child| go(child, t))

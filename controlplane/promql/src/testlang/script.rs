@@ -1,7 +1,7 @@
 //! From a script's text to its commands.
 
+use bellwether_model::re2::Re2;
 use bellwether_model::{Labels, duration};
-use regex::Regex;
 
 use super::values::{self, SequenceValue};
 use crate::parser::literal::unquote;
@@ -59,7 +59,7 @@ pub enum Expected {
     /// Exactly this.
     Message(String),
     /// Something that the pattern is found in.
-    Pattern(Regex),
+    Pattern(Re2),
 }
 
 impl Expected {
@@ -85,6 +85,8 @@ pub struct Eval {
     pub when: When,
     /// The query has to fail so.
     pub fail: Option<Expected>,
+    /// Whether an `expect fail` line says so.
+    pub fail_line: bool,
     /// Warnings that have to be there, and no others.
     pub warn: Vec<Expected>,
     /// Infos that have to be there, and no others.
@@ -308,6 +310,7 @@ fn header(line: &str, number: usize) -> Result<Eval, String> {
         expr: expr.trim().to_owned(),
         when,
         fail: (command == "eval_fail").then_some(Expected::Any),
+        fail_line: false,
         warn: any("eval_warn"),
         info: any("eval_info"),
         no_warn: false,
@@ -387,12 +390,15 @@ fn expect(eval: &mut Eval, line: &str, rest: &str) -> Result<(), String> {
         return Err(bad());
     };
     match kind {
-        "fail" if eval.fail.is_some() => {
+        "fail" if eval.fail_line => {
             return Err(
                 "invalid expect lines, multiple expect fail lines are not allowed".to_owned(),
             );
         }
-        "fail" => eval.fail = Some(expected),
+        "fail" => {
+            eval.fail_line = true;
+            eval.fail = Some(expected);
+        }
         "warn" => eval.warn.push(expected),
         "info" => eval.info.push(expected),
         "no_warn" => eval.no_warn = true,
@@ -414,7 +420,7 @@ fn expect(eval: &mut Eval, line: &str, rest: &str) -> Result<(), String> {
 }
 
 fn pattern_of(text: &str) -> Result<Expected, String> {
-    Regex::new(text.trim())
+    Re2::unanchored(text.trim())
         .map(Expected::Pattern)
         .map_err(|e| e.to_string())
 }
@@ -457,6 +463,11 @@ mod tests {
                 "cannot be used together",
             ),
             (
+                "eval instant at 0 m\n  expect fail regex: a(\n",
+                2,
+                "missing closing )",
+            ),
+            (
                 "eval instant at 0 m\n  expect fail\n  expect fail\n",
                 3,
                 "multiple expect fail",
@@ -472,6 +483,17 @@ mod tests {
             assert_eq!(error.line, line, "{text:?}: {error}");
             assert!(error.message.contains(part), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn patterns_are_those_of_go() {
+        let text = "eval_fail instant at 0 m\n  expect fail regex: \\Q(1)\\E {a=\"b\"} \\< \\z\n";
+        let [Command::Eval(eval)] = &parse(text).unwrap()[..] else {
+            panic!("one evaluation");
+        };
+        let pattern = eval.fail.as_ref().unwrap();
+        assert!(pattern.matches("here: (1) {a=\"b\"} < "));
+        assert!(!pattern.matches("here: (1) {a=\"b\"} < ?"));
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn expected_text(kind: &str, expected: &Expected) -> String {
     match expected {
         Expected::Any => format!("expect {kind}"),
         Expected::Message(message) => format!("expect {kind} msg: {message}"),
-        Expected::Pattern(pattern) => format!("expect {kind} regex: {}", pattern.as_str()),
+        Expected::Pattern(pattern) => format!("expect {kind} regex: {}", pattern.pattern()),
     }
 }
 

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use bellwether_model::histogram::CounterResetHint;
 use bellwether_model::storage::{
     AppendError, Appendable, Appender, Querier, Queryable, SampleBuffer, Series, SeriesRef,
     StorageError,
 };
-use bellwether_model::{
-    Exemplar, FloatHistogram, Histogram, Labels, Matcher, Metadata, is_stale_nan,
-};
+use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Matcher, Metadata};
 
-/// Series by labels. Samples have to come in time order. Native histograms get the reset hints that a
-/// Prometheus database would return for them.
+use super::chunk;
+
+/// Series by labels. Samples have to come in time order. Native histograms get the reset hints and empty buckets that
+/// a Prometheus database would return for them.
 #[derive(Debug, Default)]
 pub struct MemoryStorage {
     series: RwLock<BTreeMap<Labels, Arc<MemorySeries>>>,
@@ -23,6 +22,8 @@ pub struct MemoryStorage {
 struct MemorySeries {
     labels: Labels,
     samples: SampleBuffer,
+    /// Where the open chunk of histograms begins.
+    chunk: usize,
 }
 
 impl MemoryStorage {
@@ -249,32 +250,32 @@ impl Appender for MemoryAppender<'_> {
                 Arc::new(MemorySeries {
                     labels: labels.clone(),
                     samples: SampleBuffer::default(),
+                    chunk: 0,
                 })
             });
-            if series
-                .samples
-                .timestamps
-                .last()
-                .is_some_and(|last| *last >= t)
-            {
-                return Err(AppendError::OutOfOrder);
+            match series.samples.timestamps.last() {
+                Some(last) if *last > t => return Err(AppendError::OutOfOrder),
+                // The same sample once more says nothing new.
+                Some(last) if *last == t && is_last(&series.samples, &value) => continue,
+                Some(last) if *last == t => {
+                    return Err(AppendError::DuplicateTimestamp(None));
+                }
+                _ => {}
             }
             if Arc::get_mut(series).is_none() {
                 // Queriers hold the old version.
                 *series = Arc::new(MemorySeries {
                     labels: labels.clone(),
                     samples: series.samples.clone(),
+                    chunk: series.chunk,
                 });
             }
-            let Some(MemorySeries { samples, .. }) = Arc::get_mut(series) else {
+            let Some(MemorySeries { samples, chunk, .. }) = Arc::get_mut(series) else {
                 continue;
             };
             match value {
                 Value::Float(v) => samples.push_float(t, v),
-                Value::Histogram(mut h) => {
-                    h.reset_hint = stored_hint(samples, &h);
-                    samples.push_histogram(t, Arc::new(h));
-                }
+                Value::Histogram(h) => chunk::push(samples, chunk, t, h),
             }
             if start != 0 {
                 samples.set_start_timestamp(start);
@@ -286,38 +287,14 @@ impl Appender for MemoryAppender<'_> {
     fn rollback(self: Box<Self>) {}
 }
 
-/// The reset hint that Prometheus' database returns for a histogram: known inside a chunk, unknown for the first of
-/// a chunk even if a reset began it, since the chunk before may be gone by the time it is read.
-fn stored_hint(before: &SampleBuffer, h: &FloatHistogram) -> CounterResetHint {
-    if h.reset_hint == CounterResetHint::Gauge {
-        return CounterResetHint::Gauge;
-    }
-    let previous = before
-        .len()
-        .checked_sub(1)
-        .and_then(|i| before.histogram(i));
-    let Some(previous) = previous.filter(|p| p.reset_hint != CounterResetHint::Gauge) else {
-        return CounterResetHint::Unknown;
+/// Whether the newest sample has this value.
+fn is_last(samples: &SampleBuffer, value: &Value) -> bool {
+    let Some(last) = samples.len().checked_sub(1) else {
+        return false;
     };
-    if is_stale_nan(h.sum) {
-        return CounterResetHint::NotReset;
-    }
-    if is_stale_nan(previous.sum) {
-        return CounterResetHint::Unknown;
-    }
-    if h.custom_values != previous.custom_values {
-        // Another chunk, begun for its bounds.
-        return CounterResetHint::Unknown;
-    }
-    let mut plain = h.clone();
-    plain.reset_hint = CounterResetHint::Unknown;
-    let reset = h.reset_hint == CounterResetHint::Reset
-        || h.schema != previous.schema
-        || h.zero_threshold != previous.zero_threshold
-        || plain.detect_reset(previous);
-    if reset {
-        CounterResetHint::Unknown
-    } else {
-        CounterResetHint::NotReset
+    match (samples.histogram(last), value) {
+        (None, Value::Float(v)) => samples.values[last].to_bits() == v.to_bits(),
+        (Some(h), Value::Histogram(new)) => h.equals(new),
+        _ => false,
     }
 }

@@ -70,10 +70,11 @@ pub(super) fn labels(line: &str) -> Result<(Labels, &str), String> {
                 builder.set(&name, &value);
                 rest = after.trim_start();
             }
-            // A quoted metric name.
-            None => {
+            // A quoted metric name; one before the braces counts more.
+            None if end == 0 => {
                 builder.set(METRIC_NAME, &name);
             }
+            None => {}
         }
         rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
         if rest.is_empty() {
@@ -248,7 +249,7 @@ fn histogram(body: &str) -> Result<(FloatHistogram, bool), String> {
                 .collect::<Result<Vec<f64>, String>>()
         };
         let integer = || value.parse::<i32>().map_err(|e| format!("{key}: {e}"));
-        match key.trim() {
+        match key.trim().to_ascii_lowercase().as_str() {
             "schema" => h.schema = integer()?,
             "sum" => h.sum = number(value)?,
             "count" => h.count = number(value)?,
@@ -261,7 +262,7 @@ fn histogram(body: &str) -> Result<(FloatHistogram, bool), String> {
             "n_offset" => negative_offset = integer()?,
             "counter_reset_hint" => {
                 hint = true;
-                h.reset_hint = match value {
+                h.reset_hint = match value.to_ascii_lowercase().as_str() {
                     "unknown" => CounterResetHint::Unknown,
                     "reset" => CounterResetHint::Reset,
                     "not_reset" => CounterResetHint::NotReset,

@@ -11,7 +11,9 @@
 //! | `labels` | label sets of points and of `target_info` |
 //! | `points` | numbers, classic histograms and summaries, exemplars |
 //! | `native` | histograms with exponential and with custom buckets |
+//! | `delta` | delta temporality made cumulative |
 
+mod delta;
 mod labels;
 mod native;
 mod points;
@@ -21,14 +23,15 @@ mod tests;
 use std::borrow::Cow;
 use std::io::Read as _;
 
-use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef};
-use bellwether_model::{Exemplar, Labels, MetricType};
+use bellwether_model::storage::{AppendError, Appendable, Appender, SeriesRef, Zero};
+use bellwether_model::{Exemplar, Labels, Metadata, MetricType};
 use bellwether_otlp::metrics::{Data, Metric, ResourceMetrics, ScopeMetrics, Temporality};
 use bellwether_otlp::translate::{MetricKind, Translator};
 use bellwether_otlp::{MetricsRequest, Signal};
 use hashbrown::HashSet;
 
 use crate::receive::MAX_AHEAD_MS;
+pub use delta::DeltaToCumulative;
 use labels::{PointLabels, ResourceLabels, ScopeLabels};
 
 /// Largest request, before and after decompression, as in Prometheus.
@@ -54,6 +57,10 @@ pub struct OtlpSettings {
     pub allow_delta: bool,
     /// Type and unit of a metric become labels of its series.
     pub type_and_unit_labels: bool,
+    /// Storage is told the metadata of each series.
+    pub metadata_records: bool,
+    /// Start times are stored as zero samples.
+    pub start_timestamps: bool,
     /// Distance of `target_info` samples in milliseconds: half the lookback of queries.
     pub target_info_interval_ms: i64,
 }
@@ -128,7 +135,7 @@ impl MetricError {
                 error,
                 AppendError::OutOfOrder
                     | AppendError::OutOfBounds
-                    | AppendError::DuplicateTimestamp
+                    | AppendError::DuplicateTimestamp(_)
                     | AppendError::TooOld
             ),
             Self::Translation(_) => false,
@@ -252,6 +259,7 @@ pub fn write(
         stats: OtlpStats::default(),
         errors: Vec::new(),
         failure: None,
+        metadata: None,
         seen_targets: HashSet::new(),
     };
     for resource in request.resource_metrics() {
@@ -285,6 +293,8 @@ struct Writer<'s> {
     errors: Vec<MetricError>,
     /// Storage as a whole failed.
     failure: Option<AppendError>,
+    /// What storage is told about the series of the samples that come.
+    metadata: Option<Metadata>,
     /// `target_info` samples that this request has already: several resources may make the same.
     seen_targets: HashSet<(Labels, i64)>,
 }
@@ -370,6 +380,7 @@ impl Writer<'_> {
             kind: metric_type(metric),
             unit: metric.unit,
         };
+        self.describe(family.kind, metric.unit, metric.description);
         let points = match metric.data {
             Data::Empty => 0,
             Data::Gauge { points } => self.numbers(&points, &family, false)?,
@@ -400,12 +411,13 @@ impl Writer<'_> {
         let Some(labels) = labels.target_info(resource.attributes, self)? else {
             return Ok(());
         };
+        self.describe(MetricType::Gauge, "", "Target metadata");
         let interval = self.settings.target_info_interval_ms.max(1);
         let (mut t, last) = (points::millis(first), points::millis(last));
         loop {
             let t_now = t.min(last);
             if self.seen_targets.insert((labels.clone(), t_now)) {
-                self.sample(&labels, t_now, 1.0)?;
+                self.sample(&labels, Times::at(t_now), 1.0)?;
             }
             if t >= last {
                 return Ok(());
@@ -436,13 +448,11 @@ impl Writer<'_> {
         }
     }
 
-    fn sample(&mut self, labels: &Labels, t: i64, v: f64) -> Result<SeriesRef, MetricError> {
-        let reference = self.reference(labels, t)?;
-        match self.appender.append(reference, t, v) {
-            Ok(()) => {
-                self.stats.samples += 1;
-                Ok(reference)
-            }
+    fn sample(&mut self, labels: &Labels, times: Times, v: f64) -> Result<SeriesRef, MetricError> {
+        let reference = self.reference(labels, times.t)?;
+        self.start(reference, times, Zero::Float);
+        match self.appender.append(reference, times.t, v) {
+            Ok(()) => Ok(self.stored(reference)),
             Err(error) => Err(self.refused(error)),
         }
     }
@@ -450,17 +460,45 @@ impl Writer<'_> {
     fn native_sample(
         &mut self,
         labels: &Labels,
-        t: i64,
+        times: Times,
         h: bellwether_model::Histogram,
     ) -> Result<SeriesRef, MetricError> {
-        let reference = self.reference(labels, t)?;
-        match self.appender.append_histogram(reference, t, h) {
-            Ok(()) => {
-                self.stats.samples += 1;
-                Ok(reference)
-            }
+        let reference = self.reference(labels, times.t)?;
+        self.start(reference, times, Zero::Histogram(&h));
+        match self.appender.append_histogram(reference, times.t, h) {
+            Ok(()) => Ok(self.stored(reference)),
             Err(error) => Err(self.refused(error)),
         }
+    }
+
+    /// The zero before a sample, where it is wanted; that storage cannot take it is no error of the request.
+    fn start(&mut self, series: SeriesRef, times: Times, zero: Zero<'_>) {
+        if self.settings.start_timestamps && times.start != 0 {
+            let _ = (self.appender).append_start(series, times.start, times.t, zero);
+        }
+    }
+
+    /// Counts a sample and tells storage about its series.
+    fn stored(&mut self, series: SeriesRef) -> SeriesRef {
+        self.stats.samples += 1;
+        if let Some(metadata) = &self.metadata {
+            // The series has a sample in this transaction.
+            let _ = self.appender.update_metadata(series, metadata);
+        }
+        series
+    }
+
+    /// Notes what the series of the next samples are, where storage wants to know.
+    fn describe(&mut self, kind: MetricType, unit: &str, help: &str) {
+        if !self.settings.metadata_records {
+            return;
+        }
+        let is_empty = kind == MetricType::Unknown && unit.is_empty() && help.is_empty();
+        self.metadata = (!is_empty).then(|| Metadata {
+            kind,
+            unit: self.settings.translator.unit_name(unit),
+            help: help.to_owned(),
+        });
     }
 
     /// Exemplars that storage refuses are left out.
@@ -480,6 +518,29 @@ impl Writer<'_> {
             AppendError::InvalidHistogram(reason) => MetricError::Translation(reason),
             error => MetricError::Refused(error),
         }
+    }
+}
+
+/// Times of a sample in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// When what it counts began; 0 is unknown.
+    start: i64,
+    t: i64,
+}
+
+impl Times {
+    /// Of a point, from nanoseconds.
+    fn of(start_ns: u64, ns: u64) -> Self {
+        Self {
+            start: points::millis(start_ns),
+            t: points::millis(ns),
+        }
+    }
+
+    /// Without a start.
+    fn at(t: i64) -> Self {
+        Self { start: 0, t }
     }
 }
 

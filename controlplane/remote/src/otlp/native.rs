@@ -5,8 +5,8 @@ use bellwether_model::labels::METRIC_NAME;
 use bellwether_model::{Histogram, STALE_NAN_BITS, Span, stale_nan};
 use bellwether_otlp::metrics::{Buckets, ExpHistogramPoint, HistogramPoint, Points};
 
-use super::points::{exemplars, millis};
-use super::{Family, MetricError, OtlpWarning, Writer};
+use super::points::exemplars;
+use super::{Family, MetricError, OtlpWarning, Times, Writer};
 
 /// Width of the zero bucket: Prometheus does not use the point's own.
 const ZERO_THRESHOLD: f64 = 1e-128;
@@ -30,7 +30,8 @@ impl Writer<'_> {
             let exemplars = exemplars(point.exemplars())?;
             labels.set(METRIC_NAME, &family.name);
             self.warn_of_sum(&h);
-            let series = self.native_sample(&labels.build(), millis(point.time_unix_nano), h)?;
+            let t = Times::of(point.start_time_unix_nano, point.time_unix_nano);
+            let series = self.native_sample(&labels.build(), t, h)?;
             self.exemplars(series, &exemplars);
         }
         Ok(count)
@@ -50,7 +51,8 @@ impl Writer<'_> {
             let exemplars = exemplars(point.exemplars())?;
             labels.set(METRIC_NAME, &family.name);
             self.warn_of_sum(&h);
-            let series = self.native_sample(&labels.build(), millis(point.time_unix_nano), h)?;
+            let t = Times::of(point.start_time_unix_nano, point.time_unix_nano);
+            let series = self.native_sample(&labels.build(), t, h)?;
             self.exemplars(series, &exemplars);
         }
         Ok(count)

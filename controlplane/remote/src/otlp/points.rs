@@ -6,7 +6,7 @@ use bellwether_otlp::metrics::{
     self, Data, HistogramPoint, Metric, NumberPoint, Points, SummaryPoint,
 };
 
-use super::{Family, MetricError, Writer};
+use super::{Family, MetricError, Times, Writer};
 
 /// Most characters of an exemplar's labels; attributes are left out where they would pass it.
 const EXEMPLAR_CHARS_MAX: usize = 128;
@@ -64,7 +64,8 @@ impl Writer<'_> {
                 Vec::new()
             };
             let labels = named(&base, &family.name, None);
-            let series = self.sample(&labels, millis(point.time_unix_nano), value)?;
+            let t = Times::of(point.start_time_unix_nano, point.time_unix_nano);
+            let series = self.sample(&labels, t, value)?;
             self.exemplars(series, &exemplars);
         }
         Ok(count)
@@ -89,7 +90,7 @@ impl Writer<'_> {
         family: &Family<'_>,
     ) -> Result<(), MetricError> {
         let base = self.labels(family).of(point.attributes)?;
-        let t = millis(point.time_unix_nano);
+        let t = Times::of(point.start_time_unix_nano, point.time_unix_nano);
         let or_stale = |v: f64| {
             if point.no_recorded_value() {
                 stale_nan()
@@ -132,7 +133,7 @@ impl Writer<'_> {
         for point in points.iter() {
             count += 1;
             let base = self.labels(family).of(point.attributes)?;
-            let t = millis(point.time_unix_nano);
+            let t = Times::of(point.start_time_unix_nano, point.time_unix_nano);
             let or_stale = |v: f64| {
                 if point.no_recorded_value() {
                     stale_nan()

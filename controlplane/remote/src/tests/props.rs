@@ -33,7 +33,12 @@ proptest! {
         let body = if snappy { packed(&bytes) } else { bytes.clone() };
         let _ = ReadRequest::decode(&body, &external);
         let memory = Memory::default();
-        let _ = crate::write_v2(&memory, &bytes, 0, true);
+        let _ = crate::write_v2(
+            &memory,
+            &bytes,
+            0,
+            crate::V2Options { type_and_unit_labels: true, metadata_records: true, start_timestamps: true },
+        );
         let _ = otlp::write(&memory, &OtlpSettings::default(), &bytes, 0);
         for kind in ["application/json", "application/x-protobuf"] {
             for encoding in ["", "gzip"] {

@@ -212,7 +212,8 @@ fn end_series(appender: &mut dyn Appender, labels: &Labels, at_ms: i64) {
         .and_then(|series| appender.append(series, at_ms, stale_nan()));
     match result {
         Ok(())
-        | Err(AppendError::OutOfOrder | AppendError::TooOld | AppendError::DuplicateTimestamp) => {}
+        | Err(AppendError::OutOfOrder | AppendError::TooOld | AppendError::DuplicateTimestamp(_)) =>
+            {}
         Err(error) => tracing::warn!(%labels, %error, "Adding stale sample failed"),
     }
 }
@@ -231,7 +232,7 @@ impl Dropped {
         match error {
             AppendError::OutOfOrder => self.out_of_order += 1,
             AppendError::TooOld => self.too_old += 1,
-            AppendError::DuplicateTimestamp => self.duplicate += 1,
+            AppendError::DuplicateTimestamp(_) => self.duplicate += 1,
             _ => self.other += 1,
         }
     }

@@ -52,7 +52,7 @@ impl TestAppender<'_> {
                 return if value.is_some() && *value == bits {
                     Ok(false)
                 } else {
-                    Err(AppendError::DuplicateTimestamp)
+                    Err(AppendError::DuplicateTimestamp(None))
                 };
             }
             _ => {}

@@ -268,12 +268,15 @@ impl SeriesCache {
         let mut vanished = self.orphans.clone();
         let gone = self.present.without(&self.tracked);
         vanished.extend(gone.filter_map(|id| self.series(id)));
-        if !vanished.is_empty() {
-            let tracked = self.tracked.iter();
-            let present: HashSet<SeriesRef, FixedState> =
-                tracked.filter_map(|id| self.series(id)).collect();
-            vanished.retain(|series| !present.contains(series));
-        }
+        let (Some(first), Some(last)) = (vanished.iter().min(), vanished.iter().max()) else {
+            return vanished;
+        };
+        // What vanishes together mostly came together: few others are between them.
+        let between = *first..=*last;
+        let tracked = self.tracked.iter().filter_map(|id| self.series(id));
+        let present: HashSet<SeriesRef, FixedState> =
+            tracked.filter(|series| between.contains(series)).collect();
+        vanished.retain(|series| !present.contains(series));
         vanished
     }
 
@@ -404,6 +407,9 @@ mod tests {
         assert_eq!(round(&mut cache, &["b"]).1, [reference("a")]);
         assert!(round(&mut cache, &["b"]).1.is_empty());
         assert!(round(&mut cache, &["b "]).1.is_empty());
+        assert!(round(&mut cache, &["b ", "c", "d"]).1.is_empty());
+        assert_eq!(round(&mut cache, &["c ", "b", "d "]).1, []);
+        assert_eq!(round(&mut cache, &["c", "b"]).1, [reference("d")]);
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub struct ScrapeDefaults {
     pub extra_scrape_metrics: bool,
     /// Store type and unit of a family as labels of its series.
     pub type_and_unit_labels: bool,
+    /// Tell storage type, unit and help of each series.
+    pub metadata_records: bool,
+    /// Store a zero sample where a counter began, and so prefer the protobuf format, which says that best.
+    pub start_timestamps: bool,
     /// Default of `scrape_failure_log_file`.
     pub scrape_failure_log_file: Option<String>,
     /// Directory of the configuration file: relative paths start there.
@@ -75,6 +79,8 @@ impl Default for ScrapeDefaults {
             metric_name_escaping_scheme: String::new(),
             extra_scrape_metrics: false,
             type_and_unit_labels: false,
+            metadata_records: false,
+            start_timestamps: false,
             scrape_failure_log_file: None,
             base_dir: PathBuf::from("."),
         }
@@ -116,6 +122,10 @@ pub struct PoolSettings {
     pub extra_scrape_metrics: bool,
     /// Store type and unit of a family as labels of its series.
     pub type_and_unit_labels: bool,
+    /// Tell storage type, unit and help of each series.
+    pub metadata_records: bool,
+    /// Store a zero sample where a counter began.
+    pub start_timestamps: bool,
     /// Path on the target.
     pub metrics_path: String,
     /// Scheme.
@@ -205,6 +215,8 @@ impl ScrapeConfig {
                 .native_histogram_min_bucket_factor
                 .and_then(crate::native::max_schema),
             type_and_unit_labels: defaults.type_and_unit_labels,
+            metadata_records: defaults.metadata_records,
+            start_timestamps: defaults.start_timestamps,
             extra_scrape_metrics: self
                 .extra_scrape_metrics
                 .unwrap_or(defaults.extra_scrape_metrics),
@@ -290,8 +302,10 @@ impl ScrapeConfig {
         let names = match &self.scrape_protocols {
             Some(names) => names,
             None if !defaults.scrape_protocols.is_empty() => &defaults.scrape_protocols,
-            // Only protobuf carries native histograms.
-            None if native_histograms => return Ok(ScrapeProtocol::PROTO_FIRST.to_vec()),
+            // Only protobuf carries native histograms, and start times without trouble.
+            None if native_histograms || defaults.start_timestamps => {
+                return Ok(ScrapeProtocol::PROTO_FIRST.to_vec());
+            }
             None => return Ok(ScrapeProtocol::DEFAULT.to_vec()),
         };
         check_protocols(names).map_err(|error| ScrapeConfigError::Protocols {

@@ -85,7 +85,7 @@ impl Appender for MemoryAppender<'_> {
         match last {
             Some((last, _)) if t < last => Err(AppendError::OutOfOrder),
             Some((last, value)) if t == last && value.to_bits() != v.to_bits() => {
-                Err(AppendError::DuplicateTimestamp)
+                Err(AppendError::DuplicateTimestamp(None))
             }
             Some((last, _)) if t == last => Ok(()),
             _ => {

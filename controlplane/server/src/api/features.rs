@@ -59,7 +59,10 @@ pub(crate) async fn features(State(state): Shared, core: Ready) -> Response {
         (
             "otlp_receiver",
             Group::from([
-                ("delta_conversion", false),
+                (
+                    "delta_conversion",
+                    state.features.has(Feature::OtlpDeltaToCumulative),
+                ),
                 (
                     "native_delta_ingestion",
                     state.features.has(Feature::OtlpNativeDelta),
@@ -99,7 +102,10 @@ pub(crate) async fn features(State(state): Shared, core: Ready) -> Response {
             "scrape",
             Group::from([
                 ("extra_scrape_metrics", true),
-                ("start_timestamp_zero_ingestion", false),
+                (
+                    "start_timestamp_zero_ingestion",
+                    state.features.has(Feature::CreatedTimestampZeroIngestion),
+                ),
                 (
                     "type_and_unit_labels",
                     state.features.has(Feature::TypeAndUnitLabels),
@@ -107,22 +113,28 @@ pub(crate) async fn features(State(state): Shared, core: Ready) -> Response {
             ]),
         ),
         ("service_discovery_providers", discoveries()),
-        (
-            "tsdb",
-            Group::from([
-                ("delayed_compaction", false),
-                ("exemplar_storage", keeps_exemplars(&core)),
-                ("histograms_st_encoding", false),
-                ("isolation", true),
-                ("native_histograms", true),
-                ("st_storage", false),
-                ("use_uncached_io", false),
-                ("xor2_encoding", false),
-            ]),
-        ),
+        ("tsdb", tsdb(&state, &core)),
     ]
     .into();
     json::success_value(&groups)
+}
+
+fn tsdb(state: &AppState, core: &Ready) -> Group {
+    let mut group = Group::from([
+        ("delayed_compaction", false),
+        ("exemplar_storage", keeps_exemplars(core)),
+        ("histograms_st_encoding", false),
+        ("isolation", true),
+        ("native_histograms", true),
+        ("st_storage", false),
+        ("use_uncached_io", false),
+        ("xor2_encoding", false),
+    ]);
+    // Prometheus names it only where it is on.
+    if state.features.has(Feature::MetadataWalRecords) {
+        group.insert("metadata_wal_records", true);
+    }
+    group
 }
 
 fn keeps_exemplars(ready: &Ready) -> bool {

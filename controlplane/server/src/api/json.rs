@@ -15,6 +15,38 @@ pub(crate) const CONTENT_TYPE: [(HeaderName, &str); 1] =
 /// Appends a JSON string.
 pub(crate) fn push_str(out: &mut String, text: &str) {
     out.push('"');
+    if is_plain(text.as_bytes()) {
+        out.push_str(text);
+    } else {
+        push_escaped(out, text);
+    }
+    out.push('"');
+}
+
+/// Whether a text surely stands for itself. Looks at eight bytes at once.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The high bit of each byte that is `byte` is set, and perhaps that of one next to it.
+    let has = |eight: u64, byte: u8| {
+        let zero = eight ^ (ONES * u64::from(byte));
+        zero.wrapping_sub(ONES) & !zero
+    };
+    let special = |eight: u64| {
+        let control = eight.wrapping_sub(ONES * 0x20) & !eight;
+        (control | has(eight, b'"') | has(eight, b'\\') | has(eight, 0x7f)) & HIGH
+    };
+    let (whole, rest) = text.as_chunks::<8>();
+    let mut last = [b'a'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let all = whole.iter().chain(std::iter::once(&last));
+    all.fold(0, |found, eight| {
+        found | special(u64::from_le_bytes(*eight))
+    }) == 0
+}
+
+fn push_escaped(out: &mut String, text: &str) {
     let mut clean_from = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {
@@ -35,7 +67,6 @@ pub(crate) fn push_str(out: &mut String, text: &str) {
         }
     }
     out.push_str(&text[clean_from..]);
-    out.push('"');
 }
 
 /// Appends a label set as an object.
@@ -52,11 +83,20 @@ pub(crate) fn push_labels(out: &mut String, labels: &Labels) {
     out.push('}');
 }
 
-/// Appends the time of a point: seconds, with exactly three decimals unless the milliseconds are zero. Without the
-/// formatting machinery: it is on the path of every sample.
+/// Appends the time of a point: seconds, with exactly three decimals unless the milliseconds are zero.
 pub(crate) fn push_time(out: &mut String, ms: i64) {
-    // A sign, 16 digits of seconds, a point and three digits, written from the end.
-    let mut text = [0u8; 24];
+    let (text, at) = time_digits(ms);
+    // Digits are ASCII.
+    out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
+}
+
+/// A sign, 16 digits of seconds, a point and three digits.
+pub(super) const TIME_BYTES: usize = 21;
+
+/// The text of a point's time, which ends where the bytes do, and where it begins. Without the formatting machinery: it
+/// is on the path of every sample.
+pub(super) fn time_digits(ms: i64) -> ([u8; TIME_BYTES], usize) {
+    let mut text = [0u8; TIME_BYTES];
     let mut at = text.len();
     let abs = ms.unsigned_abs();
     let fraction = abs % 1000;
@@ -83,8 +123,7 @@ pub(crate) fn push_time(out: &mut String, ms: i64) {
         at -= 1;
         text[at] = b'-';
     }
-    // Digits are ASCII.
-    out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
+    (text, at)
 }
 
 /// `00` to `99`.
@@ -208,5 +247,19 @@ mod tests {
             serde_json::from_str::<String>(&out).ok().as_deref(),
             Some(text)
         );
+    }
+
+    #[test]
+    fn what_stands_for_itself_is_told_at_every_place() {
+        let plain = "/api/v1/é\u{1F600} !~[]^";
+        for byte in 0..=0x7f_u8 {
+            for at in 0..plain.len() {
+                let mut text = plain.as_bytes().to_vec();
+                text[at] = byte;
+                let special = byte < b' ' || matches!(byte, b'"' | b'\\' | 0x7f);
+                assert_eq!(is_plain(&text), !special, "{byte} at {at}");
+            }
+        }
+        assert!(is_plain(b"") && is_plain(b"a") && is_plain(b"eightlen"));
     }
 }

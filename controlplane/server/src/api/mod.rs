@@ -16,7 +16,7 @@
 //! | `rules` | `/rules`, `/alerts`, `/alertmanagers` |
 //! | `read`, `write`, `otlp` | `/read`, `/write`, `/otlp/v1/metrics` |
 //! | `federate`, `escaping` | `/federate` (beside `/api/v1`) |
-//! | `params`, `origin`, `json`, `members`, `ast_json`, `query_body`, `histogram`, `error` | reading requests, writing answers |
+//! | `params`, `origin`, `json`, `members`, `ast_json`, `query_body`, `piece`, `times`, `histogram`, `error` | reading requests, writing answers |
 //!
 //! What reads the database runs on a blocking thread, unless the answer is expected at once (see `quick`). Until the
 //! database is open, and again once the server stops, the endpoints answer 503 `Service Unavailable`.
@@ -36,6 +36,7 @@ mod openapi;
 mod origin;
 mod otlp;
 mod params;
+mod piece;
 mod pools;
 mod query;
 mod query_body;

@@ -69,7 +69,10 @@ pub(crate) async fn write(
     let now = now_ms();
     let result = tokio::task::spawn_blocking(move || {
         let request = otlp::body(&content_type, &encoding, &body)?;
-        let stats = otlp::write(&*core.storage, &settings, &request, now)?;
+        let stats = match &core.otlp_deltas {
+            Some(deltas) => deltas.write(&*core.storage, &settings, &request, now)?,
+            None => otlp::write(&*core.storage, &settings, &request, now)?,
+        };
         core.otlp.count(&stats.warnings);
         Ok::<_, OtlpError>(())
     })

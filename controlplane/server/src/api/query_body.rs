@@ -12,11 +12,16 @@ use bellwether_promql::{MatrixSeries, Point, Value, VectorSample};
 
 use super::histogram::push_histogram;
 use super::json;
-use super::times::TimeTexts;
+use super::piece::Piece;
+use super::times::{TIME_ROOM, TimeTexts};
 
 /// Size at which a chunk is handed over: large enough that the cost per chunk vanishes, small enough to be
 /// written without holding up an async thread.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of most points.
+const POINT_BYTES: usize = 28;
+/// Bytes of most label sets.
+const LABELS_BYTES: usize = 256;
 
 /// Answers with a query's value. `stats` is a ready JSON object or empty.
 pub(crate) fn respond(
@@ -76,8 +81,8 @@ impl QueryBody {
     }
 
     /// The next piece of the text.
-    fn chunk(&mut self) -> String {
-        let mut out = String::with_capacity(if self.begun { CHUNK_BYTES + 4096 } else { 1024 });
+    fn chunk(&mut self) -> Vec<u8> {
+        let mut out = Piece::new((self.rest() + 512).min(CHUNK_BYTES + 4096));
         if !self.begun {
             self.begun = true;
             out.push_str(r#"{"status":"success","data":{"resultType":""#);
@@ -86,28 +91,50 @@ impl QueryBody {
         }
         while out.len() < CHUNK_BYTES {
             if !self.step(&mut out) {
-                out.push(']');
+                out.push_str("]");
                 out.push_str(&self.tail);
                 self.done = true;
                 break;
             }
         }
-        out
+        out.into_bytes()
+    }
+
+    /// About how many bytes are left to be written, as far as they matter.
+    fn rest(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } | Value::String { .. } => 0,
+            Value::Vector(samples) => (samples.len() - self.element) * LABELS_BYTES,
+            Value::Matrix(list) => {
+                let mut bytes = 0;
+                for series in &list[self.element..] {
+                    bytes += LABELS_BYTES + series.floats.len() * POINT_BYTES;
+                    if bytes > CHUNK_BYTES {
+                        break;
+                    }
+                }
+                bytes
+            }
+        }
     }
 
     /// Writes one vector element or a part of one series; false when there is nothing left.
-    fn step(&mut self, out: &mut String) -> bool {
+    fn step(&mut self, out: &mut Piece) -> bool {
         match &mut self.value {
             Value::Scalar { t, v } => {
-                json::push_float_time(out, *t);
-                out.push(',');
-                json::push_value(out, *v);
+                out.with(|out| {
+                    json::push_float_time(out, *t);
+                    out.push(',');
+                    json::push_value(out, *v);
+                });
                 false
             }
             Value::String { t, s } => {
-                json::push_float_time(out, *t);
-                out.push(',');
-                json::push_str(out, s);
+                out.with(|out| {
+                    json::push_float_time(out, *t);
+                    out.push(',');
+                    json::push_str(out, s);
+                });
                 false
             }
             Value::Vector(samples) => {
@@ -115,9 +142,9 @@ impl QueryBody {
                     return false;
                 };
                 if self.element > 0 {
-                    out.push(',');
+                    out.push_str(",");
                 }
-                push_sample(out, sample);
+                out.with(|out| push_sample(out, sample));
                 self.element += 1;
                 true
             }
@@ -126,7 +153,7 @@ impl QueryBody {
                     return false;
                 };
                 if self.point == 0 && self.element > 0 {
-                    out.push(',');
+                    out.push_str(",");
                 }
                 if push_series(out, series, &mut self.point, &mut self.times) {
                     // Written series are no longer needed: give their memory back while the rest is sent.
@@ -162,48 +189,66 @@ fn push_sample(out: &mut String, sample: &VectorSample) {
 
 /// Writes points from `point` on until the chunk is full; true when the series is complete.
 fn push_series(
-    out: &mut String,
+    out: &mut Piece,
     series: &MatrixSeries,
     point: &mut usize,
     times: &mut TimeTexts,
 ) -> bool {
-    if *point == 0 {
-        out.push_str("{\"metric\":");
-        json::push_labels(out, &series.labels);
-    }
     let floats = series.floats.len();
     let total = floats + series.histograms.len();
-    while *point < total {
-        let at = *point;
-        if at == 0 && floats > 0 {
-            out.push_str(",\"values\":[");
-        } else if at == floats {
-            out.push_str(if floats > 0 {
-                "],\"histograms\":["
-            } else {
-                ",\"histograms\":["
-            });
-        } else {
-            out.push(',');
-        }
-        if let Some((t, v)) = series.floats.get(at) {
-            times.push(out, *t);
-            float::push_json(out, *v);
-            out.push('"');
-        } else if let Some((t, h)) = series.histograms.get(at - floats) {
-            out.push('[');
-            json::push_time(out, *t);
-            out.push(',');
-            push_histogram(out, h);
-        }
-        out.push(']');
+    if *point == 0 {
+        out.push_str("{\"metric\":");
+        out.with(|out| json::push_labels(out, &series.labels));
+        out.push_str(if floats > 0 { ",\"values\":[" } else { "" });
+    }
+    for (t, v) in series.floats.get(*point..).unwrap_or_default() {
+        push_point(out, times, *t, *v);
         *point += 1;
-        if out.len() >= CHUNK_BYTES && *point < total {
+        if *point == floats {
+            // Behind the last one stands no comma.
+            out.pop();
+            out.push_str("]");
+        } else if out.len() >= CHUNK_BYTES {
             return false;
         }
     }
-    out.push_str(if total > 0 { "]}" } else { "}" });
+    while let Some((t, h)) = series.histograms.get(*point - floats) {
+        let first = *point == floats;
+        out.push_str(if first { ",\"histograms\":[[" } else { ",[" });
+        out.with(|out| {
+            json::push_time(out, *t);
+            out.push(',');
+            push_histogram(out, h);
+        });
+        *point += 1;
+        if *point == total {
+            out.push_str("]]");
+            break;
+        }
+        out.push_str("]");
+        if out.len() >= CHUNK_BYTES {
+            return false;
+        }
+    }
+    out.push_str("}");
     true
+}
+
+/// Writes a point and a comma.
+#[inline(always)]
+fn push_point(out: &mut Piece, times: &mut TimeTexts, t: i64, v: f64) {
+    const ROOM: usize = TIME_ROOM + float::JSON_ROOM + 3;
+    let short = out.in_place(|room: &mut [u8; ROOM]| {
+        let at = times.write(room.first_chunk_mut()?, t);
+        let end = at + float::write_json(room.get_mut(at..)?.first_chunk_mut()?, v)?;
+        room.get_mut(end..end + 3)?.copy_from_slice(b"\"],");
+        Some(end + 3)
+    });
+    if !short {
+        out.in_place(|room| Some(times.write(room, t)));
+        out.with(|out| float::push_json(out, v));
+        out.push_str("\"],");
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +261,7 @@ mod tests {
         let mut body = QueryBody::new(value, "}}".to_owned());
         let (mut out, mut chunks) = (String::new(), 0);
         while !body.is_done() {
-            out.push_str(&body.chunk());
+            out.push_str(std::str::from_utf8(&body.chunk()).unwrap());
             chunks += 1;
         }
         (out, chunks)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bellwether_remote::{RemoteWriteError, WriteStats};
+use bellwether_remote::{RemoteWriteError, V2Options, WriteStats};
 use http::{HeaderMap, StatusCode, header};
 
 use super::Ready;
@@ -47,7 +47,11 @@ pub(crate) async fn write(
             names(accepted)
         ))
     });
-    let type_and_unit = state.features.has(Feature::TypeAndUnitLabels);
+    let options = V2Options {
+        type_and_unit_labels: state.features.has(Feature::TypeAndUnitLabels),
+        metadata_records: state.features.has(Feature::MetadataWalRecords),
+        start_timestamps: state.features.has(Feature::CreatedTimestampZeroIngestion),
+    };
     let core = Arc::clone(core.0.intake());
     let now = now_ms();
     let result = tokio::task::spawn_blocking(move || {
@@ -58,7 +62,7 @@ pub(crate) async fn write(
                 bellwether_remote::write(&*core.storage, &core.remote_series, &request, now)
             }
             Ok(WriteMessage::V2) => {
-                bellwether_remote::write_v2(&*core.storage, &request, now, type_and_unit)
+                bellwether_remote::write_v2(&*core.storage, &request, now, options)
             }
             Err(message) => return Ok(Err(message)),
         };

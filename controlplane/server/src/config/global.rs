@@ -154,6 +154,8 @@ impl GlobalConfig {
                 .extra_scrape_metrics
                 .unwrap_or(features.has(Feature::ExtraScrapeMetrics)),
             type_and_unit_labels: features.has(Feature::TypeAndUnitLabels),
+            metadata_records: features.has(Feature::MetadataWalRecords),
+            start_timestamps: features.has(Feature::CreatedTimestampZeroIngestion),
             scrape_failure_log_file: Some(self.scrape_failure_log_file.clone())
                 .filter(|f| !f.is_empty()),
             base_dir: base_dir.to_owned(),

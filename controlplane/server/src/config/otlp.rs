@@ -160,6 +160,8 @@ impl OtlpConfig {
             promote_scope: self.promote_scope_metadata,
             allow_delta: features.has(Feature::OtlpNativeDelta),
             type_and_unit_labels: features.has(Feature::TypeAndUnitLabels),
+            metadata_records: features.has(Feature::MetadataWalRecords),
+            start_timestamps: features.has(Feature::CreatedTimestampZeroIngestion),
             target_info_interval_ms: lookback_ms / 2,
         }
     }

@@ -98,7 +98,7 @@ impl Config {
             .get_or_insert(global.native_histograms);
         if scrape.scrape_protocols.as_ref().is_none_or(Vec::is_empty) {
             scrape.scrape_protocols = Some(if global.scrape_protocols.is_empty() {
-                protocols(native)
+                protocols(native || global.start_timestamps)
             } else {
                 global.scrape_protocols
             });

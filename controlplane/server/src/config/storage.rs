@@ -23,8 +23,8 @@ pub struct TsdbConfig {
     /// How far behind the newest sample others are taken that come out of order. A reload changes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_of_order_time_window: Option<PromDuration>,
-    /// Share of stale series in memory from which Prometheus writes them to a block early. Read and shown; here stale
-    /// series leave memory with the next block, see [`StorageConfig::without_effect`].
+    /// Share of stale series in memory, 0 to 1, from which they are written to blocks early; 0 never does. A reload
+    /// changes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_series_compaction_threshold: Option<f64>,
     /// How chunks are written.
@@ -89,6 +89,14 @@ impl StorageConfig {
         self.tsdb.as_ref().and_then(|tsdb| tsdb.retention)
     }
 
+    /// From which share of stale series on they are written to blocks early; 0 for never.
+    #[must_use]
+    pub fn stale_series_compaction_threshold(&self) -> f64 {
+        let tsdb = self.tsdb.as_ref();
+        tsdb.and_then(|t| t.stale_series_compaction_threshold)
+            .unwrap_or(0.0)
+    }
+
     /// The keys that are set and change nothing here, each with the reason.
     #[must_use]
     pub fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
@@ -96,13 +104,6 @@ impl StorageConfig {
         let Some(tsdb) = &self.tsdb else {
             return keys;
         };
-        if tsdb
-            .stale_series_compaction_threshold
-            .is_some_and(|t| t > 0.0)
-        {
-            let reason = "stale series leave memory when their block is written, not earlier";
-            keys.push(("storage.tsdb.stale_series_compaction_threshold", reason));
-        }
         let floats = tsdb.chunk_encoding.as_ref().and_then(|e| e.floats);
         if floats == Some(FloatEncoding::Xor2) {
             let reason = "float chunks are written as xor, which every version reads";

@@ -21,6 +21,9 @@ pub enum FlagError {
         /// What is wrong with them.
         verb: &'static str,
     },
+    /// Features that exclude each other.
+    #[error("cannot enable {0} and {1} features at the same time")]
+    Features(&'static str, &'static str),
     /// A flag of Prometheus without effect in this build.
     #[error(
         "--{flag} is not supported: {reason}; remove it (only its default, {default:?}, is accepted)"

@@ -1,5 +1,7 @@
 //! `--enable-feature`.
 
+use super::FlagError;
+
 /// Features of Prometheus that change something here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Feature {
@@ -35,14 +37,25 @@ pub enum Feature {
     Agent,
     /// Store type and unit of metrics as labels of their series.
     TypeAndUnitLabels,
+    /// Write the metadata of series to the write-ahead log, and so send it by remote write 2.0.
+    MetadataWalRecords,
+    /// Store a zero sample where a counter tells that it began; ask for protobuf first, which tells it.
+    CreatedTimestampZeroIngestion,
+    /// Add OTLP points with delta temporality up.
+    OtlpDeltaToCumulative,
 }
 
 const SUPPORTED: &[(&str, Feature)] = &[
     ("agent", Feature::Agent),
     ("auto-reload-config", Feature::AutoReloadConfig),
     ("concurrent-rule-eval", Feature::ConcurrentRuleEval),
+    (
+        "created-timestamp-zero-ingestion",
+        Feature::CreatedTimestampZeroIngestion,
+    ),
     ("exemplar-storage", Feature::ExemplarStorage),
     ("extra-scrape-metrics", Feature::ExtraScrapeMetrics),
+    ("metadata-wal-records", Feature::MetadataWalRecords),
     ("native-histograms", Feature::NativeHistograms),
     (
         "promql-binop-fill-modifiers",
@@ -52,6 +65,7 @@ const SUPPORTED: &[(&str, Feature)] = &[
         "promql-delayed-name-removal",
         Feature::PromqlDelayedNameRemoval,
     ),
+    ("otlp-deltatocumulative", Feature::OtlpDeltaToCumulative),
     ("otlp-native-delta-ingestion", Feature::OtlpNativeDelta),
     ("promql-duration-expr", Feature::PromqlDurationExpr),
     ("promql-per-step-stats", Feature::PromqlPerStepStats),
@@ -83,12 +97,9 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 /// Features of Prometheus that this build does not have.
 const MISSING: &[&str] = &[
-    "created-timestamp-zero-ingestion",
     "delayed-compaction",
     "memory-snapshot-on-shutdown",
-    "metadata-wal-records",
     "old-ui",
-    "otlp-deltatocumulative",
 ];
 
 /// The enabled features.
@@ -132,6 +143,20 @@ impl Features {
             }
         }
         Self(enabled)
+    }
+
+    /// Checks that the features go together.
+    ///
+    /// # Errors
+    /// [`FlagError::Features`] names two that do not.
+    pub fn check(&self) -> Result<(), FlagError> {
+        if self.has(Feature::OtlpDeltaToCumulative) && self.has(Feature::OtlpNativeDelta) {
+            return Err(FlagError::Features(
+                "otlp-deltatocumulative",
+                "otlp-native-delta-ingestion",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether a feature is enabled.

@@ -241,7 +241,7 @@ pub struct ServerFlags {
     /// Size at which a new segment of the write-ahead log begins, 10MB to 256MB; 128MB by default
     #[arg(long = "storage.tsdb.wal-segment-size", value_name = "BYTES", value_parser = sizes::parse)]
     pub wal_segment_size: Option<u64>,
-    /// When the write-ahead log is forced to the disk: segment (when a segment ends, as Prometheus does), commit (at
+    /// When the write-ahead log is forced to the disk: segment (soon after a segment ends, as Prometheus does), commit (at
     /// every commit), or a duration (at least that often). A killed process loses nothing with any of them; this is
     /// about a crash of the machine
     #[arg(long = "storage.tsdb.wal-sync", value_name = "WHEN", default_value = "segment", value_parser = wal_sync::parse)]
@@ -349,6 +349,7 @@ impl ServerFlags {
     pub fn settings(&self) -> Result<ServerSettings, FlagError> {
         self.other.check()?;
         let features = Features::parse(&self.enable_feature);
+        features.check()?;
         let is_agent = self.agent.agent || features.has(Feature::Agent);
         self.agent.check_mode(is_agent)?;
         Ok(ServerSettings {

@@ -167,6 +167,11 @@ fn features_come_in_lists() {
     assert!(settings.features.has(Feature::ExemplarStorage));
     assert!(settings.features.has(Feature::PromqlExperimentalFunctions));
     assert!(!settings.features.has(Feature::ExtraScrapeMetrics));
+    let both = parse(&["--enable-feature=otlp-deltatocumulative,otlp-native-delta-ingestion"]);
+    assert_eq!(
+        both.unwrap_err(),
+        "cannot enable otlp-deltatocumulative and otlp-native-delta-ingestion features at the same time"
+    );
 }
 
 #[test]

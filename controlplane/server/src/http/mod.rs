@@ -5,6 +5,7 @@
 //! ```
 
 mod cors;
+mod debug;
 mod lifecycle;
 mod observe;
 mod router;

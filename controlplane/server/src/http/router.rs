@@ -10,7 +10,7 @@ use http::header::ALLOW;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
-use super::{cors, lifecycle, method_not_allowed, not_found, observe, spans};
+use super::{cors, debug, lifecycle, method_not_allowed, not_found, observe, spans};
 use crate::api;
 use crate::state::AppState;
 
@@ -53,7 +53,19 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/-/reload", any(lifecycle::reload))
         .route("/-/quit", any(lifecycle::quit))
         .route("/metrics", page(get(lifecycle::metrics), GET))
-        .route("/version", page(get(lifecycle::version), GET));
+        .route("/version", page(get(lifecycle::version), GET))
+        .route(
+            "/debug/pprof",
+            page(get(debug::to_index).post(debug::to_index), GET),
+        )
+        .route(
+            "/debug/pprof/",
+            page(get(debug::index).post(debug::index), GET),
+        )
+        .route(
+            "/debug/pprof/{name}",
+            page(get(debug::profile).post(debug::profile), GET),
+        );
     let mut routes = api.merge(own).with_state(Arc::clone(&state));
     if prefix == "/" {
         routes = routes.merge(bellwether_dashboard::assets_router(ui_config));

@@ -1,7 +1,7 @@
 //! A query on its way: its evaluation, and what is written down of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bellwether_promql::{Engine, QueryError, QueryOptions, QueryResult};
 use bellwether_remote::reader::Fanout;
@@ -69,26 +69,14 @@ impl Records {
     }
 }
 
-/// Samples by step. A step's number is that of an instant query at its time, by definition, and that is how it is
-/// found out: asking for it costs a second evaluation.
-pub(super) fn by_step(
-    kind: &QueryKind,
-    total: u64,
-    deadline: Instant,
-    instant: impl Fn(i64) -> Result<QueryResult, QueryError>,
-) -> Result<PerStep, QueryError> {
-    let (start, end, step) = match *kind {
-        QueryKind::Instant(t) => return Ok(vec![(t, total)]),
-        QueryKind::Range { start, end, step } => (start, end, step),
-    };
-    let times = std::iter::successors(Some(start), |t| t.checked_add(step));
-    times
-        .take_while(|t| *t <= end)
-        .map(|t| {
-            if Instant::now() >= deadline {
-                return Err(QueryError::Timeout("expression evaluation"));
-            }
-            Ok((t, instant(t)?.stats.total_samples))
-        })
-        .collect()
+/// Samples of a query by step.
+pub(super) fn by_step(kind: &QueryKind, result: &QueryResult) -> PerStep {
+    match *kind {
+        QueryKind::Instant(t) => vec![(t, result.stats.total_samples)],
+        QueryKind::Range { start, end, step } => {
+            let times = std::iter::successors(Some(start), |t| t.checked_add(step));
+            let times = times.take_while(|t| *t <= end);
+            times.zip(result.samples_by_step.iter().copied()).collect()
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `/status/config` with the defaults in force, as the real Prometheus shows them.
 
+use bellwether_server::Features;
 use serde_json::Value;
 
 use crate::support::{get, start, start_reference, text};
@@ -67,24 +68,39 @@ fn only_in_both(full: &mut Value, sparse: &Value, keys: &[&str]) {
 #[tokio::test]
 async fn defaults_are_shown_as_by_prometheus() {
     for config in CONFIGS {
-        let flags = ["--enable-feature=exemplar-storage"];
-        let Some(theirs) = start_reference(config, &flags).await else {
-            return;
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let ours = start(text(config), &dir.path().join("data"), |_| {}).await;
-        let (a, b) = (shown(ours.address).await, shown(theirs.address).await);
-        ours.stop().await.unwrap();
-        let (a, b) = (common(&a), common(&b));
-        let (mut ours, mut theirs) = (value(&a), value(&b));
-        // The default protocols are not the global section's any more; the schemes that it does not name are shown
-        // here and, of the two, one in 3.14.
-        only_in_both(&mut theirs, &ours, &["scrape_protocols"]);
-        let schemes = [
-            "metric_name_validation_scheme",
-            "metric_name_escaping_scheme",
-        ];
-        only_in_both(&mut ours, &theirs, &schemes);
-        assert_eq!(ours, theirs, "{a:#?}\n{b:#?}");
+        shown_alike(config, "exemplar-storage").await;
     }
+}
+
+/// The feature changes the order of the protocols.
+#[tokio::test]
+async fn features_change_defaults_as_in_prometheus() {
+    for config in CONFIGS {
+        shown_alike(config, "exemplar-storage,created-timestamp-zero-ingestion").await;
+    }
+}
+
+async fn shown_alike(config: &str, features: &str) {
+    let flag = format!("--enable-feature={features}");
+    let Some(theirs) = start_reference(config, &[&flag]).await else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let ours = start(text(config), &dir.path().join("data"), |s| {
+        s.features = Features::parse(&[features.to_owned()]);
+    })
+    .await;
+    let (a, b) = (shown(ours.address).await, shown(theirs.address).await);
+    ours.stop().await.unwrap();
+    let (a, b) = (common(&a), common(&b));
+    let (mut ours, mut theirs) = (value(&a), value(&b));
+    // The default protocols are not the global section's any more; the schemes that it does not name are shown
+    // here and, of the two, one in 3.14.
+    only_in_both(&mut theirs, &ours, &["scrape_protocols"]);
+    let schemes = [
+        "metric_name_validation_scheme",
+        "metric_name_escaping_scheme",
+    ];
+    only_in_both(&mut ours, &theirs, &schemes);
+    assert_eq!(ours, theirs, "{a:#?}\n{b:#?}");
 }

@@ -1,5 +1,4 @@
-//! Statistics of queries next to the real Prometheus. Sub-queries are left out: Prometheus counts what their windows
-//! hold, our evaluator what it reads for them.
+//! Statistics of queries next to the real Prometheus.
 
 use bellwether_server::{Feature, Features};
 use serde_json::Value;
@@ -70,6 +69,19 @@ async fn samples_are_counted_as_by_prometheus() {
         "native",
         "rate(native%5B1m%5D)",
         "up%20offset%201m",
+        // What is evaluated once counts at every step.
+        "up%20%2B%20on(job)%20(up%20@%20start())",
+        "rate(up%5B1m%5D%20@%20end())",
+        "sum(native)%20%2B%20count(native)",
+        "timestamp(up)",
+        "absent_over_time(up%5B45s%5D)",
+        "quantile_over_time(scalar(up%7Bjob=%22a%22%7D),up%5B1m%5D)",
+        // Windows over sub-queries count what they hold, whatever was read for them.
+        "max_over_time(rate(up%5B1m%5D)%5B2m:30s%5D)",
+        "max_over_time(up%5B30s:30s%5D)%20%2B%20up",
+        "sum_over_time(avg_over_time(up%5B1m:15s%5D)%5B2m:30s%5D)",
+        "count_over_time(native%5B1m:30s%5D)",
+        "max_over_time(up%5B2m:30s%5D%20@%20start())",
     ] {
         for path in [
             format!("/api/v1/query?query={expr}&time={end_s}.5&stats=all"),

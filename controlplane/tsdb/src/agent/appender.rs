@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bellwether_model::histogram::CUSTOM_BUCKETS_SCHEMA;
-use bellwether_model::storage::{AppendError, Appender, SeriesRef};
+use bellwether_model::storage::{AppendError, Appender, SeriesRef, Zero};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 
 use super::AgentDb;
 use super::series::AgentSeries;
 use crate::chunk::validate;
 use crate::wal::record::{self, Base, WalExemplar, WalSample};
-use crate::wal::writer::WalWriter;
 
 /// A sample that waits for the commit.
 struct Pending<T> {
@@ -187,11 +186,9 @@ impl<'a> AgentAppender<'a> {
         // Before the next transaction is logged, so that order in the log is order in time.
         self.note();
         self.db.log_end.set(writer.position());
-        let is_sync_due = WalWriter::is_sync_due(writer);
+        let sync_due = writer.sync_due();
         drop(wal);
-        if is_sync_due && let Err(error) = self.db.sync(false) {
-            tracing::error!(%error, "cannot sync the log to the disk, it will be tried again");
-        }
+        self.db.log_sync.after_commit(sync_due);
         Ok(())
     }
 
@@ -281,6 +278,23 @@ impl Appender for AgentAppender<'_> {
         self.admit(&series, t)?;
         self.float_histograms.push(Pending { series, t, value });
         Ok(())
+    }
+
+    fn append_start(
+        &mut self,
+        series: SeriesRef,
+        start: i64,
+        t: i64,
+        zero: Zero<'_>,
+    ) -> Result<(), AppendError> {
+        if start >= t || start <= self.resolve(series)?.newest() {
+            return Ok(());
+        }
+        match zero {
+            Zero::Float => self.append(series, start, 0.0),
+            Zero::Histogram(h) => self.append_histogram(series, start, h.start()),
+            Zero::FloatHistogram(h) => self.append_float_histogram(series, start, h.start()),
+        }
     }
 
     fn append_exemplar(

@@ -44,6 +44,7 @@ use crate::log_tail::{LogEnd, LogTail};
 use crate::options::{DbOptions, millis};
 use crate::stats::{Counter, Ingested};
 use crate::wal::checkpoint;
+use crate::wal::log_sync::{Log, LogSync};
 use crate::wal::writer::WalWriter;
 use appender::AgentAppender;
 use series::SeriesSet;
@@ -121,7 +122,8 @@ pub struct AgentDb {
     series: RwLock<SeriesSet>,
     next_ref: AtomicU64,
     /// `None` after [`AgentDb::close`]. Its lock is the commit lock.
-    wal: Mutex<Option<WalWriter>>,
+    wal: Arc<Log>,
+    log_sync: LogSync,
     log_end: Arc<LogEnd>,
     /// Forgotten references with the segment up to which the log may have samples of them.
     deleted: Mutex<HashMap<u64, u64, RandomState>>,
@@ -153,6 +155,12 @@ impl AgentDb {
             .map_err(TsdbError::io("cannot write in", &wal_dir))?;
         let log_end = Arc::new(LogEnd::default());
         log_end.set(writer.position());
+        let wal = Arc::new(Log::new(Some(writer)));
+        let worker = options.log.wal_sync_worker;
+        let log_sync = LogSync::new(worker, vec![Arc::clone(&wal)], Arc::clone(&files));
+        log_sync
+            .start()
+            .map_err(TsdbError::io("cannot start a thread for", &wal_dir))?;
         let counters = Counters::default();
         counters.corruptions.add(replayed.corruptions);
         Ok(Arc::new(Self {
@@ -160,7 +168,8 @@ impl AgentDb {
             files,
             series: RwLock::new(replayed.series),
             next_ref: AtomicU64::new(replayed.last_ref + 1),
-            wal: Mutex::new(Some(writer)),
+            wal,
+            log_sync,
             log_end,
             deleted: Mutex::new(replayed.deleted),
             counters,
@@ -232,22 +241,9 @@ impl AgentDb {
     }
 
     fn sync(&self, all: bool) -> Result<(), TsdbError> {
-        let due = match self.wal.lock().as_mut() {
-            Some(writer) => writer.take_unsynced(all),
-            None => return Ok(()),
-        };
-        let mut result = Ok(());
-        for segment in due {
-            if let Err(error) = segment.sync(&*self.files) {
-                if let Some(writer) = self.wal.lock().as_mut() {
-                    writer.give_back(&segment);
-                }
-                result = Err(TsdbError::io("cannot sync the log in", &self.wal_dir())(
-                    error,
-                ));
-            }
-        }
-        result
+        self.log_sync
+            .sync(all)
+            .map_err(TsdbError::io("cannot sync the log in", &self.wal_dir()))
     }
 
     /// Clean shutdown: syncs the log, releases the lock. Later appends fail. Safe twice.
@@ -256,6 +252,7 @@ impl AgentDb {
     /// When the log cannot be synced.
     pub fn close(&self) -> Result<(), TsdbError> {
         let _one_at_a_time = self.truncating.lock();
+        let _no_sync = self.log_sync.pause();
         let writer = self.wal.lock().take();
         let result = match writer {
             Some(mut writer) => writer

@@ -153,3 +153,20 @@ fn truncation_forgets_idle_series_and_keeps_what_is_not_sent() {
     let db = AgentDb::open(dir.path(), AgentOptions::default()).unwrap();
     assert_eq!(db.stats().active_series, 5);
 }
+
+#[test]
+fn starts_are_logged_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = AgentDb::open(dir.path(), AgentOptions::default()).unwrap();
+    for t in [1000, 2000] {
+        let mut appender = db.appender();
+        let reference = appender.series(&labels(0)).unwrap();
+        for start in [500, t] {
+            let zero = bellwether_model::storage::Zero::Float;
+            appender.append_start(reference, start, t, zero).unwrap();
+        }
+        appender.append(reference, t, 1.0).unwrap();
+        appender.commit().unwrap();
+    }
+    assert_eq!(logged(&db), (3, 1));
+}

@@ -155,10 +155,11 @@ pub(crate) fn merge(
         .flat_map(|m| m.compaction.sources.clone())
         .collect();
     let level = metas.iter().map(|m| m.compaction.level).max().unwrap_or(0);
-    let out_of_order = metas.iter().all(|m| m.compaction.is_out_of_order());
+    let all_have = |hint: &&str| metas.iter().all(|m| m.compaction.has_hint(hint));
+    let hints = [meta::OUT_OF_ORDER, meta::STALE_SERIES].into_iter();
     let compaction = BlockCompaction {
         level: level + 1,
-        hints: Vec::from_iter(out_of_order.then(|| meta::OUT_OF_ORDER.to_owned())),
+        hints: hints.filter(all_have).map(str::to_owned).collect(),
         sources: sources.into_iter().collect(),
         parents: metas
             .iter()

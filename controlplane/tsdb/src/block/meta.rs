@@ -11,6 +11,8 @@ use crate::files::{Files, write_atomic};
 pub(crate) const FILE: &str = "meta.json";
 /// Hint of a block whose samples came out of order: its end says nothing about what else the head has.
 pub(crate) const OUT_OF_ORDER: &str = "from-out-of-order";
+/// Hint of a block of series that ended: neither does its end.
+pub(crate) const STALE_SERIES: &str = "from-stale-series";
 
 /// Counts of a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +77,18 @@ impl BlockCompaction {
     /// Whether all its samples came out of order.
     #[must_use]
     pub fn is_out_of_order(&self) -> bool {
-        self.hints.iter().any(|h| h == OUT_OF_ORDER)
+        self.has_hint(OUT_OF_ORDER)
+    }
+
+    /// Whether it has only a part of what the head had of its time: samples that came out of order, or series that
+    /// ended. Such a block says nothing about where the head begins.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.is_out_of_order() || self.has_hint(STALE_SERIES)
+    }
+
+    pub(crate) fn has_hint(&self, hint: &str) -> bool {
+        self.hints.iter().any(|h| h == hint)
     }
 }
 

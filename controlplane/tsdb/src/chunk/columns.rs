@@ -81,7 +81,7 @@ pub(crate) struct Resume {
     width: u8,
     /// Samples up to this one; 0 for none.
     samples: u8,
-    /// So many more samples are decoded again and again rather than moving on, for readers who look further back.
+    /// So many samples before the first wanted one it stays behind, for readers who look further back.
     kept: u8,
 }
 
@@ -90,20 +90,33 @@ const KEPT_MIN: u8 = 4;
 const KEPT_MAX: u8 = 64;
 
 impl Resume {
-    /// Makes it a place before `mint` among the first `count` samples.
-    pub(super) fn begin(&mut self, count: usize, mint: i64) {
+    /// Makes it a place before `mint` among the first `count` samples. False for a reader who looks so far back that
+    /// no place would serve others too: he begins with the chunk and leaves the place to them.
+    pub(super) fn begin(&mut self, count: usize, mint: i64) -> bool {
         if self.samples == 0 {
-            return;
+            return true;
         }
         if self.t >= mint {
-            let kept = self.kept.saturating_mul(2).clamp(KEPT_MIN, KEPT_MAX);
+            let furthest = self.delta.saturating_mul(i64::from(KEPT_MAX));
+            if self.t.saturating_sub(mint) > furthest {
+                return false;
+            }
+            let kept = self.kept().saturating_mul(2).min(KEPT_MAX);
             *self = Self {
                 kept,
                 ..Self::default()
             };
         } else if usize::from(self.samples) > count {
-            *self = Self::default();
+            *self = Self {
+                kept: self.kept,
+                ..Self::default()
+            };
         }
+        true
+    }
+
+    fn kept(&self) -> u8 {
+        self.kept.max(KEPT_MIN)
     }
 
     /// The byte of the next sample.
@@ -128,25 +141,31 @@ pub(super) fn decode_on(
         0 => (Samples::begin(body)?, 1),
         n => (Samples::resume(body, left_out, resume), usize::from(n)),
     };
-    let mut last = None;
+    // A later sample becomes the place when another one as far behind it is still before the first wanted one.
+    let kept = usize::from(resume.kept());
+    let mut later = None;
+    let mut next_at = match resume.samples {
+        // The first sample has no distance to the one before it.
+        0 => 2,
+        n => usize::from(n) + kept,
+    };
     while samples.t < mint {
-        last = Some((samples.place(left_out), read));
+        if read == next_at {
+            let place = Resume {
+                samples: read as u8,
+                kept: resume.kept,
+                ..samples.place(left_out)
+            };
+            if let Some(later) = later.replace(place) {
+                *resume = later;
+            }
+            next_at += kept;
+        }
         if read == count {
             break;
         }
         samples.advance(read)?;
         read += 1;
-    }
-    if let Some((place, read)) = last
-        && read >= 2
-        && (resume.samples == 0
-            || read - usize::from(resume.samples) > usize::from(resume.kept.max(KEPT_MIN)))
-    {
-        *resume = Resume {
-            samples: read as u8,
-            kept: resume.kept,
-            ..place
-        };
     }
     if samples.t < mint {
         return samples.check();

@@ -322,6 +322,11 @@ impl<T: Number> HistogramAppender<T> {
         }
     }
 
+    /// Whether the newest sample is a stale marker.
+    pub(crate) fn is_last_stale(&self) -> bool {
+        is_stale_nan(self.sum)
+    }
+
     /// The flags of a chunk that follows this one because this one is full.
     pub(crate) fn next_flags(&self, sample: &Flat<T>) -> CutFlags {
         match self.fit(sample) {

@@ -74,7 +74,12 @@ impl XorAppender {
             static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let count = usize::from(self.count()).min(limit);
-        resume.begin(count, mint);
+        let mut none = Resume::default();
+        let resume = if resume.begin(count, mint) {
+            resume
+        } else {
+            &mut none
+        };
         BYTES.with_borrow_mut(|bytes| {
             let left_out = self
                 .bits

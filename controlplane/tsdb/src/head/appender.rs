@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 
-use bellwether_model::storage::{AppendError, Appender, SeriesRef};
+use bellwether_model::storage::{AppendError, Appender, SeriesRef, Zero};
 use bellwether_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
 
 use super::Head;
@@ -17,7 +17,7 @@ use super::slab::{Marks, Page};
 use crate::chunk::histogram::Flat;
 use crate::chunk::validate;
 use crate::stats::Counter;
-use crate::wal::writer::WalWriter;
+use crate::wal::writer::{SyncDue, WalWriter};
 
 /// A buffer with room for more samples than this is not kept.
 const POOLED_SAMPLES: usize = 100_000;
@@ -203,10 +203,18 @@ impl<'a> HeadAppender<'a> {
             }
             (AppendError::OutOfOrder, None) => counters.out_of_order.inc(),
             (AppendError::OutOfBounds, None) => counters.out_of_bounds.inc(),
-            (AppendError::DuplicateTimestamp, _) => counters.duplicates.inc(),
+            (AppendError::DuplicateTimestamp(_), _) => counters.duplicates.inc(),
             _ => {}
         }
         Err(refusal)
+    }
+
+    /// The oldest start that a counter with a sample at `t` may tell. With an empty head, time begins with the sample.
+    fn start_floor(&self, t: i64) -> i64 {
+        match self.head.max_time() {
+            i64::MIN => (self.floor).max(t.saturating_sub(self.head.options.block_range / 2)),
+            _ => self.floor,
+        }
     }
 
     /// Sorts out what comes out of order. The caller holds the commit lock: only now is it certain what does,
@@ -253,9 +261,11 @@ impl<'a> HeadAppender<'a> {
             return Ok(());
         }
         let logged = self.log(&mut wal);
-        let sync_due = wal.as_ref().is_some_and(WalWriter::is_sync_due)
-            || (!self.b.late_records.is_empty()
-                && (head.wbl.lock().as_ref()).is_some_and(WalWriter::is_sync_due));
+        let due = |log: &Option<WalWriter>| log.as_ref().map_or(SyncDue::No, WalWriter::sync_due);
+        let mut sync_due = due(&wal);
+        if !self.b.late_records.is_empty() {
+            sync_due = sync_due.max(due(&head.wbl.lock()));
+        }
         match &logged {
             Ok(()) => {
                 self.publish_logged();
@@ -267,9 +277,7 @@ impl<'a> HeadAppender<'a> {
             Err(_) => {}
         }
         drop(wal);
-        if sync_due {
-            head.sync_logs_after_commit();
-        }
+        head.log_sync.after_commit(sync_due);
         logged
     }
 
@@ -458,6 +466,29 @@ impl Appender for HeadAppender<'_> {
         let value = sample.to_model();
         self.b.float_histograms.push(Pending { series, t, value });
         Ok(())
+    }
+
+    fn append_start(
+        &mut self,
+        series: SeriesRef,
+        start: i64,
+        t: i64,
+        zero: Zero<'_>,
+    ) -> Result<(), AppendError> {
+        let (page, id) = self.page_of(series).ok_or_else(|| self.unknown())?;
+        let page = &self.b.pages[page];
+        if !page.has(id) {
+            return Err(self.unknown());
+        }
+        // Nearly always it is the start that an earlier sample told.
+        if start >= t || start <= page.marks().newest(id) || start < self.start_floor(t) {
+            return Ok(());
+        }
+        match zero {
+            Zero::Float => self.append(series, start, 0.0),
+            Zero::Histogram(h) => self.append_histogram(series, start, h.start()),
+            Zero::FloatHistogram(h) => self.append_float_histogram(series, start, h.start()),
+        }
     }
 
     fn append_exemplar(

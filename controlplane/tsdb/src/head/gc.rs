@@ -51,8 +51,7 @@ impl Head {
             let oldest = oldest.min(self.min_since.load(Ordering::Acquire));
             self.min_time.store(oldest, Ordering::Release);
         }
-        self.counters.chunks_removed.add(chunks as u64);
-        self.num_chunks.fetch_sub(chunks as i64, Ordering::Relaxed);
+        self.forget_chunks(chunks);
         self.remove_series(&empty);
         let needed = mint.min(self.out_of_order_min_time());
         self.tombstones
@@ -60,6 +59,12 @@ impl Head {
             .retain(|_, range| range.maxt >= needed);
         self.truncate_chunk_files(mint);
         self.counters.head_truncations.inc();
+    }
+
+    /// Counts chunks that were dropped.
+    pub(super) fn forget_chunks(&self, chunks: usize) {
+        self.counters.chunks_removed.add(chunks as u64);
+        self.num_chunks.fetch_sub(chunks as i64, Ordering::Relaxed);
     }
 
     /// Tries again to remove series without samples whose page somebody held.
@@ -74,7 +79,7 @@ impl Head {
 
     /// Removes series that still have no samples. In slices: no lock is held for long. Those whose page somebody
     /// holds wait for [`Self::remove_waiting`].
-    fn remove_series(&self, candidates: &[u32]) {
+    pub(super) fn remove_series(&self, candidates: &[u32]) {
         let mut kept = Vec::new();
         let segment = self.wal.lock().as_ref().map_or(0, WalWriter::segment);
         for slice in candidates.chunks(SLICE) {

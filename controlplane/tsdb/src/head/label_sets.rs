@@ -78,7 +78,6 @@ impl LabelSets {
             cursor.group = group;
             cursor.read = 0;
             cursor.pos = group as usize;
-            cursor.set.clear();
         }
         let mut rest = Dec::new(self.bytes.get(cursor.pos..).unwrap_or_default());
         let before = rest.remaining();
@@ -86,16 +85,24 @@ impl LabelSets {
         // The bytes are `add`'s own.
         let mut next = || rest.uvarint().unwrap_or(0);
         while cursor.read <= place {
-            set.resize(next() as usize, 0);
+            let len = next() as usize;
+            if len != set.len() {
+                set.resize(len, 0);
+                cursor.changed = u64::MAX;
+            }
             let mask = next();
             let mut low = mask & !(1 << REST);
             while low != 0 {
-                if let Some(symbol) = set.get_mut(low.trailing_zeros() as usize) {
-                    *symbol = next() as Symbol;
+                let at = low.trailing_zeros();
+                if let Some(symbol) = set.get_mut(at as usize) {
+                    let new = next() as Symbol;
+                    cursor.changed |= u64::from(*symbol != new) << at;
+                    *symbol = new;
                 }
                 low &= low - 1;
             }
             if mask >> REST == 1 {
+                cursor.changed |= 1 << REST;
                 for symbol in set.iter_mut().skip(REST) {
                     *symbol = next() as Symbol;
                 }
@@ -116,6 +123,26 @@ pub(super) struct Cursor {
     read: u32,
     /// Where the next one begins.
     pos: usize,
+    /// Places of symbols that may differ from those of an earlier set.
+    changed: u64,
+}
+
+impl Cursor {
+    /// The set that was read last.
+    pub(super) fn set(&self) -> &[Symbol] {
+        &self.set
+    }
+
+    /// Goes on with the sets of another page.
+    pub(super) fn turn_page(&mut self) {
+        (self.read, self.pos) = (0, 0);
+    }
+
+    /// A bit for each place of the set whose symbol may have changed since it was asked for the last time; the last
+    /// bit is for all places from there on. All bits when the set has another length.
+    pub(super) fn take_changed(&mut self) -> u64 {
+        std::mem::take(&mut self.changed)
+    }
 }
 
 #[cfg(test)]
@@ -146,9 +173,19 @@ mod tests {
                 }
             }
             let mut cursor = Cursor::default();
-            for jump in jumps.iter().filter(|_| !all.is_empty()) {
+            let mut before: &[Symbol] = &[];
+            for (n, jump) in jumps.iter().filter(|_| !all.is_empty()).enumerate() {
                 let i = jump.index(all.len());
+                if n % 5 == 4 {
+                    cursor.turn_page();
+                }
                 prop_assert_eq!(sets.read(places[i], &mut cursor), &all[i]);
+                let changed = cursor.take_changed();
+                for at in 0..before.len().max(all[i].len()) {
+                    let same = before.get(at) == all[i].get(at);
+                    prop_assert!(same || changed >> at.min(REST) & 1 == 1);
+                }
+                before = &all[i];
             }
             let mut cursor = Cursor::default();
             for (at, set) in places.into_iter().zip(&all) {

@@ -7,9 +7,9 @@
 //! Invariants:
 //! - an id is given once in the life of a directory and is the series' reference in the log;
 //! - publication order is log order: both happen under the commit lock (`wal`);
-//! - locks are taken in this order: `syncing`, `wal`, `wbl`, a shard, `creation`, then one of `symbols`, `postings`, `slab`,
-//!   then a series' state, last the scratch of the chunks. `symbols` before `postings` where both are held. Who holds
-//!   the states of some series may only try for that of another.
+//! - locks are taken in this order: those of `log_sync`, `wal`, `wbl`, a shard, `creation`, then one of `symbols`,
+//!   `postings`, `slab`, then a series' state, last the scratch of the chunks. `symbols` before `postings` where both
+//!   are held. Who holds the states of some series may only try for that of another.
 
 pub(crate) mod appender;
 pub(crate) mod chunk_files;
@@ -27,8 +27,8 @@ pub(crate) mod replay;
 mod scan;
 pub(crate) mod series;
 mod slab;
+pub(crate) mod stale;
 mod symbols;
-mod sync;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -41,8 +41,10 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::files::Files;
 use crate::log_tail::LogEnd;
+use crate::options::SyncWorker;
 use crate::stats::{Cardinality, Counters, DbStats};
 use crate::tombstones::Tombstones;
+use crate::wal::log_sync::{Log, LogSync};
 use crate::wal::writer::WalWriter;
 use chunk_files::ChunkFiles;
 use exemplars::ExemplarRing;
@@ -79,6 +81,7 @@ pub(crate) struct HeadOptions {
     /// Bytes of closed chunks in memory that are worth a file.
     pub(crate) spill_bytes: usize,
     pub(crate) files: Arc<dyn Files>,
+    pub(crate) sync_worker: SyncWorker,
 }
 
 /// The head.
@@ -93,15 +96,15 @@ pub(crate) struct Head {
     postings: RwLock<HeadPostings>,
     pub(crate) isolation: Arc<Isolation>,
     /// The log, `None` before it is opened and after it is closed. Its lock is the commit lock.
-    pub(crate) wal: Mutex<Option<WalWriter>>,
+    pub(crate) wal: Arc<Log>,
     /// Where the log's committed records end.
     pub(crate) log_end: Arc<LogEnd>,
     /// Somebody follows the log and wants the out-of-order samples there too.
     pub(crate) is_tailed: AtomicBool,
     /// The out-of-order log, `None` while it was never needed. Taken after `wal`.
-    pub(crate) wbl: Mutex<Option<WalWriter>>,
-    /// Held while segments of the logs are forced to the disk, which needs none of the other locks.
-    syncing: Mutex<()>,
+    pub(crate) wbl: Arc<Log>,
+    /// Forces both to the disk.
+    pub(crate) log_sync: LogSync,
     /// How far behind the newest sample others may come out of order, in milliseconds; 0 takes none.
     pub(crate) out_of_order_window: AtomicI64,
     pub(crate) out_of_order: Mutex<OutOfOrderIndex>,
@@ -134,6 +137,9 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(options: HeadOptions, counters: Arc<Counters>) -> Self {
         let exemplars = Mutex::new(ExemplarRing::new(options.exemplars_max));
+        let (wal, wbl) = (Arc::new(Log::new(None)), Arc::new(Log::new(None)));
+        let logs = vec![Arc::clone(&wal), Arc::clone(&wbl)];
+        let log_sync = LogSync::new(options.sync_worker, logs, Arc::clone(&options.files));
         Self {
             options,
             counters,
@@ -143,11 +149,11 @@ impl Head {
             symbols: RwLock::default(),
             postings: RwLock::default(),
             isolation: Arc::default(),
-            wal: Mutex::new(None),
+            wal,
             log_end: Arc::default(),
             is_tailed: AtomicBool::new(false),
-            wbl: Mutex::new(None),
-            syncing: Mutex::new(()),
+            wbl,
+            log_sync,
             out_of_order_window: AtomicI64::new(0),
             out_of_order: Mutex::default(),
             min_time: AtomicI64::new(i64::MAX),

@@ -13,6 +13,7 @@ use super::Head;
 use super::chunk_files::{ChunkData, LoadedChunks};
 use super::open::OpenHistogram;
 use super::series::{Appended, MemSeries, Txn};
+use super::stale::ALL_OF_TIME;
 use crate::block::chunks::EncodedChunk;
 use crate::block::write::Sample;
 use crate::chunk::histogram::Flat;
@@ -38,6 +39,8 @@ pub(crate) struct Replay<'a> {
     out_of_order: bool,
     /// Marks of deletion, for the out-of-order samples that are known later.
     late_marks: Vec<(u32, Interval)>,
+    /// Series that went, and may have come back.
+    gone: Vec<u32>,
     mint: i64,
     maxt: i64,
     chunks: i64,
@@ -63,6 +66,7 @@ impl<'a> Replay<'a> {
             files: LoadedChunks::default(),
             out_of_order: false,
             late_marks: Vec::new(),
+            gone: Vec::new(),
             mint: i64::MAX,
             maxt: i64::MIN,
             chunks: 0,
@@ -128,6 +132,7 @@ impl<'a> Replay<'a> {
         head.num_chunks.fetch_add(self.chunks, Ordering::Relaxed);
         head.widen_times(self.mint, self.maxt);
         head.isolation.publish(TXN);
+        head.not_removed.lock().extend(&self.gone);
         *head.aliases.lock() = self.aliases.iter().map(|(r, s)| (*r, s.id)).collect();
         if self.unknown > 0 {
             head.counters.wal_unknown_refs.add(self.unknown);
@@ -344,12 +349,26 @@ impl<'a> Replay<'a> {
         let Some(series) = self.find(reference) else {
             return;
         };
+        if range == ALL_OF_TIME {
+            self.forget(&series);
+            return;
+        }
         self.late_marks.push((series.id, range));
         range.maxt = range.maxt.min(series.state().read().last_t);
         if range.mint <= range.maxt {
             let mut stones = self.head.tombstones.write();
             stones.add(u64::from(series.id), range);
         }
+    }
+
+    /// Forgets a series that went. What the log has of it behind this is another life.
+    fn forget(&mut self, series: &MemSeries) {
+        self.chunks -= series.state().write().forget() as i64;
+        series.marks().set_newest(series.id, i64::MIN);
+        self.late_marks.retain(|(id, _)| *id != series.id);
+        let id = u64::from(series.id);
+        self.head.tombstones.write().remove(id);
+        self.gone.push(series.id);
     }
 
     /// The same for out-of-order samples, when all of them are there.

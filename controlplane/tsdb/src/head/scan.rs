@@ -31,6 +31,9 @@ const BATCH: usize = 16;
 /// Label sets that are kept for the next series.
 const LABELS_KEPT: usize = 4096;
 
+/// The places of the names in a set of symbols. The last bit is for all places that have none of their own.
+const NAMES: u64 = 0x5555_5555_5555_5555 | 1 << 63;
+
 type Symbols = SmallVec<[Symbol; 16]>;
 
 impl Head {
@@ -73,8 +76,10 @@ impl HeadQuerier {
                     break;
                 }
                 let found = self.read_batch(scan, &page, &batch, &mut buffers)?;
-                for ((id, samples), found) in batch.iter().zip(&mut buffers).zip(found) {
-                    if found && !visit(labels.of(&page, *id), samples) {
+                labels.read(&page, &batch);
+                for (samples, found) in buffers.iter_mut().zip(found).take(batch.len()) {
+                    let labels = labels.next();
+                    if found && !visit(labels, samples) {
                         return Ok(());
                     }
                 }
@@ -165,11 +170,17 @@ struct LabelReader<'a> {
     /// The names of the labels that are wanted; `None` for all.
     wanted: Option<Symbols>,
     cursor: Cursor,
-    /// What the newest set was made of.
+    /// Places in the newest series' set on whose symbols its labels depend.
+    matters: u64,
+    /// The wanted ones of the newest series' symbols.
     symbols: Symbols,
-    newest: Option<Labels>,
-    known: HashMap<Symbols, Labels, RandomState>,
+    /// The labels of the series that was asked for last.
+    newest: Labels,
+    known: Known,
     packed: String,
+    /// For each series of the batch its wanted symbols, `None` where they are those of the one before. Labels are not
+    /// made yet: that takes another lock than reading symbols.
+    batch: Vec<Option<Symbols>>,
 }
 
 impl<'a> LabelReader<'a> {
@@ -188,51 +199,74 @@ impl<'a> LabelReader<'a> {
             head,
             wanted,
             cursor: Cursor::default(),
+            matters: u64::MAX,
             symbols: Symbols::new(),
-            newest: None,
-            known: HashMap::default(),
+            newest: Labels::empty(),
+            known: Known::default(),
             packed: String::new(),
+            batch: Vec::with_capacity(BATCH),
         }
     }
 
     /// The next series is of another page.
     fn turn_page(&mut self) {
-        self.cursor = Cursor::default();
+        self.cursor.turn_page();
     }
 
-    /// The wanted labels of a series.
-    fn of(&mut self, page: &Page, id: u32) -> &Labels {
-        let mut symbols = Symbols::new();
-        let wanted = self.wanted.as_deref();
+    /// Reads the wanted labels of some series of a page. They are asked for one after the other by [`Self::next`].
+    fn read(&mut self, page: &Page, ids: &[u32]) {
+        self.batch.clear();
+        let mut cursor = std::mem::take(&mut self.cursor);
         page.marks()
-            .read_symbols(id, &mut self.cursor, |all| match wanted {
-                None => symbols.extend_from_slice(all),
-                Some(wanted) => {
-                    for pair in all.chunks_exact(2).filter(|pair| wanted.contains(&pair[0])) {
+            .read_symbols(ids, &mut cursor, |all, changed| self.take(all, changed));
+        self.cursor = cursor;
+        self.batch.reverse();
+    }
+
+    fn take(&mut self, all: &[Symbol], changed: u64) {
+        // Nearly always only labels changed that nobody wants.
+        if changed & self.matters == 0 {
+            self.batch.push(None);
+            return;
+        }
+        let mut symbols = Symbols::new();
+        match &self.wanted {
+            None => symbols.extend_from_slice(all),
+            Some(wanted) => {
+                self.matters = NAMES;
+                for (i, pair) in all.chunks_exact(2).enumerate() {
+                    if wanted.contains(&pair[0]) {
                         symbols.extend_from_slice(pair);
+                        self.matters |= 1 << (2 * i + 1).min(63);
                     }
                 }
-            });
-        let labels = match self.newest.take() {
-            Some(labels) if symbols == self.symbols => labels,
-            _ => self.find_or_make(&symbols),
-        };
-        self.symbols = symbols;
-        self.newest.insert(labels)
+            }
+        }
+        if symbols == self.symbols {
+            self.batch.push(None);
+            return;
+        }
+        self.symbols.clone_from(&symbols);
+        self.batch.push(Some(symbols));
     }
 
-    fn find_or_make(&mut self, symbols: &Symbols) -> Labels {
-        if self.wanted.is_none() {
-            return self.make(symbols);
+    /// The wanted labels of the next series of the batch.
+    fn next(&mut self) -> &Labels {
+        if let Some(Some(symbols)) = self.batch.pop() {
+            self.newest = self.find_or_make(symbols);
         }
-        if let Some(labels) = self.known.get(symbols) {
+        &self.newest
+    }
+
+    fn find_or_make(&mut self, symbols: Symbols) -> Labels {
+        if self.wanted.is_none() {
+            return self.make(&symbols);
+        }
+        if let Some(labels) = self.known.find(&symbols) {
             return labels.clone();
         }
-        if self.known.len() == LABELS_KEPT {
-            self.known.clear();
-        }
-        let labels = self.make(symbols);
-        self.known.insert(symbols.clone(), labels.clone());
+        let labels = self.make(&symbols);
+        self.known.add(symbols, labels.clone());
         labels
     }
 
@@ -241,5 +275,51 @@ impl<'a> LabelReader<'a> {
         let pairs = symbols.chunks_exact(2);
         let pairs = pairs.map(|pair| (texts.text(pair[0]), texts.text(pair[1])));
         Labels::from_sorted_in(&mut self.packed, pairs)
+    }
+}
+
+/// Label sets that were made, by their symbols. Series of a target come in the same order as those of the one before,
+/// so that the set that followed the last one is tried before anything is hashed.
+#[derive(Default)]
+struct Known {
+    sets: Vec<KnownSet>,
+    places: HashMap<Symbols, usize, RandomState>,
+    last: usize,
+}
+
+struct KnownSet {
+    symbols: Symbols,
+    labels: Labels,
+    /// The one that followed it last time.
+    next: usize,
+}
+
+impl Known {
+    fn find(&mut self, symbols: &Symbols) -> Option<&Labels> {
+        let expected = self.sets.get(self.last)?.next;
+        let at = match self.sets.get(expected) {
+            Some(set) if set.symbols == *symbols => expected,
+            _ => *self.places.get(symbols)?,
+        };
+        self.sets[self.last].next = at;
+        self.last = at;
+        Some(&self.sets[at].labels)
+    }
+
+    fn add(&mut self, symbols: Symbols, labels: Labels) {
+        if self.sets.len() == LABELS_KEPT {
+            *self = Self::default();
+        }
+        let at = self.sets.len();
+        if let Some(last) = self.sets.get_mut(self.last) {
+            last.next = at;
+        }
+        self.places.insert(symbols.clone(), at);
+        self.sets.push(KnownSet {
+            symbols,
+            labels,
+            next: 0,
+        });
+        self.last = at;
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bellwether_model::storage::AppendError;
+use bellwether_model::is_stale_nan;
+use bellwether_model::storage::{AppendError, DuplicateFloat};
 use parking_lot::RwLock;
 
 use super::chunk_files::ChunkData;
@@ -277,11 +278,11 @@ impl SeriesState {
             (Open::Float(c), None) if c.count() > 0 => c.last_value(),
             // Nothing is known of it; it is left out when it is published.
             (Open::Float(_), None) => return Ok(()),
-            _ => return Err(AppendError::DuplicateTimestamp),
+            _ => return Err(duplicate(t, None, v)),
         };
         match last.to_bits() == v.to_bits() {
             true => Ok(()),
-            false => Err(AppendError::DuplicateTimestamp),
+            false => Err(duplicate(t, Some(last), v)),
         }
     }
 
@@ -317,7 +318,7 @@ impl SeriesState {
         };
         match same {
             true => Ok(()),
-            false => Err(AppendError::DuplicateTimestamp),
+            false => Err(AppendError::DuplicateTimestamp(None)),
         }
     }
 
@@ -435,6 +436,31 @@ impl SeriesState {
         }
     }
 
+    /// Whether the series ended: its newest sample is a stale marker, and none came out of order.
+    pub(crate) fn is_stale(&self) -> bool {
+        if self.out_of_order().is_some() {
+            return false;
+        }
+        match &self.open {
+            open if open.samples() == 0 => match self.newest_of_files() {
+                Some(Sample::Float(v)) => is_stale_nan(v),
+                Some(Sample::Histogram(h)) => h.is_stale(),
+                Some(Sample::FloatHistogram(h)) => h.is_stale(),
+                None => false,
+            },
+            Open::Float(c) => is_stale_nan(c.last_value()),
+            Open::Histogram(c) => c.is_last_stale(),
+            Open::FloatHistogram(c) => c.is_last_stale(),
+        }
+    }
+
+    /// Drops all samples that came in order, as if there had never been any. Returns the number of chunks.
+    pub(crate) fn forget(&mut self) -> usize {
+        let chunks = self.truncate(i64::MAX);
+        self.last_t = i64::MIN;
+        chunks
+    }
+
     /// Number of chunks.
     pub(crate) fn chunks(&self) -> usize {
         self.closed().len() + usize::from(self.open.samples() > 0)
@@ -518,6 +544,12 @@ impl SeriesState {
         }
         before - self.chunks()
     }
+}
+
+/// The refusal of another value for the newest time.
+#[cold]
+fn duplicate(t: i64, existing: Option<f64>, new: f64) -> AppendError {
+    AppendError::DuplicateTimestamp(Some(DuplicateFloat { t, existing, new }))
 }
 
 #[cfg(test)]

@@ -83,11 +83,20 @@ impl Marks {
         labels.sets.each_symbol(labels.places[place(id)], each);
     }
 
-    /// Calls `each` with all of them at once. Who reads series in the order of their ids with one cursor decodes each
-    /// set only once.
-    pub(super) fn read_symbols(&self, id: u32, cursor: &mut Cursor, each: impl FnOnce(&[Symbol])) {
+    /// Calls `each` with all symbols of each of some series, and with what [`Cursor::take_changed`] says. Who reads
+    /// series in the order of their ids with one cursor decodes each set only once.
+    pub(super) fn read_symbols(
+        &self,
+        ids: &[u32],
+        cursor: &mut Cursor,
+        mut each: impl FnMut(&[Symbol], u64),
+    ) {
         let labels = self.labels.read();
-        each(labels.sets.read(labels.places[place(id)], cursor));
+        for id in ids {
+            labels.sets.read(labels.places[place(*id)], cursor);
+            let changed = cursor.take_changed();
+            each(cursor.set(), changed);
+        }
     }
 
     /// Time of a series' newest sample. It may lag behind the series for a moment, which the commit then notices;

@@ -4,6 +4,7 @@
 mod adopt;
 pub(crate) mod horizon;
 pub(crate) mod out_of_order;
+pub(crate) mod stale_series;
 
 use std::collections::HashSet;
 use std::io;
@@ -87,12 +88,10 @@ pub(crate) fn load_blocks(
     Ok((blocks, unreadable))
 }
 
-/// The end of the blocks whose samples came in order, which is where the head begins. A block of out-of-order
-/// samples says nothing about it: the head may have others of the same time.
+/// The end of the blocks that have all samples in order of their time, which is where the head begins. A block of
+/// out-of-order samples or of series that ended says nothing about it: the head may have others of the same time.
 pub(crate) fn end_of_in_order(blocks: &[Arc<Block>]) -> i64 {
-    let in_order = blocks
-        .iter()
-        .filter(|b| !b.meta().compaction.is_out_of_order());
+    let in_order = blocks.iter().filter(|b| !b.meta().compaction.is_partial());
     in_order.map(|b| b.maxt).max().unwrap_or(i64::MIN)
 }
 
@@ -139,6 +138,7 @@ impl Db {
         // A part that fails must not keep the others from their work: all run, the first error is told.
         let cut = self.cut_head_blocks(&mut report.head_blocks);
         let late = self.cut_out_of_order_blocks(&mut report.head_blocks);
+        let stale = self.compact_stale_series(&mut report.head_blocks);
         let adopted = self.adopt_blocks();
         let compacted = self.compact_blocks(&mut report.compactions);
         let retained = self.apply_retention();
@@ -146,11 +146,12 @@ impl Db {
         let discarded = self.discard_rest();
         cut?;
         late?;
+        stale?;
         adopted?;
         compacted?;
         report.deleted_blocks = retained?;
         discarded?;
-        report.truncation_waits = self.pending.lock().is_some();
+        report.truncation_waits = self.pending.lock().is_some() || self.has_pending_eviction();
         Ok(report)
     }
 
@@ -173,7 +174,8 @@ impl Db {
     pub fn sync_log(&self) -> Result<(), TsdbError> {
         let all = matches!(self.options.wal_sync, WalSync::Interval(_));
         self.head
-            .sync_logs(all)
+            .log_sync
+            .sync(all)
             .map_err(TsdbError::io("cannot sync the log in", &self.dir))
     }
 
@@ -280,7 +282,7 @@ impl Db {
         else {
             return Ok(());
         };
-        self.head.sync_logs(false)?;
+        self.head.log_sync.sync(false)?;
         let Some(first) = segments::list(&*self.options.files, &wal)?.first().copied() else {
             return Ok(());
         };
@@ -315,10 +317,9 @@ impl Db {
         let ranges = compact::ranges(self.options.block_range_ms(), self.options.max_block_ms());
         loop {
             let view = self.view.load_full();
-            // Out-of-order samples of a time that the head still has: merged with older blocks, they would make
-            // it look as if all of that time were in blocks.
-            let ahead =
-                |b: &Block| b.maxt > view.head_from && b.meta().compaction.is_out_of_order();
+            // A part of a time that the head still has: merged with older blocks, it would look as if all of that
+            // time were in blocks.
+            let ahead = |b: &Block| b.maxt > view.head_from && b.meta().compaction.is_partial();
             let candidates: Vec<&Arc<Block>> = view.blocks.iter().filter(|b| !ahead(b)).collect();
             let metas: Vec<BlockMeta> = candidates.iter().map(|b| b.meta()).collect();
             let plan = compact::plan(&metas, &ranges);

@@ -25,6 +25,11 @@ pub(crate) struct PendingOutOfOrder {
     segment: u64,
 }
 
+/// Bounds around both.
+pub(super) fn both(a: (i64, i64), b: (i64, i64)) -> (i64, i64) {
+    (a.0.min(b.0), a.1.max(b.1))
+}
+
 /// A series and the first and last time of its out-of-order samples.
 type InHead = (MemSeries, (i64, i64));
 
@@ -99,9 +104,15 @@ impl Db {
 
     /// The block ranges that samples of these series are in, as first and end time.
     fn out_of_order_ranges(&self, series: &[InHead]) -> impl Iterator<Item = (i64, i64)> + use<> {
+        self.ranges_of(series.iter().map(|s| s.1).reduce(both))
+    }
+
+    /// The block ranges that some bounds reach over, as first and end time.
+    pub(super) fn ranges_of(
+        &self,
+        bounds: Option<(i64, i64)>,
+    ) -> impl Iterator<Item = (i64, i64)> + use<> {
         let width = self.options.block_range_ms();
-        let bounds = series.iter().map(|s| s.1);
-        let bounds = bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         bounds.into_iter().flat_map(move |(first, last)| {
             let ranges = range_start(first, width)..=last;
             ranges

@@ -32,6 +32,7 @@ use crate::head::series::MemSeries;
 use crate::head::{Head, HeadOptions};
 use crate::maintenance::{end_of_in_order, horizon};
 use crate::merge::MergeQuerier;
+use crate::options::SyncWorker;
 use crate::select;
 use crate::stats::Counters;
 use crate::tombstones;
@@ -133,6 +134,7 @@ impl ReadOnlyDb {
             series_limit: 0,
             spill_bytes: usize::MAX,
             files: Arc::clone(&files),
+            sync_worker: SyncWorker::Caller,
         };
         Ok(Self {
             dir: dir.to_path_buf(),

@@ -6,9 +6,8 @@
 //! again. A half-written page therefore never precedes a good record.
 //!
 //! Writing needs the commit lock, and forcing to the disk can take long. So a segment that ends is only noted, and
-//! whoever ended it has it forced to the disk once the lock is free, before the commit returns: see
-//! [`WalWriter::take_unsynced`]. Only [`WalSync::Commit`] syncs at once, since its records must be on the disk before
-//! they are seen.
+//! is forced to the disk without the lock: see [`super::log_sync`]. Only [`WalSync::Commit`] syncs at once, since its
+//! records must be on the disk before they are seen.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +28,19 @@ pub(crate) struct WriterOptions {
     pub(crate) sync: WalSync,
     pub(crate) clock: Clock,
     pub(crate) files: Arc<dyn Files>,
+}
+
+/// Segments that ended and may wait to be forced to the disk; whoever ends more does it.
+const MAX_WAITING: usize = 2;
+
+/// Whether a commit has to see to it that something is forced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SyncDue {
+    No,
+    /// By whoever does it usually.
+    Soon,
+    /// By the commit, since too much waits already.
+    Now,
 }
 
 /// The open end of the log.
@@ -209,8 +221,12 @@ impl WalWriter {
     }
 
     /// Whether somebody has to take what is unsynced.
-    pub(crate) fn is_sync_due(&self) -> bool {
-        self.sync_due
+    pub(crate) fn sync_due(&self) -> SyncDue {
+        match self.sync_due {
+            false => SyncDue::No,
+            true if self.ended.len() > MAX_WAITING => SyncDue::Now,
+            true => SyncDue::Soon,
+        }
     }
 
     /// Takes the segments that are to be forced to the disk: those that ended, and the open one when `all` are

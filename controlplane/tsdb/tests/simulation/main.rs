@@ -42,6 +42,8 @@ fn dangers(seed: u64) -> Dangers {
         wide_deletions: matches!(seed % 8, 5 | 7),
         late: seed % 4 == 3,
         limited: seed % 7 == 2,
+        stale: seed % 7 != 2 && matches!(seed % 11, 3 | 5 | 7),
+        deferred: matches!(seed % 9, 2 | 3 | 8),
     }
 }
 

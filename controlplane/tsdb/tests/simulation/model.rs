@@ -89,6 +89,8 @@ pub(crate) struct Model {
     offered: BTreeMap<String, BTreeMap<i64, BTreeSet<Value>>>,
     /// Bounds of the newest time that the head has of a series.
     newest: BTreeMap<String, (i64, i64)>,
+    /// The head may forget series whose newest samples it had.
+    forgetful: bool,
     /// Text, first and last time of every deletion.
     deletions: Vec<(String, i64, i64)>,
 }
@@ -98,6 +100,14 @@ impl Model {
     pub(crate) fn newest(&self, series: &str) -> (i64, i64) {
         let none = (i64::MIN, i64::MIN);
         self.newest.get(series).copied().unwrap_or(none)
+    }
+
+    /// Notes that the head may have forgotten any series: it may take what is older.
+    pub(crate) fn forget_newest(&mut self) {
+        self.forgetful = true;
+        for bounds in self.newest.values_mut() {
+            bounds.0 = i64::MIN;
+        }
     }
 
     /// The value at a time, where it is certain.
@@ -121,14 +131,21 @@ impl Model {
                     // At a time that the head may have already it is a repetition or news.
                     let old = entries.get(&t).filter(|_| t <= hi && lo <= t);
                     if old.is_some_and(|e| matches!(e.fate, Fate::There(_))) {
+                        if self.forgetful
+                            && let Some(e) = entries.get_mut(&t)
+                        {
+                            // In a block and in the head: either may be found.
+                            e.values.push(value);
+                        }
                         continue;
                     }
+                    let others = old.filter(|_| self.forgetful).map(|e| e.values.clone());
                     let fate = match old {
                         Some(_) => Fate::Maybe,
                         None => Fate::There(segment),
                     };
                     let entry = Entry {
-                        values: vec![value],
+                        values: others.into_iter().flatten().chain([value]).collect(),
                         fate,
                         hidden: old.is_some_and(|e| e.hidden),
                         late: false,
@@ -338,7 +355,9 @@ impl Model {
                 if let (Fate::There(_), false, Some(v)) =
                     (e.fate, e.late, got.get(series).and_then(|s| s.get(t)))
                 {
-                    e.values = vec![*v];
+                    if !self.forgetful {
+                        e.values = vec![*v];
+                    }
                     lo = *t;
                 }
                 hi = *t;

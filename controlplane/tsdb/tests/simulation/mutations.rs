@@ -60,6 +60,17 @@ fn without_syncs_of_the_log() {
 }
 
 #[test]
+fn without_syncs_of_the_log_that_are_deferred() {
+    let dangers = Dangers {
+        kills: true,
+        power_cuts: true,
+        deferred: true,
+        ..Dangers::default()
+    };
+    assert_noticed_among(dangers, |lie, p| lie == Lie::Sync && has(p, "/wal/0000"));
+}
+
+#[test]
 fn without_syncs_of_the_out_of_order_log() {
     let dangers = Dangers {
         power_cuts: true,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bellwether_model::storage::{Queryable as _, SampleBuffer, StorageError};
 use bellwether_model::{MatchOp, Matcher};
-use bellwether_tsdb::{BlockMeta, Db, DbOptions, Files as _, WalCompression, WalSync};
+use bellwether_tsdb::{BlockMeta, Db, DbOptions, Files as _, SyncWorker, WalCompression, WalSync};
 
 use crate::common;
 use crate::disk::{Disk, Liar};
@@ -37,7 +37,14 @@ pub(crate) struct Dangers {
     pub(crate) late: bool,
     /// A size limit so small that it also takes the newest blocks.
     pub(crate) limited: bool,
+    /// Series end with stale markers, and leave memory when they are many.
+    pub(crate) stale: bool,
+    /// Segments that ended are synced later, at moments that the life chooses.
+    pub(crate) deferred: bool,
 }
+
+/// Segments that ended and may wait to be synced after a commit.
+const MAY_WAIT: i64 = 2;
 
 pub(crate) struct World {
     pub(crate) random: Random,
@@ -50,9 +57,15 @@ pub(crate) struct World {
     now: i64,
     /// The segment that is written.
     segment: i64,
+    /// Segments below this are synced, but for what [`Self::doubt`] says.
+    synced: i64,
+    /// When deferred work is done.
+    moments: Random,
+    /// Which samples are stale markers.
+    endings: Random,
     /// Samples before this are in blocks.
     blocks_until: i64,
-    /// A sync failed when this segment was written; what it covered may be lost for good.
+    /// A sync failed that may have covered this segment; what it covered may be lost for good.
     doubt: Option<i64>,
     failed_syncs: u64,
     /// An operation may fail now.
@@ -96,7 +109,7 @@ fn everything() -> Matcher {
 
 /// Samples in order before this are in blocks.
 pub(crate) fn end_of_in_order(blocks: &[BlockMeta]) -> i64 {
-    let in_order = blocks.iter().filter(|b| !b.compaction.is_out_of_order());
+    let in_order = blocks.iter().filter(|b| !b.compaction.is_partial());
     in_order.map(|b| b.max_time).max().unwrap_or(i64::MIN)
 }
 
@@ -152,6 +165,10 @@ impl World {
             let minutes = [20, 180, 400][random.below(3) as usize];
             options.out_of_order_window = Duration::from_secs(minutes * 60);
         }
+        options.wal_sync_worker = match dangers.deferred {
+            true => SyncWorker::Caller,
+            false => SyncWorker::Commit,
+        };
         if dangers.limited {
             options.retention_size = 1 << (13 + Random::new(!seed).below(4));
         }
@@ -165,6 +182,9 @@ impl World {
             clock,
             now: T0,
             segment: 0,
+            synced: 0,
+            moments: Random::new(seed ^ 0x5c4ed),
+            endings: Random::new(seed ^ 0xe4d),
             blocks_until: i64::MIN,
             doubt: None,
             failed_syncs: 0,
@@ -200,13 +220,16 @@ impl World {
     /// Notes what the database says of itself.
     fn observe(&mut self) {
         let db = self.db();
+        let before = self.synced;
         self.segment = db.stats().wal_segment_current as i64;
+        let waiting = if self.dangers.deferred { MAY_WAIT } else { 0 };
+        self.synced = before.max(self.segment - waiting);
         let blocks_until = end_of_in_order(&db.blocks()).max(self.horizon());
         self.blocks_until = self.blocks_until.max(blocks_until);
         let failed = self.disk.failed_syncs();
         if failed > self.failed_syncs {
             self.failed_syncs = failed;
-            self.doubt.get_or_insert(self.segment - 1);
+            self.doubt.get_or_insert(before.min(self.segment - 1));
         }
     }
 
@@ -243,6 +266,21 @@ impl World {
         self.model.delete(&text, mint, maxt, outcome);
     }
 
+    /// Does the work that was deferred, or not yet.
+    fn sync_log(&mut self) {
+        if !self.dangers.deferred || self.moments.below(4) != 0 {
+            return;
+        }
+        let done = self.db().sync_log();
+        self.tell(|| format!("sync the log: {done:?}"));
+        if self.outcome(done.is_ok()) != Outcome::Killed {
+            self.observe();
+        }
+        if done.is_ok() {
+            self.synced = self.segment;
+        }
+    }
+
     fn maintain(&mut self) {
         let db = self.db();
         let done = db.run_maintenance();
@@ -252,6 +290,9 @@ impl World {
         }
         if !self.disk.is_dead() {
             self.observe();
+        }
+        if self.dangers.stale {
+            self.model.forget_newest();
         }
         if !self.options.retention.is_zero() || self.dangers.limited {
             let ranges: Vec<_> = db.blocks().iter().map(|b| b.min_time..b.max_time).collect();
@@ -301,6 +342,7 @@ impl World {
 
     pub(crate) fn step(&mut self) {
         self.begin_faults(6);
+        self.sync_log();
         match self.random.below(40) {
             0..22 => {
                 self.now += self.random.below(12) as i64 * MINUTE;

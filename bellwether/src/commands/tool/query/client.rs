@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bellwether_http::HttpClientConfig;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
@@ -14,6 +13,7 @@ use serde_json::Value as Json;
 use url::{Url, form_urlencoded};
 
 use crate::commands::tool::output;
+use crate::http_client;
 
 /// As promtool waits.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -22,23 +22,6 @@ pub(in crate::commands::tool) struct Client {
     base: Url,
     headers: HeaderMap,
     http: bellwether_http::Client,
-}
-
-/// Reads a file with the keys of an HTTP client.
-fn http_client(file: Option<&Path>) -> anyhow::Result<bellwether_http::Client> {
-    let (config, base_dir) = match file {
-        None => (HttpClientConfig::default(), Path::new(".")),
-        Some(file) => {
-            let text = std::fs::read_to_string(file);
-            let text = text.with_context(|| format!("read {}", file.display()))?;
-            let config = bellwether_yaml::from_str_with_nulls(&file.display().to_string(), &text)?;
-            (config, file.parent().unwrap_or(Path::new(".")))
-        }
-    };
-    let settings = config
-        .resolve(base_dir)
-        .context("HTTP client configuration")?;
-    Ok(bellwether_http::Client::new(&settings, "tool")?)
 }
 
 /// A text inside a path.
@@ -90,7 +73,7 @@ impl Client {
         Ok(Self {
             base,
             headers: map,
-            http: http_client(http_config)?,
+            http: bellwether_http::Client::new(&http_client::settings(http_config)?, "tool")?,
         })
     }
 

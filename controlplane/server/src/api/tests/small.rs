@@ -275,3 +275,20 @@ async fn names_are_searched() {
         );
     }
 }
+
+#[tokio::test]
+async fn profiles_are_declined_and_the_command_line_is_told() {
+    let server = start().await;
+    let index = server.get("/debug/pprof/").await;
+    assert_eq!(index.status.as_u16(), 200);
+    assert!(index.body.contains("cmdline"), "{}", index.body);
+    let redirect = server.get("/debug/pprof").await;
+    assert_eq!(redirect.status.as_u16(), 301);
+    let program = std::env::args().next().unwrap();
+    let arguments = server.get("/debug/pprof/cmdline").await;
+    assert_eq!(arguments.body.split('\0').next(), Some(&*program));
+    for (name, status) in [("heap", 501), ("profile?seconds=1", 501), ("nope", 404)] {
+        let answer = server.get(&format!("/debug/pprof/{name}")).await;
+        assert_eq!(answer.status.as_u16(), status, "{name}");
+    }
+}

@@ -95,13 +95,13 @@ fn a_duplicate_of_the_end_of_the_last_file_is_known() {
     assert!(s.check_float(2, 2.0).is_ok());
     assert!(s.check_float(3, 1.0).is_ok());
     for refused in [s.check_float(2, 1.0), s.check_histogram(2, &h(2))] {
-        assert!(matches!(refused, Err(AppendError::DuplicateTimestamp)));
+        assert!(matches!(refused, Err(AppendError::DuplicateTimestamp(_))));
     }
     s.append_histogram(3, h(3), txn(1)).unwrap();
     let s = restarted(&mut s);
     assert!(s.check_histogram(3, &h(3)).is_ok());
     for refused in [s.check_float(3, 2.0), s.check_histogram(3, &h(4))] {
-        assert!(matches!(refused, Err(AppendError::DuplicateTimestamp)));
+        assert!(matches!(refused, Err(AppendError::DuplicateTimestamp(_))));
     }
 }
 

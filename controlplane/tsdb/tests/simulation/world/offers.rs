@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bellwether_model::histogram::{Histogram, Span};
 use bellwether_model::metadata::MetricType;
 use bellwether_model::storage::{AppendError, Appendable as _};
-use bellwether_model::{Exemplar, Labels, Metadata};
+use bellwether_model::{Exemplar, Labels, Metadata, stale_nan};
 
 use super::{MINUTE, SERIES, T0, World};
 use crate::model::{Offer, Value};
@@ -67,7 +67,11 @@ impl World {
             };
             let t = self.now - late + self.random.below(5) as i64;
             let series = app.series(&labels).unwrap();
-            let (value, verdict) = if i % 5 == turn {
+            let ends = self.dangers.stale && i % 5 != turn && self.endings.below(3) == 0;
+            let (value, verdict) = if ends {
+                let v = stale_nan();
+                (Value::Float(v.to_bits()), app.append(series, t, v))
+            } else if i % 5 == turn {
                 let n = 1 + self.random.below(40);
                 (
                     Value::Histogram(n),
@@ -154,7 +158,7 @@ impl World {
             (Err(AppendError::TooOld), Some(floor)) => {
                 assert!(t < floor, "refused within the window: {t} >= {floor}");
             }
-            (Err(AppendError::DuplicateTimestamp), _) => {
+            (Err(AppendError::DuplicateTimestamp(_)), _) => {
                 let known = floor.is_none() || lo <= t;
                 assert!(known && t <= hi, "a good sample was refused");
             }

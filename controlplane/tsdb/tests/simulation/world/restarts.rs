@@ -12,7 +12,7 @@ impl World {
     fn durability(&self) -> Durability {
         Durability {
             every_commit: self.options.wal_sync == WalSync::Commit,
-            segment: self.segment.min(self.doubt.unwrap_or(i64::MAX)),
+            segment: self.synced.min(self.doubt.unwrap_or(i64::MAX)),
             blocks_until: self.blocks_until,
         }
     }
@@ -41,7 +41,7 @@ impl World {
             let outcome = self.outcome(done.is_ok());
             if let Outcome::Done(_) = outcome {
                 // A clean stop syncs the log.
-                self.segment += 1;
+                self.synced = self.segment + 1;
             }
         }
         let power_cut = self.crash();
@@ -64,6 +64,9 @@ impl World {
             match opened {
                 // A block that could not be read for a moment is there again in the next life.
                 Ok(db) if !self.disk.is_dead() && db.stats().blocks_unreadable == 0 => {
+                    if self.dangers.stale {
+                        db.set_stale_series_compaction_threshold(0.1);
+                    }
                     self.db = Some(db);
                     break;
                 }
@@ -79,6 +82,9 @@ impl World {
         let got = read(&self.db(), i64::MIN, i64::MAX).unwrap();
         self.model.check(&got, i64::MIN, i64::MAX);
         self.model.resolve(&got, power_cut);
+        if self.dangers.stale {
+            self.model.forget_newest();
+        }
         crate::invariants::check(&self.disk, &self.db());
         crate::invariants::check_restarted(&self.disk);
     }
