@@ -9,7 +9,7 @@ use bellwether_http::{ClientSettings, HttpClientConfig};
 pub(crate) fn read(path: &Path) -> anyhow::Result<(HttpClientConfig, String)> {
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("read {}", path.display()))?;
-    let config = bellwether_yaml::from_str(&path.display().to_string(), &text)?;
+    let config = bellwether_yaml::from_str_with_nulls(&path.display().to_string(), &text)?;
     Ok((config, text))
 }
 

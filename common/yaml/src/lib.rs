@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `go`, `placed` | the files of Go programs, as their YAML library reads them |
 //! | `keys` | sections that refuse unknown keys, and keys that several sections share |
-//! | `units`, `secret`, `values` | durations, byte sizes, hidden texts, nulls |
+//! | `units`, `secret`, `values`, `paths` | durations, byte sizes, hidden texts, nulls, paths |
 //! | `node`, `locate` | trees and lines for checks that need the place of every key |
 //! | `suggest` | "did you mean" |
 
@@ -16,6 +16,7 @@ mod go;
 mod keys;
 mod locate;
 pub mod node;
+mod paths;
 mod placed;
 mod secret;
 mod suggest;
@@ -24,6 +25,7 @@ mod values;
 
 pub use keys::{Embedded, NoKeys, Strict};
 pub use locate::line_of;
+pub use paths::join_dir;
 pub use placed::Placed;
 pub use secret::Secret;
 pub use suggest::nearest;

@@ -135,6 +135,10 @@ fn what_is_refused_and_how() {
         ),
         (
             "relabel_configs: [{action: \"\"}]",
+            "unknown relabel action \"\"",
+        ),
+        (
+            "relabel_configs: [{action: }]",
             "relabel action cannot be empty",
         ),
         (

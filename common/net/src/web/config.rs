@@ -251,7 +251,8 @@ impl WebConfig {
     /// Reads and checks the file, but neither certificates nor hashes. Blocks on the disk.
     pub(crate) fn read(path: &Path) -> Result<Self, WebConfigError> {
         let text = read(path)?;
-        let mut config: Self = bellwether_yaml::from_str(&path.display().to_string(), &text)?;
+        let mut config: Self =
+            bellwether_yaml::from_str_with_nulls(&path.display().to_string(), &text)?;
         config.http_server_config.parsed_headers()?;
         let tls = &mut config.tls_server_config;
         for file in [

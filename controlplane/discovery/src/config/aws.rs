@@ -61,7 +61,6 @@ macro_rules! only_http_is_checked {
 aws_service!(
     /// One entry of `ec2_sd_configs`.
     Ec2SdConfig, "ec2_sd_configs" {
-        #[serde(skip_serializing_if = "zero")]
         filters: Vec<AwsFilter> = Vec::new(),
     }
 );
@@ -115,7 +114,6 @@ aws_service!(
     RdsSdConfig, "rds_sd_configs" {
         #[serde(skip_serializing_if = "zero")]
         clusters: Vec<String> = Vec::new(),
-        #[serde(skip_serializing_if = "zero")]
         filters: Vec<AwsFilter> = Vec::new(),
         #[serde(skip_serializing_if = "zero")]
         request_concurrency: i64 = 10,

@@ -316,8 +316,75 @@ impl ScalewaySdConfig {
         if self.access_key.is_empty() {
             return Err("access_key is mandatory".into());
         }
+        self.check_formats()?;
         super::check_http(&self.http)
     }
+
+    /// What the cloud's own library finds wrong.
+    fn check_formats(&self) -> Result<(), SdConfigError> {
+        let wrong = |what: String| Err(SdConfigError::from(format!("scaleway-sdk-go: {what}")));
+        let uuid = "expected a UUID: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+        if !is_scaleway_key(&self.access_key) {
+            let key = &self.access_key;
+            return wrong(format!(
+                "invalid access key format '{key}', expected SCWXXXXXXXXXXXXXXXXX format"
+            ));
+        }
+        if self.secret_key_file.is_empty() && !is_uuid(&self.secret_key.0) {
+            return wrong(format!("invalid secret key format, {uuid}"));
+        }
+        if !is_uuid(&self.project_id) {
+            let id = &self.project_id;
+            return wrong(format!("invalid project ID format '{id}', {uuid}"));
+        }
+        if self.zone.is_empty() {
+            return wrong("default zone cannot be empty".to_owned());
+        }
+        if !is_scaleway_zone(&self.zone) {
+            return wrong(format!("invalid default zone format '{}'", self.zone));
+        }
+        let url = &self.api_url;
+        if url.is_empty() || url::split(url).is_err() {
+            return wrong(format!("invalid API url '{url}'"));
+        }
+        if url.ends_with('/') {
+            return wrong(format!(
+                "invalid API url '{url}' it should not have a trailing slash"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// `SCW` and 17 capital letters or digits.
+fn is_scaleway_key(key: &str) -> bool {
+    key.strip_prefix("SCW").is_some_and(|rest| {
+        let fits = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        rest.len() == 17 && rest.bytes().all(fits)
+    })
+}
+
+/// `fr-par-1` for example.
+fn is_scaleway_zone(zone: &str) -> bool {
+    let letters = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase());
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    match zone.split('-').collect::<Vec<_>>().as_slice() {
+        [country, city, number] => {
+            (country.len() == 2 && letters(country))
+                && ((3..=7).contains(&city.len()) && letters(city))
+                && ((1..=2).contains(&number.len()) && digits(number))
+        }
+        _ => false,
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let fits = |(i, byte): (usize, &u8)| match i {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    bytes.len() == 36 && bytes.iter().enumerate().all(fits)
 }
 
 config_struct! {
@@ -394,5 +461,37 @@ impl TritonSdConfig {
             );
         }
         super::check_tls(&self.tls_config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaleway_formats() {
+        let good = "project_id: 11111111-1111-1111-1111-111111111112\n\
+                    secret_key: 11111111-1111-1111-1111-111111111111\n\
+                    access_key: SCWXXXXXXXXXXXXXXXXX\nrole: instance\n";
+        let read = |text: &str| {
+            let config: Result<ScalewaySdConfig, _> =
+                bellwether_yaml::from_str_with_nulls("f", text);
+            config.map_err(|e| e.message)
+        };
+        assert!(read(good).is_ok());
+        for (from, to, error) in [
+            ("SCWX", "SCW", "invalid access key format"),
+            ("111111111112", "1", "invalid project ID format"),
+            ("111111111111", "1", "invalid secret key format"),
+            (
+                "role:",
+                "zone: paris\nrole:",
+                "invalid default zone format 'paris'",
+            ),
+            ("role:", "api_url: http://a/\nrole:", "trailing slash"),
+        ] {
+            let found = read(&good.replace(from, to)).expect_err(error);
+            assert!(found.contains(error), "{found}");
+        }
     }
 }

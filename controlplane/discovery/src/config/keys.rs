@@ -145,6 +145,14 @@ macro_rules! config_struct {
             }
         }
 
+        impl $name {
+            /// Makes the keys of the HTTP client, if there are any, those that Prometheus shows.
+            #[allow(dead_code, unused_variables, clippy::unused_self)] // sections in others have no such client
+            pub(crate) fn show_http(&mut self, base_dir: &::std::path::Path) {
+                $( self.$http.show(base_dir); )?
+            }
+        }
+
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let config: Self = $crate::config::keys::deserialize(deserializer, $place)?;

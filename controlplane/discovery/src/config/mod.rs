@@ -12,9 +12,11 @@ mod keys;
 mod kubernetes;
 mod registries;
 mod selector;
+mod shown;
 pub(crate) mod url;
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::Duration;
 
 use bellwether_yaml::{Embedded, list};
@@ -171,6 +173,10 @@ macro_rules! kinds {
         }
 
         impl SdConfigs {
+            fn show_http(&mut self, base_dir: &Path) {
+                $( self.$field.iter_mut().for_each(|c| c.show_http(base_dir)); )*
+            }
+
             /// All entries besides `static_configs`, ordered by key.
             pub fn entries(&self) -> impl Iterator<Item = SdConfig> {
                 std::iter::empty()

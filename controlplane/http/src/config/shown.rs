@@ -40,7 +40,8 @@ impl HttpClientConfig {
 }
 
 impl TlsConfig {
-    fn show(&mut self, base_dir: &Path) {
+    /// Makes paths start where `base_dir` does.
+    pub fn show(&mut self, base_dir: &Path) {
         for file in [&mut self.ca_file, &mut self.cert_file, &mut self.key_file] {
             join(base_dir, file);
         }
@@ -54,7 +55,5 @@ fn join(base_dir: &Path, file: &mut Option<String>) {
 }
 
 fn join_text(base_dir: &Path, file: &mut String) {
-    if !file.is_empty() && base_dir != Path::new(".") {
-        *file = base_dir.join(&*file).display().to_string();
-    }
+    *file = bellwether_yaml::join_dir(base_dir, file);
 }

@@ -87,8 +87,8 @@ impl Tests {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("open {}: {}", path.display(), go_io_error(&error)))?;
         let name = path.display().to_string();
-        let file: TestFile =
-            bellwether_yaml::from_str(&name, &text).map_err(|error| error.to_string())?;
+        let file: TestFile = bellwether_yaml::from_str_with_nulls(&name, &text)
+            .map_err(|error| error.to_string())?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut rule_files = Vec::new();
         for pattern in &file.rule_files {

@@ -205,3 +205,15 @@ fn neighbouring_floats_are_the_same_when_fuzzy() {
         ]
     );
 }
+
+/// As in Prometheus: numbers stand without quotes, keys without a value are zero, a second document does not count.
+#[test]
+fn files_are_read_as_by_the_yaml_library_of_prometheus() {
+    let options = TestOptions::default();
+    let test = "rule_files:\ntests:\n- input_series: [{series: x, values: 0x3}]\n  promql_expr_test: [{expr: x, eval_time: 1m, exp_samples: [{labels: x, value: 0x0}]}]\n---\n{[\n";
+    let (outcome, _) = run(RULES, test, &options);
+    assert_eq!(outcome.errors, Vec::<String>::new());
+    let (outcome, _) = run(RULES, &test.replace("value: 0x0", "value: '0'"), &options);
+    let error = outcome.errors.join("\n");
+    assert!(error.contains("expected a number"), "{error}");
+}

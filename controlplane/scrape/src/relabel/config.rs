@@ -75,11 +75,12 @@ impl fmt::Display for Action {
 
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+        let Some(text) = Option::<String>::deserialize(deserializer)? else {
+            return Err(D::Error::custom(RelabelError::NoAction));
+        };
         let lower = text.to_lowercase();
         match ACTIONS.iter().find(|(name, _)| *name == lower) {
             Some((_, action)) => Ok(*action),
-            None if text.is_empty() => Err(D::Error::custom(RelabelError::NoAction)),
             None => Err(D::Error::custom(RelabelError::UnknownAction(text))),
         }
     }
@@ -156,7 +157,7 @@ impl Serialize for RelabelConfig {
 /// What is wrong with a rule. Texts are Prometheus'.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelabelError {
-    /// `action: ""`.
+    /// `action` without a value.
     #[error("relabel action cannot be empty")]
     NoAction,
     /// An action that does not exist.

@@ -284,11 +284,7 @@ fn tracing(
 
 /// A path of the configuration, relative to where the file is.
 pub(super) fn joined(base_dir: &Path, path: &str) -> PathBuf {
-    if base_dir == Path::new(".") {
-        PathBuf::from(path)
-    } else {
-        base_dir.join(path)
-    }
+    PathBuf::from(bellwether_yaml::join_dir(base_dir, path))
 }
 
 fn otlp(

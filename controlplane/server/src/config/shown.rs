@@ -4,6 +4,9 @@ use bellwether_scrape::ScrapeConfig;
 use bellwether_scrape::config::{ByteSize, PromDuration};
 use bellwether_scrape::relabel::RelabelConfig;
 
+use bellwether_yaml::join_dir;
+
+use super::global::GlobalConfig;
 use super::load::Config;
 use super::sections::RuntimeConfig;
 use super::storage::ExemplarsConfig;
@@ -48,14 +51,21 @@ impl Config {
             .for_each(fill_rule);
         for alertmanager in &mut alerting.alertmanagers {
             alertmanager.http.show(&self.base_dir);
+            alertmanager.sd.show(&self.base_dir);
             let rules = alertmanager.relabel_configs.iter_mut();
             rules
                 .chain(&mut alertmanager.alert_relabel_configs)
                 .for_each(fill_rule);
         }
         for remote in &mut shown.remote_write {
+            remote.http.show(&self.base_dir);
             remote.write_relabel_configs.iter_mut().for_each(fill_rule);
         }
+        for remote in &mut shown.remote_read {
+            remote.http.show(&self.base_dir);
+        }
+        let log = &mut shown.global.scrape_failure_log_file;
+        *log = join_dir(&self.base_dir, log);
         let RuntimeConfig { gogc } = &mut shown.runtime;
         gogc.get_or_insert(GOGC);
         if features.has(Feature::ExemplarStorage) {
@@ -68,6 +78,11 @@ impl Config {
 
     fn fill_scrape(&self, scrape: &mut ScrapeConfig, features: &Features) {
         scrape.http.show(&self.base_dir);
+        scrape.sd.show(&self.base_dir);
+        let own = scrape.scrape_failure_log_file.take();
+        let log = own.filter(|file| !file.is_empty());
+        let log = log.or_else(|| global_log(&self.global));
+        scrape.scrape_failure_log_file = log.map(|file| join_dir(&self.base_dir, &file));
         let global = self.scrape_defaults(features);
         let interval = scrape
             .scrape_interval
@@ -136,6 +151,11 @@ impl Config {
             .chain(&mut scrape.metric_relabel_configs)
             .for_each(fill_rule);
     }
+}
+
+fn global_log(global: &GlobalConfig) -> Option<String> {
+    let file = &global.scrape_failure_log_file;
+    (!file.is_empty()).then(|| file.clone())
 }
 
 fn protocols(native: bool) -> Vec<String> {

@@ -203,14 +203,8 @@ fn read(path: &Path) -> Result<Vec<TargetGroup>, FileError> {
     Ok(named_groups(configs, &name, ("__meta_filepath", &name))?)
 }
 
-/// An empty document is an empty list.
 fn from_yaml(text: &str) -> Result<Vec<Option<StaticConfig>>, GroupsError> {
-    let is_blank = |line: &str| line.trim().is_empty() || line.trim().starts_with('#');
-    if text.lines().all(is_blank) {
-        return Ok(Vec::new());
-    }
-    bellwether_yaml::from_str::<Option<Vec<_>>>("", text)
-        .map(Option::unwrap_or_default)
+    bellwether_yaml::from_str_with_nulls("", text)
         .map_err(|e| GroupsError::Yaml(e.to_string().trim_start_matches(':').to_owned()))
 }
 
