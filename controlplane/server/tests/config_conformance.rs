@@ -29,8 +29,6 @@ const CAUSES: &[(&str, &str)] = &[
     // 3.14 also lets it select by node.
     ("kubernetes_selectors_pod", "pod role supports only pod"),
     ("labelmap.bad", "base64"),
-    ("labelname.bad", "UTF-8"),
-    ("labelvalue.bad", "UTF-8"),
     (
         "metric_name_validation_scheme",
         "unrecognized ValidationScheme: \"invalid_scheme\"",
@@ -72,6 +70,11 @@ const CAUSES: &[(&str, &str)] = &[
     (
         "remote_write_queue_min_shards_zero",
         "remote write queue min_shards must be positive",
+    ),
+    // 3.5 says "unknown remote write".
+    (
+        "remote_write_wrong_msg",
+        "invalid protobuf_message value: unknown type for remote write protobuf message io.prometheus.writet.v2.Request, supported: ",
     ),
     (
         "scrape_config_files_double_import",
@@ -220,7 +223,12 @@ fn what_is_shown_reads_back() {
             continue;
         };
         let yaml = first.to_yaml();
-        match bellwether_server::Config::parse_alone(&yaml, &fixture.name, folder) {
+        // Scaleway's keys have a form, which hidden ones do not have.
+        let readable = yaml.replace(
+            "secret_key: <secret>",
+            "secret_key: 11111111-1111-1111-1111-111111111111",
+        );
+        match bellwether_server::Config::parse_alone(&readable, &fixture.name, folder) {
             Ok(second) if second.to_yaml() == yaml => {}
             Ok(second) => wrong.push(format!("{}:\n{yaml}\n{}", fixture.name, second.to_yaml())),
             Err(error) => wrong.push(format!("{error}")),
