@@ -11,7 +11,7 @@ use http::Uri;
 use parking_lot::Mutex;
 
 use crate::config::PoolSettings;
-use crate::relabel::Working;
+use crate::relabel::{Memory, Working};
 use crate::snapshot::{ActiveTarget, Health, MetricMetadata, TargetMetadata};
 
 const ADDRESS: &str = "__address__";
@@ -92,6 +92,8 @@ pub(crate) struct Resolver<'r> {
     settings: &'r PoolSettings,
     defaults: &'r TargetDefaults,
     labels: Working<'r>,
+    /// Of the settings' rules.
+    memory: Memory,
     buffer: String,
 }
 
@@ -101,6 +103,7 @@ impl<'r> Resolver<'r> {
             settings,
             defaults,
             labels: Working::default(),
+            memory: Memory::default(),
             buffer: String::new(),
         }
     }
@@ -129,7 +132,8 @@ impl<'r> Resolver<'r> {
         own: &'r Labels,
     ) -> Result<Option<Arc<TargetSpec>>, TargetError> {
         self.fill(common, own);
-        if !self.settings.relabel.work(&mut self.labels) {
+        let rules = &self.settings.relabel;
+        if !rules.work(&mut self.labels, &mut self.memory) {
             return Ok(None);
         }
         let made = self.target()?;
@@ -145,7 +149,8 @@ impl<'r> Resolver<'r> {
         own: &'r Labels,
     ) -> Result<Option<Labels>, TargetError> {
         self.fill(common, own);
-        if !self.settings.relabel.work(&mut self.labels) {
+        let rules = &self.settings.relabel;
+        if !rules.work(&mut self.labels, &mut self.memory) {
             return Ok(None);
         }
         self.target()?;

@@ -113,6 +113,12 @@ impl Re2 {
         self.0.is_small
     }
 
+    /// Whether it is matched by comparing texts, without the engine.
+    #[must_use]
+    pub fn is_cheap(&self) -> bool {
+        self.0.shape.is_some()
+    }
+
     /// The pattern as written.
     #[must_use]
     pub fn pattern(&self) -> &str {

@@ -11,6 +11,7 @@ use crate::config::ValidationScheme;
 use super::config::{
     Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RelabelConfig, RelabelError,
 };
+use super::memory::{self, Memo, Memory};
 use super::working::{RuleLabels, Working};
 
 /// A compiled list of rules.
@@ -91,44 +92,79 @@ impl Rules {
     /// unspecified state.
     #[must_use]
     pub fn apply(&self, labels: &mut LabelsBuilder) -> bool {
-        self.rules.iter().all(|rule| rule.apply(labels))
+        self.rules.iter().all(|rule| rule.apply(labels, None))
     }
 
-    /// [`Self::apply`] on borrowed texts.
-    pub(crate) fn work<'r>(&'r self, labels: &mut Working<'r>) -> bool {
-        self.rules.iter().all(|rule| rule.apply(labels))
+    /// [`Self::apply`] on borrowed texts. `memory` is this list's own, kept from one label set to the next.
+    pub(crate) fn work<'r>(&'r self, labels: &mut Working<'r>, memory: &mut Memory) -> bool {
+        let memos = memory.memos(self.rules.len());
+        let mut rules = self.rules.iter().zip(memos);
+        rules.all(|(rule, memo)| rule.apply(labels, Some(memo)))
     }
 }
 
 impl Rule {
-    fn apply<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L) -> bool {
+    fn apply<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L, memo: Option<&mut Memo>) -> bool {
         match self.action {
-            Action::Keep => return self.regex.is_match(&self.source(labels)),
-            Action::Drop => return !self.regex.is_match(&self.source(labels)),
+            Action::Keep => return self.matches(labels, memo),
+            Action::Drop => return !self.matches(labels, memo),
             Action::KeepEqual => return labels.value(&self.target_label) == self.source(labels),
             Action::DropEqual => return labels.value(&self.target_label) != self.source(labels),
-            Action::Replace => self.replace(labels),
+            Action::Replace => self.replace(labels, memo),
             Action::Lowercase => {
-                let value = change_case(&self.source(labels), char::to_lowercase);
-                self.put(labels, value);
+                self.map(labels, memo, |text| change_case(text, char::to_lowercase));
             }
             Action::Uppercase => {
-                let value = change_case(&self.source(labels), char::to_uppercase);
-                self.put(labels, value);
+                self.map(labels, memo, |text| change_case(text, char::to_uppercase));
             }
             Action::HashMod => {
-                let value = hash_mod(&self.source(labels), self.modulus).to_string();
-                self.put(labels, value);
+                self.map(labels, memo, |text| {
+                    hash_mod(text, self.modulus).to_string()
+                });
             }
-            Action::LabelMap => self.label_map(labels),
-            Action::LabelDrop => labels.retain_names(|name| !self.regex.is_match(name)),
-            Action::LabelKeep => labels.retain_names(|name| self.regex.is_match(name)),
+            Action::LabelMap => self.label_map(labels, memo),
+            Action::LabelDrop => self.retain(labels, memo, false),
+            Action::LabelKeep => self.retain(labels, memo, true),
         }
         true
     }
 
-    fn put<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L, value: String) {
-        labels.put(Cow::Borrowed(&self.target_label), Cow::Owned(value));
+    /// Whether the pattern matches. Only what needs the engine is worth to be remembered.
+    fn matches<'r, L: RuleLabels<'r>>(&self, labels: &L, memo: Option<&mut Memo>) -> bool {
+        let source = self.source(labels);
+        if self.matches_everything || self.regex.is_cheap() {
+            return self.matches_everything || self.regex.is_match(&source);
+        }
+        let matched = |text: &str| self.regex.is_match(text).then(String::new);
+        memory::of_value(memo, &source, matched).is_some()
+    }
+
+    /// Sets the target label to what a function makes of the source.
+    fn map<'r, L: RuleLabels<'r>>(
+        &'r self,
+        labels: &mut L,
+        memo: Option<&mut Memo>,
+        make: impl Fn(&str) -> String,
+    ) {
+        let made = memory::of_value(memo, &self.source(labels), |text| Some(make(text)));
+        let made = made.unwrap_or_default().into_owned();
+        labels.put(Cow::Borrowed(&self.target_label), Cow::Owned(made));
+    }
+
+    /// Keeps the labels whose names match, or those that do not.
+    fn retain<'r, L: RuleLabels<'r>>(
+        &self,
+        labels: &mut L,
+        mut memo: Option<&mut Memo>,
+        matching: bool,
+    ) {
+        let mut place = 0;
+        labels.retain_names(|name| {
+            let matched = |name: &str| self.regex.is_match(name).then(String::new);
+            let found = memory::of_name(memo.as_deref_mut(), place, name, matched);
+            place += 1;
+            found.is_some() == matching
+        });
     }
 
     /// The joined values of the source labels. One alone is not copied.
@@ -149,8 +185,8 @@ impl Rule {
         }
     }
 
-    fn replace<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L) {
-        let Some(expanded) = self.expanded(labels) else {
+    fn replace<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L, memo: Option<&mut Memo>) {
+        let Some(expanded) = self.expanded(labels, memo) else {
             return;
         };
         if !self.target_label.contains('$') {
@@ -164,7 +200,11 @@ impl Rule {
     }
 
     /// The new value. `None`: the pattern does not match.
-    fn expanded<'r, L: RuleLabels<'r>>(&'r self, labels: &L) -> Option<Cow<'r, str>> {
+    fn expanded<'r, L: RuleLabels<'r>>(
+        &'r self,
+        labels: &L,
+        memo: Option<&mut Memo>,
+    ) -> Option<Cow<'r, str>> {
         let as_it_is = self.replacement == DEFAULT_REPLACEMENT;
         if self.matches_everything && as_it_is {
             return Some(match self.source_labels.as_slice() {
@@ -173,19 +213,19 @@ impl Rule {
             });
         }
         if !self.replacement.contains('$') {
-            let matches = self.matches_everything || self.regex.is_match(&self.source(labels));
+            let matches = self.matches(labels, memo);
             return matches.then_some(Cow::Borrowed(&self.replacement));
         }
-        let source = self.source(labels);
-        self.regex
-            .replace(&source, &self.replacement)
-            .map(Cow::Owned)
+        let replaced = |text: &str| self.regex.replace(text, &self.replacement);
+        let found = memory::of_value(memo, &self.source(labels), replaced)?;
+        Some(Cow::Owned(found.into_owned()))
     }
 
-    fn label_map<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L) {
-        let new_names = labels.pairs().filter_map(|(name, _)| {
-            let new_name = self.regex.replace(name, &self.replacement)?;
-            Some((name, new_name))
+    fn label_map<'r, L: RuleLabels<'r>>(&'r self, labels: &mut L, mut memo: Option<&mut Memo>) {
+        let new_names = labels.pairs().enumerate().filter_map(|(place, (name, _))| {
+            let replaced = |name: &str| self.regex.replace(name, &self.replacement);
+            let new_name = memory::of_name(memo.as_deref_mut(), place, name, replaced)?;
+            Some((name, new_name.into_owned()))
         });
         let mut new_names: Vec<(&str, String)> = new_names.collect();
         // Where two labels get the same name, the last one counts.

@@ -5,6 +5,7 @@
 
 mod config;
 mod engine;
+mod memory;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
@@ -13,4 +14,5 @@ mod working;
 
 pub use config::{Action, RelabelConfig, RelabelError};
 pub use engine::Rules;
+pub(crate) use memory::Memory;
 pub(crate) use working::Working;

@@ -86,20 +86,55 @@ fn rule() -> impl Strategy<Value = RelabelConfig> {
 }
 
 proptest! {
+    /// Also when the rules remember what they made of other label sets, of the same one and of one of the same names.
     #[test]
-    fn borrowed_texts_give_the_same(common in labels(), own in labels(), rules in vec(rule(), 0..6)) {
+    fn borrowed_texts_give_the_same(
+        sets in vec((labels(), labels(), 1..3_usize), 1..6),
+        rules in vec(rule(), 0..6),
+    ) {
         let rules = Rules::new(&rules).unwrap();
-        let mut built: LabelsBuilder = common.to_builder();
-        for label in &own {
-            built.set(label.name, label.value);
-        }
         let mut working = Working::default();
-        working.fill(&common, &own);
-        let kept = rules.apply(&mut built);
-        prop_assert_eq!(rules.work(&mut working), kept);
-        if kept {
-            let worked = working.build(&mut String::new(), |_| true);
-            prop_assert_eq!(worked, built.build());
+        let mut memory = Memory::default();
+        for (common, own, times) in &sets {
+            let mut built: LabelsBuilder = common.to_builder();
+            for label in own {
+                built.set(label.name, label.value);
+            }
+            let kept = rules.apply(&mut built);
+            let built = built.build();
+            for _ in 0..*times {
+                working.fill(common, own);
+                prop_assert_eq!(rules.work(&mut working, &mut memory), kept);
+                if kept {
+                    let worked = working.build(&mut String::new(), |_| true);
+                    prop_assert_eq!(&worked, &built);
+                }
+            }
+        }
+    }
+
+    /// Texts that never come again end the remembering, and change nothing.
+    #[test]
+    fn a_rule_that_gave_up_remembering_gives_the_same(values in vec("[ab]{0,3}", 0..200)) {
+        let rule = RelabelConfig {
+            source_labels: Some(vec!["a".to_owned()]),
+            regex: Some("(a+)b?(.*)".to_owned()),
+            replacement: Some("$2-$1".to_owned()),
+            target_label: "b".to_owned(),
+            ..RelabelConfig::default()
+        };
+        let rules = Rules::new(&[rule]).unwrap();
+        let mut memory = Memory::default();
+        let texts = (0..100).map(|n| format!("a{n}")).chain(values);
+        let sets: Vec<Labels> = texts.map(|value| Labels::from_pairs([("a", value)])).collect();
+        let none = Labels::empty();
+        let mut working = Working::default();
+        for labels in &sets {
+            let mut built = labels.to_builder();
+            prop_assert!(rules.apply(&mut built));
+            working.fill(labels, &none);
+            prop_assert!(rules.work(&mut working, &mut memory));
+            prop_assert_eq!(working.build(&mut String::new(), |_| true), built.build());
         }
     }
 }
