@@ -70,7 +70,7 @@ pub(crate) fn memory(server: &Server, path: &str) -> anyhow::Result<f64> {
     let mut client = Client::connect(server.address)?;
     // What the first request of all costs is no matter of the question.
     client.get("/api/v1/query?query=vector(1)")?;
-    let base = server.process.anonymous()?;
+    let base = at_rest(server)?;
     let done = AtomicBool::new(false);
     let peak = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| -> anyhow::Result<f64> {
@@ -92,4 +92,18 @@ pub(crate) fn memory(server: &Server, path: &str) -> anyhow::Result<f64> {
         asked.and(peak)
     })?;
     Ok((peak - base).max(0.0))
+}
+
+/// Bytes once a server's start is over: its memory did not change for a second, or twenty have passed.
+fn at_rest(server: &Server) -> anyhow::Result<f64> {
+    let mut resident = server.process.anonymous()?;
+    let (start, mut since) = (Instant::now(), Instant::now());
+    while since.elapsed() < Duration::from_secs(1) && start.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+        let now = server.process.anonymous()?;
+        if now != resident {
+            (resident, since) = (now, Instant::now());
+        }
+    }
+    Ok(resident)
 }

@@ -432,12 +432,14 @@ impl Job<'_> {
     ) -> Result<u64, QueryError> {
         let selector = &window.selector;
         let times = self.reach(ctx, selector);
-        if scan::pays(ctx, times.1.saturating_sub(times.0), self.grid.steps()) {
+        let span = times.1.saturating_sub(times.0);
+        if scan::pays(ctx, span, self.grid.steps()) {
             return self.scan(ctx, selector, times, notes, checked);
         }
         let one_name = selector.has_one_name();
         let (mut state, mut count, mut untyped) = (self.fresh(), 0, true);
-        selector::each_batch(ctx, selector, self.grid.steps(), |series| {
+        let size = selector::batch_size(span, self.grid.steps());
+        selector::each_batch(ctx, selector, size, |series| {
             untyped &= one_name && series.iter().all(|s| is_untyped(s.labels()));
             count += series.len() as u64;
             let rows = self.over_series(ctx, selector, times, series, &mut state, notes)?;

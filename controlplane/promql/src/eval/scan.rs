@@ -33,7 +33,7 @@ pub(super) fn each_batch(
     make: &mut MakeRow<'_>,
     mut sink: impl FnMut(Vec<Row>) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
-    let size = batch_size(steps);
+    let size = batch_size(maxt.saturating_sub(mint), steps);
     let (mut rows, mut series) = (Vec::new(), 0);
     let mut take = |labels: &Labels, samples: &mut SampleBuffer| {
         rows.extend(make(labels, samples)?);

@@ -19,6 +19,8 @@ use super::{Sink, scan};
 
 /// The most series per batch: large enough to keep all cores busy.
 pub(crate) const BATCH: usize = 256;
+/// Series of a batch that one thread reads: what they need fits into the processor's cache.
+const BATCH_ALONE: usize = 32;
 /// The fewest series per batch.
 const BATCH_MIN: usize = 16;
 /// Steps of all rows of a batch together: small enough that a batch of long rows stays small.
@@ -68,9 +70,13 @@ pub(crate) fn pays_threads(series: usize, span_ms: i64, steps: usize) -> bool {
     series > 1 && one.saturating_mul(series as i64) >= PARALLEL_FROM
 }
 
-/// Series of a batch when each has so many steps.
-pub(super) fn batch_size(steps: usize) -> usize {
-    (BATCH_STEPS / steps.max(1)).clamp(BATCH_MIN, BATCH)
+/// Series of a batch when each is read over `span_ms` for so many steps.
+pub(super) fn batch_size(span_ms: i64, steps: usize) -> usize {
+    let most = match pays_threads(BATCH, span_ms, steps) {
+        true => BATCH,
+        false => BATCH_ALONE,
+    };
+    (BATCH_STEPS / steps.max(1)).clamp(BATCH_MIN, most)
 }
 
 /// The series of a selector in the storage's order.
@@ -79,23 +85,22 @@ pub(crate) fn select(
     selector: &Selector,
 ) -> Result<Vec<Arc<dyn Series>>, QueryError> {
     let mut all = Vec::new();
-    each_batch(ctx, selector, 1, |batch| {
+    each_batch(ctx, selector, BATCH, |batch| {
         all.append(batch);
         Ok(())
     })?;
     Ok(all)
 }
 
-/// Hands over the series of a selector for so many steps, batch by batch, in the storage's order. Only those of a batch are in memory
+/// Hands over the series of a selector in batches of `size`, in the storage's order. Only those of a batch are in memory
 /// at one time, unless they are taken out.
-pub(crate) fn each_batch(
+pub(super) fn each_batch(
     ctx: &Context<'_>,
     selector: &Selector,
-    steps: usize,
+    size: usize,
     mut each: impl FnMut(&mut Vec<Arc<dyn Series>>) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
     let mut stream = ctx.querier.stream(false, &selector.matchers)?;
-    let size = batch_size(steps);
     let mut batch = Vec::new();
     loop {
         ctx.check()?;
@@ -395,7 +400,9 @@ pub(super) fn rows(
     grid: StepGrid,
 ) -> Result<SeriesSet, QueryError> {
     let mut rows = Vec::new();
-    each_batch(ctx, selector, grid.steps(), |series| {
+    let reach = reach(ctx, selector, grid);
+    let size = batch_size(reach.1.saturating_sub(reach.0), grid.steps());
+    each_batch(ctx, selector, size, |series| {
         rows.extend(rows_of(ctx, selector, grid, Show::Value, series)?);
         ctx.check_cells(rows.len(), grid.steps())
     })?;
@@ -412,7 +419,8 @@ pub(super) fn batches(
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
     let reach = reach(ctx, selector, grid);
-    if scan::pays(ctx, reach.1.saturating_sub(reach.0), grid.steps()) {
+    let span = reach.1.saturating_sub(reach.0);
+    if scan::pays(ctx, span, grid.steps()) {
         let mut make = |labels: &Labels, samples: &mut SampleBuffer| {
             row(ctx, selector, grid, Show::Value, labels, samples)
         };
@@ -420,7 +428,7 @@ pub(super) fn batches(
             sink(rows, notes)
         });
     }
-    each_batch(ctx, selector, grid.steps(), |series| {
+    each_batch(ctx, selector, batch_size(span, grid.steps()), |series| {
         sink(rows_of(ctx, selector, grid, Show::Value, series)?, notes)
     })
 }
