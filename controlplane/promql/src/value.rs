@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bellwether_model::{FloatHistogram, Labels};
 
+use crate::floats::Floats;
+
 /// The value of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Point {
@@ -29,8 +31,8 @@ pub struct VectorSample {
 pub struct MatrixSeries {
     /// The series' labels.
     pub labels: Labels,
-    /// Float samples `(milliseconds, value)` in time order.
-    pub floats: Vec<(i64, f64)>,
+    /// Float samples in time order.
+    pub floats: Floats,
     /// Histogram samples in time order; no time is in both lists.
     pub histograms: Vec<(i64, Arc<FloatHistogram>)>,
 }

@@ -247,7 +247,7 @@ fn ours(result: &QueryResult) -> (String, Vec<String>) {
                 let points: Vec<String> = s
                     .floats
                     .iter()
-                    .map(|(t, v)| format!("{t}={}", value(*v)))
+                    .map(|(t, v)| format!("{t}={}", value(v)))
                     .collect();
                 format!("{} {}", s.labels, points.join(" "))
             });

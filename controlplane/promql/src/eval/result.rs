@@ -5,10 +5,11 @@ use bellwether_model::storage::SampleBuffer;
 use crate::annotations::Annotations;
 use crate::ast::ValueType;
 use crate::error::QueryError;
+use crate::floats::Floats;
 use crate::plan::{Kind, Node};
 use crate::value::{MatrixSeries, Point, Value, VectorSample};
 
-use super::column::{Cell, Row, SeriesSet, drop_metadata, is_absent, merge_same_labels};
+use super::column::{Cell, Row, SeriesSet, drop_metadata, merge_same_labels};
 use super::context::Context;
 use super::grid::StepGrid;
 use super::{eval, selector, smoothed};
@@ -79,9 +80,8 @@ pub(super) fn range(
     notes: &mut Annotations,
 ) -> Result<Value, QueryError> {
     let rows = cleanup(ctx, eval(ctx, plan, grid, notes)?)?;
-    // Each row's memory is free before the next is turned.
     Ok(Value::Matrix(sorted(
-        rows.into_iter().map(|r| series(&r, grid)),
+        rows.into_iter().map(|r| series(r, grid)),
     )))
 }
 
@@ -93,31 +93,26 @@ fn sorted(rows: impl Iterator<Item = MatrixSeries>) -> Vec<MatrixSeries> {
     all
 }
 
-fn series(row: &Row, grid: StepGrid) -> MatrixSeries {
-    let mut out = MatrixSeries {
-        labels: row.labels.clone(),
-        ..MatrixSeries::default()
+fn series(row: Row, grid: StepGrid) -> MatrixSeries {
+    let mut histograms = Vec::new();
+    let floats = if row.histograms.is_none() {
+        Floats::of_steps(grid.start, grid.step, row.values)
+    } else {
+        let mut floats = Vec::new();
+        for i in 0..row.values.len() {
+            match row.cell(i) {
+                Cell::Absent => {}
+                Cell::Float(v) => floats.push((grid.time(i), v)),
+                Cell::Histogram(h) => histograms.push((grid.time(i), h.clone())),
+            }
+        }
+        floats.into_iter().collect()
     };
-    if row.histograms.is_none() {
-        let present = row.values.iter().filter(|v| !is_absent(**v)).count();
-        let points = row.values.iter().enumerate();
-        let points = points.map(|(i, v)| (grid.time(i), *v));
-        if present == row.values.len() {
-            out.floats = points.collect();
-        } else {
-            out.floats.reserve_exact(present);
-            out.floats.extend(points.filter(|(_, v)| !is_absent(*v)));
-        }
-        return out;
+    MatrixSeries {
+        labels: row.labels,
+        floats,
+        histograms,
     }
-    for i in 0..row.values.len() {
-        match row.cell(i) {
-            Cell::Absent => {}
-            Cell::Float(v) => out.floats.push((grid.time(i), v)),
-            Cell::Histogram(h) => out.histograms.push((grid.time(i), h.clone())),
-        }
-    }
-    out
 }
 
 /// A range vector at the top of an instant query: the samples with their own times.
@@ -132,7 +127,7 @@ fn range_vector(
         Kind::Subquery(s) => {
             let inner = s.grid(grid);
             let rows = cleanup(ctx, eval(ctx, &s.expr, inner, notes)?)?;
-            Ok(sorted(rows.iter().map(|r| series(r, inner))))
+            Ok(sorted(rows.into_iter().map(|r| series(r, inner))))
         }
         Kind::Window(w) => {
             let end = w.selector.data_time(grid.start);
@@ -144,28 +139,30 @@ fn range_vector(
                 ctx.check()?;
                 let mint = start.saturating_sub(back).saturating_add(1);
                 selector::read(&*s, mint, end.saturating_add(ahead), &mut buffer)?;
-                let mut out = MatrixSeries {
-                    labels: s.labels().clone(),
-                    ..MatrixSeries::default()
-                };
+                let (mut floats, mut histograms) = (Vec::new(), Vec::new());
                 let mut weight = 0;
                 for i in 0..buffer.len() {
                     let t = buffer.timestamps[i];
                     match buffer.histogram(i) {
                         Some(h) => {
                             weight += super::column::histogram_weight(h);
-                            out.histograms.push((t, h.clone()));
+                            histograms.push((t, h.clone()));
                         }
                         None => {
                             weight += 1;
-                            out.floats.push((t, buffer.values[i]));
+                            floats.push((t, buffer.values[i]));
                         }
                     }
                 }
                 ctx.hold(weight)?;
                 ctx.count_samples(weight as u64, |_| {});
-                smoothed::trim_to_window(&w.selector, &mut out, start, end)?;
-                all.push(out);
+                let has_histograms = !histograms.is_empty();
+                smoothed::trim_to_window(&w.selector, &mut floats, has_histograms, (start, end))?;
+                all.push(MatrixSeries {
+                    labels: s.labels().clone(),
+                    floats: floats.into_iter().collect(),
+                    histograms,
+                });
             }
             Ok(sorted(all.into_iter()))
         }

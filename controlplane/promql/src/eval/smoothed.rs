@@ -8,7 +8,6 @@ use crate::ast::Span;
 use crate::error::QueryError;
 use crate::functions::extended::{Notes, boundaries, ends, interpolate};
 use crate::plan::Selector;
-use crate::value::MatrixSeries;
 
 use super::column::{Row, SeriesSet};
 use super::context::Context;
@@ -48,21 +47,21 @@ pub(super) fn check_function(s: &Selector, name: &str) -> Result<(), QueryError>
 /// Replaces the samples of a range vector at the top of a query by those of the window with exact ends.
 pub(super) fn trim_to_window(
     s: &Selector,
-    series: &mut MatrixSeries,
-    start: i64,
-    end: i64,
+    floats: &mut Vec<(i64, f64)>,
+    has_histograms: bool,
+    (start, end): (i64, i64),
 ) -> Result<(), QueryError> {
     if !s.anchored && !s.smoothed {
         return Ok(());
     }
-    if !series.histograms.is_empty() {
+    if has_histograms {
         let modifier = if s.anchored { "anchored" } else { "smoothed" };
         return Err(QueryError::Execution(format!(
             "{modifier} modifier is not supported with histograms"
         )));
     }
-    let (times, values): (Vec<i64>, Vec<f64>) = series.floats.iter().copied().unzip();
-    series.floats.clear();
+    let (times, values): (Vec<i64>, Vec<f64>) = floats.iter().copied().unzip();
+    floats.clear();
     let Some((mut first, last)) = ends(&times, start, end, s.smoothed) else {
         return Ok(());
     };
@@ -78,11 +77,11 @@ pub(super) fn trim_to_window(
         first += 1;
     }
     let until = if times[last] >= end { last } else { last + 1 };
-    series.floats.push((start, left));
+    floats.push((start, left));
     for i in first..until.max(first) {
-        series.floats.push((times[i], values[i]));
+        floats.push((times[i], values[i]));
     }
-    series.floats.push((end, right));
+    floats.push((end, right));
     Ok(())
 }
 

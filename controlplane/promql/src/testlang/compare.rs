@@ -170,7 +170,7 @@ fn check_matrix(eval: &Eval, series: &[MatrixSeries]) -> Result<(), String> {
 fn check_points(eval: &Eval, s: &MatrixSeries, values: &[SequenceValue]) -> Result<(), String> {
     let (start, end, step) = grid(eval);
     let labels = &s.labels;
-    let floats = s.floats.iter().map(|(t, v)| (*t, Point::Float(*v)));
+    let floats = s.floats.iter().map(|(t, v)| (t, Point::Float(v)));
     let mut got: Vec<(i64, Point)> = floats.collect();
     let histograms = s.histograms.iter();
     got.extend(histograms.map(|(t, h)| (*t, Point::Histogram(h.clone()))));

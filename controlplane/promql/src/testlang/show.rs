@@ -106,7 +106,7 @@ fn sequence_value(v: &SequenceValue) -> String {
 
 /// Values at `start, start+step, ...`, with `_` where there is none.
 fn series(s: &MatrixSeries, start: i64, step: i64) -> String {
-    let mut points: Vec<(i64, String)> = s.floats.iter().map(|(t, v)| (*t, float(*v))).collect();
+    let mut points: Vec<(i64, String)> = s.floats.iter().map(|(t, v)| (t, float(v))).collect();
     points.extend(s.histograms.iter().map(|(t, h)| (*t, histogram(h))));
     points.sort_by_key(|p| p.0);
     let on_grid = step > 0

@@ -84,7 +84,7 @@ pub(crate) fn ours(expr: &str, result: Result<QueryResult, QueryError>) -> Answe
         Value::Matrix(all) => all
             .iter()
             .map(|s| {
-                let floats = s.floats.iter().map(|(t, v)| (*t, Number::Float(*v)));
+                let floats = s.floats.iter().map(|(t, v)| (t, Number::Float(v)));
                 let histograms = s.histograms.iter();
                 let histograms =
                     histograms.map(|(t, h)| (*t, number(&Point::Histogram(h.clone()))));

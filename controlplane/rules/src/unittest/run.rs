@@ -441,8 +441,8 @@ impl<'a> World<'a> {
         )];
         for series in &series {
             lines.push(format!("{} =>", series.labels));
-            for (t, v) in &series.floats {
-                lines.push(format!("{} @[{t}]", bellwether_model::float::plain(*v)));
+            for (t, v) in series.floats.iter() {
+                lines.push(format!("{} @[{t}]", bellwether_model::float::plain(v)));
             }
             for (t, h) in &series.histograms {
                 lines.push(format!("{h} @[{t}]"));

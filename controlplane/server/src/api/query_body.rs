@@ -58,7 +58,7 @@ struct QueryBody {
     done: bool,
     /// Next element of the vector or matrix.
     element: usize,
-    /// Next point of that series; floats first, then histograms.
+    /// Next point of that series; the places of floats first, then histograms.
     point: usize,
     times: TimeTexts,
     spare: Spare,
@@ -196,26 +196,31 @@ fn push_series(
     point: &mut usize,
     times: &mut TimeTexts,
 ) -> bool {
-    let floats = series.floats.len();
-    let total = floats + series.histograms.len();
+    let (floats, left) = (&series.floats, series.floats.slots());
+    let total = left + series.histograms.len();
     if *point == 0 {
         out.push_str("{\"metric\":");
         out.with(|out| json::push_labels(out, &series.labels));
-        out.push_str(if floats > 0 { ",\"values\":[" } else { "" });
+        out.push_str(match floats.is_empty() {
+            true => "",
+            false => ",\"values\":[",
+        });
     }
-    for (t, v) in series.floats.get(*point..).unwrap_or_default() {
-        push_point(out, times, *t, *v);
+    while *point < left {
+        if let Some((t, v)) = floats.slot(*point) {
+            push_point(out, times, t, v);
+        }
         *point += 1;
-        if *point == floats {
-            // Behind the last one stands no comma.
+        if *point == left {
+            // Behind the last one, which is a sample, stands no comma.
             out.pop();
             out.push_str("]");
         } else if out.len() >= CHUNK_BYTES {
             return false;
         }
     }
-    while let Some((t, h)) = series.histograms.get(*point - floats) {
-        let first = *point == floats;
+    while let Some((t, h)) = series.histograms.get(*point - left) {
+        let first = *point == left;
         out.push_str(if first { ",\"histograms\":[[" } else { ",[" });
         out.with(|out| {
             json::push_time(out, *t);
@@ -258,6 +263,7 @@ fn push_point(out: &mut Piece, times: &mut TimeTexts, t: i64, v: f64) {
 mod tests {
     use super::*;
     use bellwether_model::Labels;
+    use bellwether_promql::Floats;
 
     fn text(value: Value) -> (String, usize) {
         let mut body = QueryBody::new(value, "}}".to_owned());
@@ -298,6 +304,33 @@ mod tests {
         for (s, series) in result.iter().enumerate() {
             let points = series["values"].as_array().map_or(0, Vec::len);
             assert_eq!(points, s * 500);
+        }
+    }
+
+    #[test]
+    fn steps_without_a_sample_are_left_out() {
+        // Gaps at the beginning, at the end, and at every place of a chunk's end.
+        let value = |s: i64, i: i64| match i {
+            0..3 => bellwether_model::stale_nan(),
+            _ if (i + s) % 3 == 0 || i + s > 3000 => bellwether_model::stale_nan(),
+            _ => i as f64,
+        };
+        let series = |s: i64| MatrixSeries {
+            labels: Labels::from_pairs([("s", s.to_string())]),
+            floats: Floats::of_steps(5000, 1000, (0..3000).map(|i| value(s, i)).collect()),
+            histograms: Vec::new(),
+        };
+        let (json, chunks) = text(Value::Matrix((0..40).map(series).collect()));
+        assert!(chunks > 10, "{chunks}");
+        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let result = parsed["data"]["result"].as_array().unwrap();
+        for (s, series) in (0..).zip(result) {
+            let steps = (0..3000).map(|i| (i, value(s, i)));
+            let wanted: Vec<_> = steps
+                .filter(|(_, v)| !v.is_nan())
+                .map(|(i, v)| serde_json::json!([5 + i, v.to_string()]))
+                .collect();
+            assert_eq!(series["values"].as_array(), Some(&wanted));
         }
     }
 }

@@ -156,6 +156,7 @@ fn ask_directory(
     let Value::Matrix(series) = result.value else {
         bail!("rule result is no matrix");
     };
-    let one = |series: bellwether_promql::MatrixSeries| (series.labels, series.floats);
+    let one =
+        |series: bellwether_promql::MatrixSeries| (series.labels, series.floats.iter().collect());
     Ok(series.into_iter().map(one).collect())
 }
