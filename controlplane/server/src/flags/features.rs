@@ -89,18 +89,36 @@ const WITHOUT_EFFECT: &[&str] = &[
     "expand-external-labels",
     "new-service-discovery-manager",
     "no-default-scrape-port",
+    "ooo-native-histograms",
     "promql-at-modifier",
     "promql-negative-offset",
     "utf8-names",
     "use-uncached-io",
 ];
 
-/// Features of Prometheus that this build does not have.
-const MISSING: &[&str] = &[
-    "delayed-compaction",
-    "memory-snapshot-on-shutdown",
-    "old-ui",
+/// Features of Prometheus that are not here, and what is instead.
+const MISSING: &[(&str, &str)] = &[
+    (
+        "delayed-compaction",
+        "compaction begins as soon as a block is due",
+    ),
+    (
+        "fast-startup",
+        "a start reads the whole write-ahead log before it serves queries",
+    ),
+    ("histograms-st-encoding", EXPERIMENTAL_CHUNKS),
+    (
+        "memory-snapshot-on-shutdown",
+        "a start reads the write-ahead log",
+    ),
+    ("old-ui", "there is one web interface"),
+    ("st-storage", EXPERIMENTAL_CHUNKS),
+    ("st-synthesis", NO_START_TIMES),
+    ("use-start-timestamps", NO_START_TIMES),
+    ("xor2-encoding", EXPERIMENTAL_CHUNKS),
 ];
+const EXPERIMENTAL_CHUNKS: &str = "experimental chunk encodings are never written, so that every Prometheus and Thanos reads the blocks";
+const NO_START_TIMES: &str = "start timestamps of samples are not stored";
 
 /// The enabled features.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,10 +151,11 @@ impl Features {
                     option = name,
                     "option for --enable-feature has no effect, nothing has to be enabled"
                 );
-            } else if MISSING.contains(&name) {
+            } else if let Some((_, reason)) = MISSING.iter().find(|(n, _)| *n == name) {
                 tracing::warn!(
                     option = name,
-                    "option for --enable-feature is not supported yet"
+                    reason,
+                    "option for --enable-feature is not supported"
                 );
             } else {
                 tracing::warn!(option = name, "Unknown option for --enable-feature");
