@@ -17,7 +17,7 @@ use super::grid::StepGrid;
 use super::sliding::{Slider, has_distance, steps_until};
 use super::{Sink, scan};
 
-/// The most series per batch: large enough to keep all cores busy.
+/// The most series per batch.
 pub(crate) const BATCH: usize = 256;
 /// Series of a batch that one thread reads: what they need fits into the processor's cache.
 const BATCH_ALONE: usize = 32;
@@ -66,15 +66,24 @@ pub(crate) fn read_group<'a>(
 
 /// Whether to read some series, each over `span_ms`, for so many steps with several threads.
 pub(crate) fn pays_threads(series: usize, span_ms: i64, steps: usize) -> bool {
-    let one = (span_ms / USUAL_INTERVAL).saturating_add(2 * steps as i64);
-    series > 1 && one.saturating_mul(series as i64) >= PARALLEL_FROM
+    series > 1 && work_of(span_ms, steps).saturating_mul(series as i64) >= PARALLEL_FROM
+}
+
+/// Samples and steps of one series; at least one.
+fn work_of(span_ms: i64, steps: usize) -> i64 {
+    (span_ms / USUAL_INTERVAL)
+        .saturating_add(2 * steps as i64)
+        .max(1)
 }
 
 /// Series of a batch when each is read over `span_ms` for so many steps.
 pub(super) fn batch_size(span_ms: i64, steps: usize) -> usize {
-    let most = match pays_threads(BATCH, span_ms, steps) {
-        true => BATCH,
-        false => BATCH_ALONE,
+    let most = if pays_threads(BATCH, span_ms, steps) {
+        // Some milliseconds of work are enough for all threads.
+        let enough = 2 * PARALLEL_FROM / work_of(span_ms, steps);
+        (enough as usize).clamp(BATCH_ALONE, BATCH)
+    } else {
+        BATCH_ALONE
     };
     (BATCH_STEPS / steps.max(1)).clamp(BATCH_MIN, most)
 }
