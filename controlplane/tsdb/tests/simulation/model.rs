@@ -160,7 +160,13 @@ impl Model {
                     };
                     let new = || Entry::new(Vec::new(), fate);
                     let entry = entries.entry(t).or_insert_with(new);
-                    if !matches!(entry.fate, Fate::There(_) | Fate::Deleted(_)) {
+                    let may_be_found = match entry.fate {
+                        // In a block and, after a restart, in the head.
+                        Fate::There(_) => self.forgetful,
+                        Fate::Deleted(_) => false,
+                        _ => true,
+                    };
+                    if may_be_found {
                         entry.values.push(value);
                     }
                 }
