@@ -196,8 +196,8 @@ fn push_series(
     point: &mut usize,
     times: &mut TimeTexts,
 ) -> bool {
-    let (floats, left) = (&series.floats, series.floats.slots());
-    let total = left + series.histograms.len();
+    let (floats, places) = (&series.floats, series.floats.slots());
+    let total = places + series.histograms.len();
     if *point == 0 {
         out.push_str("{\"metric\":");
         out.with(|out| json::push_labels(out, &series.labels));
@@ -206,12 +206,12 @@ fn push_series(
             false => ",\"values\":[",
         });
     }
-    while *point < left {
+    while *point < places {
         if let Some((t, v)) = floats.slot(*point) {
             push_point(out, times, t, v);
         }
         *point += 1;
-        if *point == left {
+        if *point == places {
             // Behind the last one, which is a sample, stands no comma.
             out.pop();
             out.push_str("]");
@@ -219,8 +219,8 @@ fn push_series(
             return false;
         }
     }
-    while let Some((t, h)) = series.histograms.get(*point - left) {
-        let first = *point == left;
+    while let Some((t, h)) = series.histograms.get(*point - places) {
+        let first = *point == places;
         out.push_str(if first { ",\"histograms\":[[" } else { ",[" });
         out.with(|out| {
             json::push_time(out, *t);
